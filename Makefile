@@ -1,0 +1,37 @@
+# Two commands on a fresh machine: `make repro`, `make test`. Below each in the README: what it does, in plain commands.
+
+PYTHON ?= python3
+SUITE ?=
+export DVC_NO_ANALYTICS := true
+
+# `dvc` runs the stages through the shell, which must find this environment's python first.
+activate = PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+.PHONY: repro test check clean
+
+repro: .venv/installed
+ifneq ($(SUITE),)
+	$(activate) python -m tracking use "$(SUITE)"
+endif
+	$(activate) python -m dvc repro
+
+test: .venv/installed-test
+	$(activate) python -m pytest
+
+check: .venv/installed-test
+	$(activate) python -m ruff check .
+	$(activate) python -m ruff format --check .
+	$(activate) python -m mypy
+	$(activate) python -m pytest tests/test_architecture.py
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[all]"
+	touch .venv/installed
+
+.venv/installed-test: .venv/installed
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[all,test]"
+	touch .venv/installed-test
+
+clean:
+	rm -rf .venv data/timings dvc_plots
