@@ -1,0 +1,1 @@
+"""Runs, environments, audits and trackers: everything that needs no machine-learning framework."""

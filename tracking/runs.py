@@ -1,0 +1,127 @@
+"""A run is a value: conditions and outcome, complete when built, its id a digest of its content."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking.errors import UserError
+from tracking.findings import Finding
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SCHEMA = 1
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model, weighed once.
+
+    Attributes:
+        subject: the model's key in ``params.yaml``.
+        command: the recorded command that made the predictions.
+        params: what was asked for, flat and dotted: ``model.backend``, ``recipe.resize.size``.
+        inputs: content hashes by role, as DVC took them: ``weights``, ``images``, ``code/stages/infer.py``.
+        environment: facts that could change a prediction: ``package.torch``, ``cpu.model``, ``torch.threads``.
+        code: ``commit``, ``dirty`` and, when dirty, ``patch`` (sha256 of the uncommitted change).
+        results: flat numbers and digests: ``top1`` (a fraction), ``samples``, ``scores.sha256``.
+        findings: what every check said of this model.
+        curves: name -> (step, value) pairs, for example training accuracy by epoch.
+        decisions: per-sample top-1 class and label (see `pack_decisions`), so that two runs can be compared pairwise.
+    """
+
+    subject: str
+    command: str
+    params: Mapping[str, Scalar]
+    inputs: Mapping[str, str]
+    environment: Mapping[str, Scalar]
+    code: Mapping[str, Scalar]
+    results: Mapping[str, Scalar]
+    findings: Sequence[Finding] = ()
+    curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    decisions: Mapping[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    @cached_property
+    def id(self) -> str:
+        """64 hexadecimal digits: the sha256 of everything above."""
+        return hashlib.sha256(_canonical(self.to_dict()).encode()).hexdigest()
+
+    @property
+    def conditions(self) -> dict[str, Scalar]:
+        """Everything that could be a cause of the outcome, in one flat namespace."""
+        return {
+            **{f"param.{name}": value for name, value in self.params.items()},
+            **{f"input.{name}": value for name, value in self.inputs.items()},
+            **{f"code.{name}": value for name, value in self.code.items()},
+            **self.environment,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def save(self, path: Path) -> None:
+        """Write the run as JSON (its id included, for readers and for the check in `load`)."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"id": self.id, **self.to_dict()}, indent=1, sort_keys=True, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Run":
+        """Read a run file.
+
+        Raises:
+            UserError: the file is absent, is not a run, or its content does not give the id written in it.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return cls.from_dict(values)
+        except OSError as problem:
+            raise UserError(f"{path}: cannot be read ({problem.strerror})") from problem
+        except (ValueError, TypeError, KeyError) as problem:
+            raise UserError(f"{path}: not a run file ({problem})") from problem
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Run":
+        known = {f.name for f in fields(cls)}
+        content = {name: value for name, value in values.items() if name in known}
+        content["findings"] = tuple(Finding.from_dict(row) for row in values.get("findings", ()))
+        content["curves"] = {
+            name: tuple((step, value) for step, value in points) for name, points in values.get("curves", {}).items()
+        }
+        run = cls(**content)
+        if values.get("id", run.id) != run.id:
+            raise ValueError(f"its content has id {run.id[:12]}, the file says {values['id'][:12]}: it was edited")
+        return run
+
+
+def pack_decisions(names: Sequence[str], labels: "np.ndarray", top1: "np.ndarray") -> dict[str, str]:
+    """Pack labels and top-1 classes (both int, shape (samples,)) into short text; names by digest only."""
+    return {
+        "names.sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        "labels": _pack(labels),
+        "top1": _pack(top1),
+    }
+
+
+def unpack_decisions(packed: str) -> "np.ndarray":
+    """The int32 array of shape (samples,) that `pack_decisions` packed."""
+    import numpy as np
+
+    dtype, _, text = packed.partition(":")
+    return np.frombuffer(base64.b64decode(text), dtype=f"<{dtype}").astype(np.int32)
+
+
+def _pack(values: "np.ndarray") -> str:
+    dtype = "u1" if values.max(initial=0) < 256 else "u2" if values.max(initial=0) < 65536 else "i4"
+    return f"{dtype}:{base64.b64encode(values.astype('<' + dtype).tobytes()).decode()}"
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
