@@ -1,0 +1,1 @@
+"""The pipeline: every module here without a leading underscore is one DVC stage."""

@@ -1,0 +1,214 @@
+"""`params.yaml`, read strictly: an unknown key, a missing key or a value of the wrong kind is an error that names it."""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tracking.errors import UserError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+BACKENDS = {"torchvision": ("torch",), "keras": ("tensorflow", "jax", "torch"), "onnx": ("onnxruntime",)}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+
+class Labels(_Strict):
+    """A table (CSV) that gives each image's class index, counted from 0."""
+
+    file: str
+    name: str
+    label: str
+
+
+class Data(_Strict):
+    source: str
+    images: str | None
+    labels: Labels | None
+    classes: Count
+    corrupt: Literal["fail", "skip"]
+
+
+class Resize(_Strict):
+    size: Count
+    fit: Literal["squash", "short-side"]
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"]
+    antialias: bool
+
+    @model_validator(mode="after")
+    def _pillow_always_antialiases(self) -> "Resize":
+        if self.antialias == (self.interpolation == "nearest"):
+            raise ValueError("Pillow antialiases every interpolation but nearest: antialias must say so")
+        return self
+
+
+class Normalise(_Strict):
+    mean: Annotated[list[float], Field(min_length=3, max_length=3)]
+    std: Annotated[list[Rate], Field(min_length=3, max_length=3)]
+
+
+class Recipe(_Strict):
+    """Preprocessing as data; the steps are applied in the order of the fields."""
+
+    decode: Literal["pillow"]
+    colour: Literal["RGB"]
+    resize: Resize
+    crop: Count | None
+    scale: Literal["0..1", "-1..1", "0..255"]
+    normalise: Normalise | None
+    channels: Literal["RGB", "BGR"]
+
+
+class Optimiser(_Strict):
+    name: Literal["sgd", "adam"]
+    learning_rate: Rate
+    momentum: Fraction | None
+
+
+class _Network(_Strict):
+    """What names one architecture in one framework on one backend."""
+
+    framework: str
+    backend: str
+    architecture: str
+    arguments: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _backend_belongs_to_framework(self) -> "_Network":
+        if self.framework not in BACKENDS:
+            raise ValueError(f"unknown framework {self.framework!r}; known: {', '.join(BACKENDS)}")
+        if self.backend not in BACKENDS[self.framework]:
+            known = ", ".join(BACKENDS[self.framework])
+            raise ValueError(f"{self.framework} has no backend {self.backend!r}; known: {known}")
+        return self
+
+
+class Pretrain(_Network):
+    recipe: Name
+    optimiser: Optimiser
+    epochs: Count
+    batch_size: Count
+    shift_pixels: Annotated[int, Field(ge=0)]
+    batchnorm_momentum: Fraction | None
+    seed: int
+    threads: Count | None
+    export: Literal["onnx"] | None
+
+
+class Claim(_Strict):
+    """A published accuracy, as fractions, and where it was published."""
+
+    top1: Fraction
+    top5: Fraction | None
+    source: str
+
+
+class Model(_Network):
+    weights: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    recipe: Name
+    batch_size: Count
+    claim: Claim | None
+
+
+class Inference(_Strict):
+    threads: Count | None
+    seed: int
+    device: Literal["auto", "cpu", "cuda"]
+
+
+class Parity(_Strict):
+    reference: Name
+    candidate: Name
+    max_score_difference: Annotated[float, Field(ge=0)]
+    max_flips: Annotated[int, Field(ge=0)]
+
+
+class ModeCheck(_Strict):
+    samples: Count
+    batch_size: Annotated[int, Field(ge=2)]
+
+
+class Transfer(_Strict):
+    """A second task on the same images, for these models: classes of the source, renamed."""
+
+    models: list[Name]
+    target: dict[str, list[int]]
+    samples: Count
+    learning_rates: Annotated[list[Rate], Field(min_length=1)]
+    momentum: Fraction
+    epochs: Count
+    batch_size: Count
+    seed: int
+
+
+class Publish(_Strict):
+    experiment: str
+    trackers: list[Name]
+
+
+class Params(_Strict):
+    data: Data
+    recipes: dict[Name, Recipe]
+    inference: Inference
+    pretrain: dict[Name, Pretrain]
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    backend_parity: dict[Name, Parity]
+    mode_check: ModeCheck
+    transfer_check: Transfer
+    publish: Publish
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Params":
+        for where, name, known in self._references():
+            if name not in known:
+                raise ValueError(f"{where}: there is no {name!r}; known: {', '.join(known)}")
+        return self
+
+    def _references(self) -> Iterator[tuple[str, str, Collection[str]]]:
+        sections: dict[str, Mapping[str, Model | Pretrain]] = {"models": self.models, "pretrain": self.pretrain}
+        for section, networks in sections.items():
+            for key, network in networks.items():
+                yield f"{section}.{key}.recipe", network.recipe, self.recipes
+        for key, pair in self.backend_parity.items():
+            yield f"backend_parity.{key}.reference", pair.reference, self.models
+            yield f"backend_parity.{key}.candidate", pair.candidate, self.models
+        for name in self.transfer_check.models:
+            yield "transfer_check.models", name, self.models
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check a params file.
+
+    Raises:
+        UserError: the file is absent, is not YAML, or breaks the schema; every offending key is named.
+    """
+    try:
+        return Params.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror}); run this in the project's folder") from problem
+    except YAMLError as problem:
+        raise UserError(f"{path}: not YAML ({' '.join(str(problem).split())})") from problem
+    except ValidationError as problem:
+        raise UserError(f"{path}: {'; '.join(_sentence(error) for error in problem.errors())}") from problem
+
+
+def _sentence(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    words = {"extra_forbidden": "unknown key", "missing": "missing key"}.get(error["type"])
+    if words:
+        return f"{words} {where!r}"
+    message = error["msg"].removeprefix("Value error, ")
+    return (
+        f"{where}: {message}, not {error['input']!r}"
+        if error["type"] != "value_error"
+        else f"{where or 'params'}: {message}"
+    )

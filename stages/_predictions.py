@@ -1,0 +1,143 @@
+"""What stages hand each other: prepared images (`SampleSet`) and predictions (`PredictionSet`), as plain files.
+
+One `.npy` per array, so that an equal hash means equal bits.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages._params import Recipe
+from stages._recipes import finish
+from tracking.errors import UserError
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """Labelled images of one split, prepared by one recipe up to its last whole-image step.
+
+    Attributes:
+        names: file names, unique, in the manifest's order.
+        labels: int64, shape (samples,).
+        pixels: uint8, shape (samples, height, width, 3); memory-mapped when loaded.
+        classes: class names; a label is an index into them.
+        recipe: the recipe; its arithmetic steps are applied by `images`.
+    """
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+    pixels: np.ndarray
+    classes: tuple[str, ...]
+    recipe: Recipe
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def images(self, select: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Finished images, float32, shape (selected, height, width, 3); always a fresh array."""
+        return finish(self.pixels[select], self.recipe)
+
+    def batches(self, size: int) -> Iterator[np.ndarray]:
+        """Finished images in order, at most `size` at a time."""
+        return (self.images(slice(start, start + size)) for start in range(0, len(self), size))
+
+    def shuffled(self, samples: int | None = None) -> "SampleSet":
+        """The first `samples` (or all) of one fixed shuffle, so that batches and parts are mixed whatever the order."""
+        return self._chosen(np.random.default_rng(0).permutation(len(self))[:samples])
+
+    def sorted_by_class(self) -> "SampleSet":
+        """The same samples, class after class."""
+        return self._chosen(np.argsort(self.labels, kind="stable"))
+
+    def _chosen(self, rows: np.ndarray) -> "SampleSet":
+        names = tuple(self.names[i] for i in rows)
+        return SampleSet(names, self.labels[rows], self.pixels[rows], self.classes, self.recipe)
+
+    @classmethod
+    def load(cls, folder: Path) -> "SampleSet":
+        """Read what `preprocess` wrote."""
+        described = _read_json(folder / "samples.json")
+        return cls(
+            names=tuple(described["names"]),
+            labels=_read_array(folder / "labels.npy"),
+            pixels=_read_array(folder / "pixels.npy", mapped=True),
+            classes=tuple(described["classes"]),
+            recipe=Recipe.model_validate(described["recipe"]),
+        )
+
+
+@dataclass(frozen=True)
+class PredictionSet:
+    """What one model said of every sample.
+
+    Attributes:
+        names: file names, unique, in order.
+        labels: int64, shape (samples,).
+        scores: float32, shape (samples, classes): logits, as the model gives them before a softmax.
+        process: what the predicting process was: settings of its framework, the model's facts.
+    """
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+    scores: np.ndarray
+    process: dict[str, Any]
+
+    @cached_property
+    def top1(self) -> np.ndarray:
+        """The best class of each sample (int64, shape (samples,)); of equal scores the lowest index."""
+        return self.scores.argmax(axis=1)
+
+    def correct(self, k: int = 1) -> np.ndarray:
+        """Whether the label is among the `k` best classes (bool, shape (samples,)).
+
+        A label tied with others counts only where fewer than `k` classes are strictly better or equal with a lower index.
+        """
+        own = np.take_along_axis(self.scores, self.labels[:, None], axis=1)
+        index = np.arange(self.scores.shape[1])[None, :]
+        ahead = (self.scores > own) | ((self.scores == own) & (index < self.labels[:, None]))
+        return np.asarray(ahead.sum(axis=1) < k)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "labels.npy", self.labels.astype(np.int64))
+        np.save(folder / "scores.npy", self.scores.astype(np.float32))
+        write_json(folder / "names.json", list(self.names))
+        write_json(folder / "process.json", self.process)
+
+    @classmethod
+    def load(cls, folder: Path) -> "PredictionSet":
+        return cls(
+            names=tuple(_read_json(folder / "names.json")),
+            labels=_read_array(folder / "labels.npy"),
+            scores=_read_array(folder / "scores.npy"),
+            process=_read_json(folder / "process.json"),
+        )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, equal bytes when equal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror}); `dvc repro` makes it") from problem
+    except ValueError as problem:
+        raise UserError(f"{path}: is damaged ({problem}); delete it and run `dvc repro`") from problem
+
+
+def _read_array(path: Path, *, mapped: bool = False) -> np.ndarray:
+    try:
+        return np.asarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror or problem}); `dvc repro` makes it") from problem
+    except (ValueError, EOFError) as problem:
+        raise UserError(f"{path}: is damaged ({problem}); delete it and run `dvc repro`") from problem

@@ -1,0 +1,157 @@
+"""Fetch the labelled images of `data.source` into one folder, each verified and listed in a manifest.
+
+reads   data.source: a folder of images, or a Python file whose `write_images(folder)` writes one
+writes  images/     the image files, as they were
+        manifest.csv  name, split, label, class, sha256; one row an image, sorted by split and name
+        skipped.csv   name, reason: images that could not be decoded, when data.corrupt is `skip`
+params  data
+
+A folder holds one sub-folder per class (sorted, they are classes 0, 1, ...: torchvision's ImageFolder order), under
+`test/` and perhaps `train/`, or directly (then all are test images); or its images lie in `data.images` and a table gives
+their labels (`data.labels`).
+"""
+
+import hashlib
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from PIL import Image
+
+from stages._params import Data, Labels, load_params
+from stages._progress import progress
+from stages._stage import replacing, run
+from tracking.errors import UserError
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One image of the source: where it is, and what the manifest says of it."""
+
+    path: Path
+    name: str
+    split: str
+    label: int
+    class_name: str
+
+
+def fetch(source: Path, data: Data, images: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Copy the images of `source` to `images`; return the manifest and the skipped ones.
+
+    Raises:
+        UserError: a missing folder, an empty class, an unreadable table, a wrong number of classes, a corrupt image
+            (unless `data.corrupt` is `skip`).
+    """
+    rows, skipped = [], []
+    for item in progress(list(_labelled(source, data)), "fetch"):
+        problem = _decoding_problem(item.path)
+        if problem and data.corrupt == "fail":
+            raise UserError(f"{item.path}: {problem}; repair or remove it, or set data.corrupt to skip in params.yaml")
+        if problem:
+            skipped.append((item.name, problem))
+            continue
+        target = images / item.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(item.path, target)
+        rows.append((item.name, item.split, item.label, item.class_name, _sha256(target)))
+    manifest = pd.DataFrame(rows, columns=["name", "split", "label", "class", "sha256"])
+    return manifest.sort_values(["split", "name"]), pd.DataFrame(skipped, columns=["name", "reason"])
+
+
+def _labelled(source: Path, data: Data) -> Iterator[Labelled]:
+    if not source.is_dir():
+        raise UserError(f"{source}: no such folder; set data.source in params.yaml to a folder of labelled images")
+    if data.labels is not None:
+        yield from _from_table(source, data.images or ".", data.labels, data.classes)
+        return
+    splits = [split for split in ("test", "train") if (source / split).is_dir()]
+    if splits and "test" not in splits:
+        raise UserError(f"{source}: has train/ but no test/ folder; the images to be weighed belong in test/")
+    for split in splits or ["."]:
+        yield from _from_class_folders(source / split, split if splits else "test", data.classes)
+
+
+def _from_class_folders(folder: Path, split: str, classes: int) -> Iterator[Labelled]:
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if len(names) != classes:
+        raise UserError(f"{folder}: has {len(names)} class folders, data.classes in params.yaml says {classes}")
+    for label, name in enumerate(names):
+        paths = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not paths:
+            raise UserError(f"{folder / name}: class folder holds no image ({', '.join(sorted(SUFFIXES))})")
+        for path in paths:
+            yield Labelled(path, f"{split}/{path.relative_to(folder).as_posix()}", split, label, name)
+
+
+def _from_table(source: Path, images: str, labels: Labels, classes: int) -> Iterator[Labelled]:
+    path = source / labels.file
+    table = _read_table(path, labels)
+    files = {file.stem: file for file in sorted((source / images).iterdir()) if file.suffix.lower() in SUFFIXES}
+    files |= {file.name: file for file in files.values()}
+    for name, label in zip(table[labels.name], table[labels.label], strict=True):
+        if name not in files:
+            raise UserError(f"{path}: lists {name!r}, but {source / images} has no such image")
+        if not 0 <= label < classes:
+            raise UserError(
+                f"{path}: {name!r} has label {label}, outside 0..{classes - 1} (data.classes in params.yaml)"
+            )
+        yield Labelled(files[name], f"test/{files[name].name}", "test", int(label), str(label))
+
+
+def _read_table(path: Path, labels: Labels) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype={labels.name: str})
+    except (OSError, ValueError) as problem:
+        raise UserError(f"{path}: labels cannot be read ({problem})") from problem
+    for column in (labels.name, labels.label):
+        if column not in table:
+            raise UserError(f"{path}: has no column {column!r}; its columns are {', '.join(table.columns)}")
+    if not pd.api.types.is_integer_dtype(table[labels.label]):
+        raise UserError(f"{path}: column {labels.label!r} must hold class indices, whole numbers from 0")
+    return table
+
+
+def _decoding_problem(path: Path) -> str | None:
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
+        return f"cannot be decoded as an image ({str(problem).replace(str(path), path.name)})"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _written_by(script: Path, folder: Path) -> None:
+    spec = importlib.util.spec_from_file_location("source", script)
+    if spec is None or spec.loader is None or not script.is_file():
+        raise UserError(f"{script}: no such Python file; see data.source in params.yaml")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "write_images"):
+        raise UserError(f"{script}: defines no write_images(folder), which data.source in params.yaml needs")
+    module.write_images(folder)
+
+
+def main(source: Path, images: Path, manifest: Path, skipped: Path) -> None:
+    """Read the source, write images, manifest and the list of skipped images."""
+    data = load_params().data
+    with TemporaryDirectory() as made, replacing(images) as folder:
+        if source.suffix == ".py":
+            _written_by(source, Path(made))
+        listed, left_out = fetch(Path(made) if source.suffix == ".py" else source, data, folder)
+        for table, path in ((listed, manifest), (left_out, skipped)):
+            with replacing(path) as partial:
+                table.to_csv(partial, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,104 @@
+"""Labelled image folders: ordinary ones, tables of labels, and everything that can be wrong with them."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stages._digits import write_images
+from stages._params import Data, Labels
+from stages.fetch import fetch
+from tracking.errors import UserError
+
+
+def data(classes: int = 2, corrupt: str = "fail", labels: Labels | None = None, images: str | None = None) -> Data:
+    return Data(source="x", images=images, labels=labels, classes=classes, corrupt=corrupt)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for split in ("test", "train"):
+        for label in ("cat", "dog"):
+            path = tmp_path / "source" / split / label
+            path.mkdir(parents=True)
+            Image.effect_noise((32, 32), 50).save(path / "one.png")
+    return tmp_path / "source"
+
+
+def test_class_folders_are_numbered_in_sorted_order(folder: Path, tmp_path: Path) -> None:
+    manifest, skipped = fetch(folder, data(), tmp_path / "images")
+    assert manifest[["name", "split", "label", "class"]].to_numpy().tolist() == [
+        ["test/cat/one.png", "test", 0, "cat"],
+        ["test/dog/one.png", "test", 1, "dog"],
+        ["train/cat/one.png", "train", 0, "cat"],
+        ["train/dog/one.png", "train", 1, "dog"],
+    ]
+    assert skipped.empty
+
+
+def test_the_manifest_holds_the_hash_of_every_file(folder: Path, tmp_path: Path) -> None:
+    manifest, _ = fetch(folder, data(), tmp_path / "images")
+    for name, sha256 in manifest[["name", "sha256"]].to_numpy():
+        assert hashlib.sha256((tmp_path / "images" / name).read_bytes()).hexdigest() == sha256
+
+
+def test_a_folder_without_splits_is_all_test(folder: Path, tmp_path: Path) -> None:
+    manifest, _ = fetch(folder / "train", data(), tmp_path / "images")
+    assert set(manifest["split"]) == {"test"}
+
+
+def test_a_table_gives_the_labels(folder: Path, tmp_path: Path) -> None:
+    (folder / "labels.csv").write_text("id,index\none,1\n")
+    labels = Labels(file="labels.csv", name="id", label="index")
+    manifest, _ = fetch(folder, data(labels=labels, images="test/cat"), tmp_path / "images")
+    assert manifest[["name", "label"]].to_numpy().tolist() == [["test/one.png", 1]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("id,index\ntwo,1\n", "lists 'two', but .* has no such image"),
+        ("id,index\none,2\n", "label 2, outside 0..1"),
+        ("id,other\none,1\n", "no column 'index'; its columns are id, other"),
+        ("id,index\none,cat\n", "must hold class indices"),
+    ],
+)
+def test_a_wrong_table_is_named(folder: Path, tmp_path: Path, rows: str, words: str) -> None:
+    (folder / "labels.csv").write_text(rows)
+    labels = Labels(file="labels.csv", name="id", label="index")
+    with pytest.raises(UserError, match=rf"labels\.csv.*{words}"):
+        fetch(folder, data(labels=labels, images="test/cat"), tmp_path / "images")
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere: no such folder; set data.source"):
+        fetch(tmp_path / "nowhere", data(), tmp_path / "images")
+
+
+def test_an_empty_class_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "test/cat/one.png").unlink()
+    with pytest.raises(UserError, match="cat: class folder holds no image"):
+        fetch(folder, data(), tmp_path / "images")
+
+
+def test_a_wrong_number_of_classes_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has 2 class folders, data\.classes in params.yaml says 3"):
+        fetch(folder, data(classes=3), tmp_path / "images")
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", None], ids=["empty", "text", "truncated"])
+def test_a_corrupt_image_is_named_or_skipped_and_counted(folder: Path, tmp_path: Path, content: bytes | None) -> None:
+    broken = folder / "test/dog/one.png"
+    broken.write_bytes(broken.read_bytes()[:300] if content is None else content)
+    with pytest.raises(UserError, match=r"dog/one\.png: cannot be decoded.*data\.corrupt"):
+        fetch(folder, data(), tmp_path / "images")
+    manifest, skipped = fetch(folder, data(corrupt="skip"), tmp_path / "images2")
+    assert skipped["name"].tolist() == ["test/dog/one.png"]
+    assert "test/dog/one.png" not in manifest["name"].tolist()
+
+
+def test_the_digits_are_1257_and_540_images_of_ten_classes(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    assert [len(list((tmp_path / split).glob("*/*.png"))) for split in ("train", "test")] == [1257, 540]
+    assert sorted(path.name for path in (tmp_path / "test").iterdir()) == list("0123456789")
