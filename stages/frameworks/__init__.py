@@ -1,0 +1,146 @@
+"""Frameworks behind one door: `load(spec)` imports the adapter named by `spec.framework` and no other."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One network to be built in this process.
+
+    Attributes:
+        framework, backend: the adapter's file name, and what must compute (verified after import).
+        architecture, arguments: the builder's name in the framework, and its keyword arguments.
+        classes: how many scores the network gives.
+        side: height and width of its images, in pixels.
+        weights: the file to load, or None for a random start from `seed`.
+        threads: of the framework inside one operation; None leaves it to the machine.
+        device: `auto` takes a GPU where there is one; `cpu` and `cuda` insist.
+    """
+
+    framework: str
+    backend: str
+    architecture: str
+    arguments: Mapping[str, Any]
+    classes: int
+    side: int
+    weights: Path | None
+    threads: int | None
+    seed: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is fitted: softmax cross-entropy, mini-batches, learning rate falling to 0 along a half cosine.
+
+    Attributes:
+        optimiser: `sgd` (with `momentum`) or `adam`.
+        learning_rate: at the first step; falls as in Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983.
+        shift_pixels: augmentation: each image is moved by up to so many pixels, edges repeated.
+        seed: of the shuffling and the shifts.
+        after_epoch: called with (epoch counted from 1, mean loss, training accuracy).
+    """
+
+    optimiser: str
+    learning_rate: float
+    momentum: float
+    epochs: int
+    batch_size: int
+    shift_pixels: int
+    seed: int
+    after_epoch: Callable[[int, float, float], None] = field(default=lambda *_: None)
+
+
+class Classifier(Protocol):
+    """A network that can be asked."""
+
+    device: str
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Scores (logits, float32, shape (samples, classes)) in inference mode; `images` are finished, NHWC float32."""
+        ...
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Every weight and buffer by name, copied."""
+        ...
+
+
+@runtime_checkable
+class Network(Classifier, Protocol):
+    """A classifier whose inside can be reached: modes, features, training."""
+
+    def forward(self, images: np.ndarray, *, training: bool) -> np.ndarray:
+        """Scores of one batch in training or inference mode, without a gradient step."""
+        ...
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """What the last layer sees, in inference mode: float32, shape (samples, width)."""
+        ...
+
+    def freeze(self) -> None:
+        """Make every weight untrainable, the way the framework's users do."""
+        ...
+
+    def layers(self) -> dict[str, int]:
+        """How many layers there are that behave differently in training: `batchnorm`, `dropout`."""
+        ...
+
+    def set_batchnorm_momentum(self, momentum: float) -> None:
+        """Set what the moving statistics keep of the past at each step (Keras' convention: 0.99 keeps 99 %)."""
+        ...
+
+    def retarget(self, classes: int, seed: int) -> "Network":
+        """The same backbone (shared, not copied) under a new random last layer of `classes` scores."""
+        ...
+
+    def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
+        """Train every trainable weight."""
+        ...
+
+
+def load(spec: Spec) -> Classifier:
+    """Build the network, load its weights, and verify that the backend is the one asked for.
+
+    Raises:
+        UserError: unknown architecture, unusable weights, or another backend than asked for.
+    """
+    adapter = importlib.import_module(f"stages.frameworks.{spec.framework}")
+    return cast(Classifier, adapter.load(spec))
+
+
+def batches_per_epoch(samples: int, batch_size: int) -> int:
+    """How many mini-batches `epoch_batches` gives; a last one of a single image is left out (BatchNorm needs two)."""
+    full, rest = divmod(samples, batch_size)
+    return full + (rest > 1)
+
+
+def epoch_batches(
+    images: np.ndarray, labels: np.ndarray, training: Training, epoch: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The shuffled, shifted mini-batches of one epoch: the same for every framework, from `training.seed`."""
+    rng = np.random.default_rng([training.seed, epoch])
+    order = rng.permutation(len(labels))
+    shifted = _shift(images, training.shift_pixels, rng)
+    starts = range(0, len(order), training.batch_size)
+    chosen = (order[start : start + training.batch_size] for start in starts)
+    return [(shifted[batch], labels[batch]) for batch in chosen if len(batch) > 1]
+
+
+def _shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
+    if pixels == 0:
+        return images
+    height, width = images.shape[1:3]
+    padded = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode="edge")
+    corners = rng.integers(0, 2 * pixels + 1, size=(len(images), 2))
+    return np.stack([image[y : y + height, x : x + width] for image, (y, x) in zip(padded, corners, strict=True)])
+
+
+def cosine_rate(training: Training, step: int, steps: int) -> float:
+    """The learning rate of `step` (from 0) out of `steps`."""
+    return float(training.learning_rate * 0.5 * (1 + np.cos(np.pi * step / steps)))

@@ -1,0 +1,87 @@
+"""One body of tests for every adapter. Each adapter runs in a process of its own: one process, one framework, one backend."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from stages._params import BACKENDS
+from tests.closure import ROOT
+
+PAIRS = [(framework, backend) for framework, backends in BACKENDS.items() for backend in backends]
+
+
+def missing(framework: str, backend: str) -> str | None:
+    wanted = {framework, backend, *({"tensorflow"} if framework == "keras" else ())}
+    return next((name for name in sorted(wanted) if importlib.util.find_spec(name) is None), None)
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    framework, backend = request.param
+    if absent := missing(framework, backend):
+        pytest.skip(f"{absent} is not installed")
+    folder = tmp_path_factory.mktemp(f"{framework}-{backend}")
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "torch" if backend == "jax" else "jax",
+    }  # the adapter must pin its own
+    command = [sys.executable, "-m", "tests.conformance.ask_adapter", framework, backend, str(folder)]
+    asked = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert asked.returncode == 0, asked.stderr[-3000:]
+    return json.loads((folder / "answers.json").read_text())
+
+
+def test_scores_are_float32_one_row_an_image_one_column_a_class(answers: dict) -> None:
+    assert answers["scores"] == [[8, 10], "float32"]
+
+
+def test_asking_twice_gives_the_same_bits_and_moves_nothing(answers: dict) -> None:
+    assert answers["repeat_equal"]
+    assert answers["moved_by_predict"] == []
+
+
+def test_the_callers_images_are_left_alone(answers: dict) -> None:
+    assert answers["images_untouched"]
+
+
+def test_saved_weights_come_back_with_the_same_scores(answers: dict) -> None:
+    assert answers["reloaded_equal"]
+
+
+def test_the_backend_is_the_one_asked_for(answers: dict) -> None:
+    assert answers["backend"] == answers["wanted_backend"]
+
+
+def test_weights_of_another_architecture_are_named(answers: dict) -> None:
+    assert "UserError" in answers["foreign_weights"]
+    assert answers["foreign_words"]
+
+
+def test_an_unknown_architecture_is_named(answers: dict) -> None:
+    assert "UserError" in answers["unknown_architecture"]
+
+
+def test_a_damaged_file_is_named(answers: dict) -> None:
+    assert "UserError" in answers["damaged_file"]
+
+
+def test_modes_features_and_a_new_head_work_where_the_inside_can_be_reached(answers: dict) -> None:
+    if answers["wanted_backend"] == "onnxruntime":
+        assert not answers["is_network"]
+        return
+    assert answers["is_network"]
+    assert answers["inference_mode_close"]
+    assert answers["training_mode_differs"]
+    assert answers["layers"]["batchnorm"] > 0
+    assert answers["features"][0] == 8
+    assert answers["new_head"] == [8, 3]
+
+
+def test_fitting_learns_and_moves_the_shared_backbone(answers: dict) -> None:
+    if answers["is_network"]:
+        assert answers["losses"][-1] < answers["losses"][0]
+        assert answers["backbone_moved"]
