@@ -1,0 +1,55 @@
+"""Run one model over the test images.
+
+reads   <samples>/test, the weights file, environment/<framework>-<backend>.json (so that another environment runs again)
+writes  <predictions>/  scores.npy (float32, logits), labels.npy, names.json, process.json (what this process really was)
+params  models.<model>, inference, data.classes
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from stages._models import in_batches, load_model
+from stages._params import Model, Params, load_params
+from stages._predictions import PredictionSet, SampleSet
+from stages._stage import replacing, run
+from stages.frameworks import Classifier
+from tracking.errors import UserError
+from tracking.runtimes import settings
+
+
+def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int) -> PredictionSet:
+    """Predict every sample in order, `model.batch_size` at a time, and note what the process was.
+
+    Raises:
+        UserError: the model gives another number of scores than there are classes, or scores that are not numbers.
+    """
+    scores = in_batches(classifier.predict, samples, model.batch_size, "infer")
+    if scores.ndim != 2 or scores.shape[1] != classes:
+        found = scores.shape[1] if scores.ndim == 2 else f"an array of shape {scores.shape}"
+        raise UserError(f"{model.weights}: gives {found} scores per image, data.classes in params.yaml says {classes}")
+    if not np.isfinite(scores).all():
+        raise UserError(f"{model.weights}: gives scores that are not finite numbers")
+    weights = classifier.weights()
+    process = {
+        **settings(),
+        "model.device": classifier.device,
+        "model.tensors": len(weights),
+        "model.values": int(sum(value.size for value in weights.values())),
+    }
+    return PredictionSet(samples.names, samples.labels, scores, process)
+
+
+def main(model: str, samples: Path, weights: Path, predictions: Path) -> None:
+    """Load the model, predict, write."""
+    params: Params = load_params()
+    chosen = params.models[model].model_copy(update={"weights": str(weights)})
+    test = SampleSet.load(samples / "test")
+    classifier = load_model(chosen, params.inference, params.data.classes, test)
+    predicted = infer(classifier, test, chosen, params.data.classes)
+    with replacing(predictions) as partial:
+        predicted.save(partial)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,111 @@
+"""Train a source model from a seed, where no published weights can be had.
+
+reads   <samples>/train and /test
+writes  <weights>/  weights.safetensors, model.onnx (when `export` asks for it), card.json (what was trained, on what, and
+        how well it did), curve.csv (epoch, loss, train, test: mean loss and accuracies as fractions)
+        findings: how well it did, with the curve
+params  pretrain.<source>, data.classes
+
+It does not depend on the environment, on purpose: its weights stand in for a published file, and such a file does not
+change when a reader's machine does (DECISIONS.md, 3).
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stages._models import in_batches
+from stages._params import Pretrain, load_params
+from stages._predictions import SampleSet, write_json
+from stages._progress import progress
+from stages._stage import replacing, run
+from stages._weights import save_tensors
+from stages.frameworks import Network, Spec, Training, load
+from tracking.findings import Finding, Verdict, save_findings
+
+
+def pretrain(network: Network, train: SampleSet, test: SampleSet, source: Pretrain) -> pd.DataFrame:
+    """Fit `network` to the training images; one row an epoch: epoch, loss, train, test."""
+    rows: list[tuple[int, float, float, float]] = []
+    epochs = iter(progress(range(source.epochs + 1), "pretrain: epochs", source.epochs))
+    next(epochs)
+
+    def after_epoch(epoch: int, loss: float, accuracy: float) -> None:
+        scores = in_batches(network.predict, test, source.batch_size, "pretrain: test")
+        held_out = float((scores.argmax(axis=1) == test.labels).mean())
+        rows.append((epoch, loss, accuracy, held_out))
+        next(epochs)
+
+    if source.batchnorm_momentum is not None:
+        network.set_batchnorm_momentum(source.batchnorm_momentum)
+    network.fit(train.images(), train.labels, _training(source, after_epoch))
+    return pd.DataFrame(rows, columns=["epoch", "loss", "train", "test"])
+
+
+def _training(source: Pretrain, after_epoch: Any) -> Training:
+    return Training(
+        optimiser=source.optimiser.name,
+        learning_rate=source.optimiser.learning_rate,
+        momentum=source.optimiser.momentum or 0.0,
+        epochs=source.epochs,
+        batch_size=source.batch_size,
+        shift_pixels=source.shift_pixels,
+        seed=source.seed,
+        after_epoch=after_epoch,
+    )
+
+
+def _build(source: Pretrain, samples: SampleSet, classes: int) -> Any:
+    return load(
+        Spec(
+            framework=source.framework,
+            backend=source.backend,
+            architecture=source.architecture,
+            arguments=source.arguments,
+            classes=classes,
+            side=samples.pixels.shape[1],
+            weights=None,
+            threads=source.threads,
+            seed=source.seed,
+            device="cpu",
+        )
+    )
+
+
+def _versions(source: Pretrain) -> dict[str, str]:
+    return {name: version(name) for name in sorted({source.framework, source.backend})}
+
+
+def _finding(name: str, source: Pretrain, curve: pd.DataFrame, test: SampleSet) -> Finding:
+    last = curve.iloc[-1]
+    sentence = (
+        f"{source.architecture} trained here for {source.epochs} epochs on {source.framework} ({source.backend}): "
+        f"{last['test']:.1%} of {len(test)} held-out images, {last['train']:.1%} of its training images."
+    )
+    curves = {column: curve[["epoch", column]].to_numpy(float).tolist() for column in ("loss", "train", "test")}
+    evidence = {"top1": float(last["test"]), "train": float(last["train"]), "curves": curves}
+    return Finding("pretrain", name, Verdict.PASS, sentence, evidence)
+
+
+def main(source: str, samples: Path, weights: Path, findings: Path) -> None:
+    """Build, train, write the weights with their card."""
+    params = load_params()
+    chosen = params.pretrain[source]
+    train, test = SampleSet.load(samples / "train"), SampleSet.load(samples / "test")
+    network = _build(chosen, test, params.data.classes)
+    curve = pretrain(network, train, test, chosen)
+    with replacing(weights) as partial:
+        partial.mkdir()
+        save_tensors(network.weights(), partial / "weights.safetensors")
+        if chosen.export == "onnx":
+            network.export_onnx(partial / "model.onnx", test.pixels.shape[1])
+        curve.to_csv(partial / "curve.csv", index=False, lineterminator="\n")
+        card = {"top1": float(curve["test"].iloc[-1]), "samples": len(test), **chosen.model_dump()}
+        write_json(partial / "card.json", {**card, "versions": _versions(chosen)})
+    save_findings([_finding(source, chosen, curve, test)], findings)
+
+
+if __name__ == "__main__":
+    run(main)
