@@ -1,0 +1,33 @@
+"""Write down what could change a prediction here, one file per runtime. It always runs; unchanged files re-run nothing.
+
+reads   this machine: hardware, operating system, installed packages, environment variables on an allow-list
+writes  <environment>/<runtime>.json for every runtime, <trackers>: where each tracker would write
+"""
+
+import json
+from pathlib import Path
+
+from stages._stage import run
+from tracking.environment import RUNTIMES, Environment
+from tracking.environment import capture as capture_one
+from tracking.machine import this_machine
+
+
+def capture() -> tuple[Environment, ...]:
+    """The environment of every runtime, each reader asked at most once."""
+    machine = this_machine()
+    return tuple(capture_one(runtime, machine) for runtime in RUNTIMES)
+
+
+def main(environment: Path, trackers: Path) -> None:
+    """Capture, write."""
+    from tracking.trackers import addresses
+
+    for captured in capture():
+        captured.save(environment / f"{captured.runtime}.json")
+    trackers.parent.mkdir(parents=True, exist_ok=True)
+    trackers.write_text(json.dumps(addresses(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,64 @@
+"""Log every run to every tracker, once.
+
+reads   <runs>/<model>.json of the models in params; the variables that say where trackers are (see `capture`)
+writes  <published>: run id -> subject, and address by tracker; beside it the journal and what trackers keep in files
+params  models, publish
+
+A tracker that fails keeps no other from its runs. The stage fails at the end, so that the next `dvc repro` tries again;
+what is there already is not written twice.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from stages._params import load_params
+from stages._progress import progress
+from stages._stage import replacing, run
+from tracking.errors import UserError
+from tracking.runs import Run
+from tracking.trackers import Tracker, connect, one_line
+
+Result = TypeVar("Result")
+
+
+def publish(runs: Sequence[Run], trackers: Mapping[str, Callable[[], Tracker]]) -> dict[str, dict[str, str]]:
+    """Log each of `runs` to each of `trackers` (name -> how to connect); address by tracker and `subject`, by run id.
+
+    Raises:
+        UserError: something failed; every run was tried everywhere before.
+    """
+    published = {run.id: {"subject": run.subject} for run in runs}
+    failed: dict[str, list[str]] = {}
+    connected = {name: _attempt(connect_to, name, failed) for name, connect_to in trackers.items()}
+    pairs = [(name, tracker, weighed) for name, tracker in connected.items() if tracker is not None for weighed in runs]
+    for name, tracker, weighed in progress(pairs, "publish"):
+        address = _attempt(partial(tracker.log, weighed), f"{name} ({weighed.subject})", failed)
+        published[weighed.id][name] = address or ""
+    if failed:
+        raise UserError("; ".join(f"{', '.join(places)}: {reason}" for reason, places in failed.items()))
+    return published
+
+
+def _attempt(do: Callable[[], Result], place: str, failed: dict[str, list[str]]) -> Result | None:
+    """What `do` returns; if it raises, None, and the reason goes to `failed` with the place."""
+    try:
+        return do()
+    except Exception as problem:  # noqa: BLE001 -- an SDK may raise anything; the other trackers still get their runs
+        failed.setdefault(one_line(problem), []).append(place)
+        return None
+
+
+def main(runs: Path, published: Path) -> None:
+    params = load_params()
+    names = dict.fromkeys(["local", *params.publish.trackers])
+    trackers = {name: partial(connect, name, published.parent, params.publish.experiment) for name in names}
+    addresses = publish([Run.load(runs / f"{model}.json") for model in params.models], trackers)
+    with replacing(published) as file:
+        file.write_text(json.dumps(addresses, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

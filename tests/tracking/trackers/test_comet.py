@@ -1,0 +1,228 @@
+"""What is particular to Comet: damaged archives, a server that is down, slow, or forgets what it was sent."""
+
+import importlib
+import json
+import os
+import socket
+import time
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.tracking.trackers.comet_server import API_KEY, Memory, comet_server
+from tests.tracking.trackers.samples import weighed
+from tracking.errors import UserError
+from tracking.runs import Run
+from tracking.trackers import Metric, comet
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("COMET_API_KEY", "COMET_URL_OVERRIDE", "COMET_WORKSPACE", "COMET_PROJECT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Memory]:
+    with comet_server() as memory:
+        monkeypatch.setenv("COMET_API_KEY", API_KEY)
+        monkeypatch.setenv("COMET_URL_OVERRIDE", memory.url)
+        yield memory
+
+
+def small(subject: str = "small") -> Run:
+    return Run(subject, "true", {"model.backend": "torch"}, {}, {}, {}, {"top1": 0.5})
+
+
+def test_the_experiment_key_is_the_run_id_cut_to_what_comet_takes() -> None:
+    key = comet.experiment_key(weighed())
+    assert key == weighed().id[:32]
+    assert key.isalnum()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x05\x06" + 18 * b"\0", b"half of an archive"])
+def test_an_unreadable_archive_is_replaced(tmp_path: Path, damage: bytes) -> None:
+    archive = tmp_path / f"comet/{comet.experiment_key(small())}.zip"
+    archive.parent.mkdir()
+    archive.write_bytes(damage)
+    comet.connect(tmp_path, "e").log(small())
+    assert comet._archived(archive).metrics[0] == Metric("top1", 0.5, None)
+
+
+def test_an_archive_with_a_flipped_byte_is_replaced(tmp_path: Path) -> None:
+    tracker = comet.connect(tmp_path, "e")
+    tracker.log(small())
+    (archive,) = (tmp_path / "comet").glob("*.zip")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:200] + bytes([whole[200] ^ 255]) + whole[201:])
+    assert comet._archived(archive) == comet.NOTHING
+    tracker.log(small())
+    assert comet._archived(archive) != comet.NOTHING
+
+
+def test_an_archive_that_lacks_a_value_is_replaced(tmp_path: Path) -> None:
+    tracker = comet.connect(tmp_path, "e")
+    tracker.log(small())
+    (archive,) = (tmp_path / "comet").glob("*.zip")
+    kept = _messages(archive)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("messages.json", "".join(json.dumps(row) + "\n" for row in kept if row["type"] != "metric_msg"))
+    tracker.log(small())
+    assert "metric_msg" in {row["type"] for row in _messages(archive)}
+
+
+def test_a_good_archive_is_not_touched(tmp_path: Path) -> None:
+    tracker = comet.connect(tmp_path, "e")
+    tracker.log(small())
+    (archive,) = (tmp_path / "comet").glob("*.zip")
+    before = archive.stat()
+    tracker.log(small())
+    assert archive.stat().st_mtime_ns == before.st_mtime_ns
+    assert sorted(path.name for path in (tmp_path / "comet").iterdir()) == [archive.name]
+
+
+def test_an_archive_names_project_and_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMET_WORKSPACE", "team")
+    comet.connect(tmp_path, "of-params").log(small())
+    monkeypatch.setenv("COMET_PROJECT_NAME", "of-shell")
+    comet.connect(tmp_path, "of-params").log(small("other"))
+    described = {}
+    for run in (small(), small("other")):
+        with zipfile.ZipFile(tmp_path / f"comet/{comet.experiment_key(run)}.zip") as file:
+            described[run.subject] = json.loads(file.read("experiment.json"))
+    assert [described[name]["project_name"] for name in ("small", "other")] == ["of-params", "of-shell"]
+    assert described["small"]["workspace"] == "team"
+
+
+def test_an_archive_says_nothing_of_this_machine_beyond_the_run(tmp_path: Path) -> None:
+    comet.connect(tmp_path, "e").log(small())
+    (archive,) = (tmp_path / "comet").glob("*.zip")
+    assert {row["type"] for row in _messages(archive)} == {"parameter_msg", "metric_msg", "log_other", "file_upload"}
+    with zipfile.ZipFile(archive) as file:
+        text = b"".join(file.read(name) for name in file.namelist()).decode()
+    assert socket.gethostname() not in text
+    assert str(Path.home()) not in text.replace('"/root"', "")
+    assert str(tmp_path) not in text
+
+
+def test_project_and_workspace_reach_the_server(
+    server: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMET_WORKSPACE", "team")
+    comet.connect(tmp_path, "scales").log(small())
+    (kept,) = server.experiments.values()
+    assert (kept.project, kept.workspace) == ("scales", "team")
+
+
+def test_a_second_log_only_reads(server: Memory, tmp_path: Path) -> None:
+    tracker = comet.connect(tmp_path, "e")
+    tracker.log(small())
+    server.requests.clear()
+    tracker.log(small())
+    assert {request.split()[0] for request in server.requests} == {"GET"}
+
+
+def test_nothing_stays_in_the_folder_after_an_upload(server: Memory, tmp_path: Path) -> None:
+    comet.connect(tmp_path, "e").log(small())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "lost"),
+    [("experiment/metric$", "top1"), ("experiment/parameter$", "param.model.backend"), ("asset/upload$", "run.json")],
+)
+def test_what_the_server_did_not_keep_is_noticed_and_sent_by_the_next_log(
+    server: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, lost: str
+) -> None:
+    monkeypatch.setattr(comet, "READ_BACK_SECONDS", 0.0)
+    once = partial(importlib.import_module("comet_ml.offline").FileUploadOptions, max_retries=1)
+    monkeypatch.setattr("comet_ml.offline.FileUploadOptions", once)
+    tracker = comet.connect(tmp_path, "e")
+    server.broken = broken
+    with pytest.raises(UserError, match=rf"did not keep '{lost}' \(.*500.*\); try again"):
+        tracker.log(small())
+    server.broken = None
+    server.requests.clear()
+    tracker.log(small())
+    (kept,) = server.experiments.values()
+    assert kept.metrics.count(("top1", 0.5, None)) == 1
+    assert kept.parameters["param.model.backend"] == "torch"
+    assert json.loads(kept.files["run.json"])["id"] == small().id
+    assert sum("POST" in request and "log-other" in request for request in server.requests) <= 1
+
+
+@pytest.mark.parametrize("broken", ["metadata", "add/run", "get-all", "status-report"])
+def test_any_other_failure_of_the_server_is_one_line(server: Memory, tmp_path: Path, broken: str) -> None:
+    tracker = comet.connect(tmp_path, "e")
+    server.broken = broken
+    with pytest.raises(UserError, match=r"^Comet at 127\.0\.0\.1:\d+: ") as problem:
+        tracker.log(small())
+    assert "\n" not in str(problem.value)
+
+
+def test_a_refused_key_is_told_without_the_key(server: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMET_API_KEY", "hunter2hunter2hunter2abcd")
+    with pytest.raises(UserError, match="401") as problem:
+        comet.connect(tmp_path, "e")
+    assert "hunte" not in str(problem.value)
+
+
+def test_a_server_that_is_down_is_one_line_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("COMET_API_KEY", API_KEY)
+    monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://user:hunter2@127.0.0.1:{port}/clientlib/")
+    started = time.monotonic()
+    with pytest.raises(UserError, match=rf"^Comet at 127\.0\.0\.1:{port}: no answer .*unset COMET_API_KEY") as problem:
+        comet.connect(tmp_path, "e")
+    assert time.monotonic() - started < 10
+    assert "hunter2" not in str(problem.value)
+
+
+def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMET_API_KEY", API_KEY)
+    monkeypatch.setenv("COMET_TIMEOUT_API", "1")
+    monkeypatch.setenv("COMET_TIMEOUT_HTTP", "1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://127.0.0.1:{silent.getsockname()[1]}/clientlib/")
+        started = time.monotonic()
+        with pytest.raises(UserError, match="no answer"):
+            comet.connect(tmp_path, "e")
+    assert time.monotonic() - started < 10
+
+
+def test_a_server_that_files_late_is_waited_for(
+    server: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, looks = comet._stored, []
+
+    def late(record: object) -> comet.Content:
+        looks.append(record)
+        return stored(record) if len(looks) > 3 else comet.NOTHING
+
+    monkeypatch.setattr(comet, "_stored", late)
+    comet.connect(tmp_path, "e").log(small())
+    assert len(looks) == 4
+
+
+def test_a_number_that_came_back_as_another_is_lacking() -> None:
+    wanted = comet.NOTHING._replace(metrics=[Metric("top1", 0.5, None), Metric("curve.loss", 0.1, 3)])
+    rounded = comet.NOTHING._replace(metrics=[Metric("top1", 0.50000001, 0), Metric("curve.loss", 0.1, 3)])
+    wrong = comet.NOTHING._replace(metrics=[Metric("top1", 0.51, 0), Metric("curve.loss", 0.1, 2)])
+    assert not any(comet._lacking(wanted, rounded))
+    assert comet._lacking(wanted, wrong).metrics == wanted.metrics
+
+
+def test_switches_that_would_patch_other_libraries_or_call_home_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMET_DISABLE_AUTO_LOGGING", "0")
+    comet._sdk()
+    assert os.environ["COMET_DISABLE_AUTO_LOGGING"] == "1"
+    assert os.environ["COMET_ERROR_TRACKING_ENABLE"] == "false"
+
+
+def _messages(archive: Path) -> list[dict[str, object]]:
+    with zipfile.ZipFile(archive) as file:
+        return [json.loads(line) for line in file.read("messages.json").splitlines()]

@@ -1,0 +1,175 @@
+"""What is particular to MLflow: one store for many processes, a store of one's own choice, a server that is down."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tracking.trackers.samples import weighed
+from tracking.errors import UserError
+from tracking.trackers import mlflow
+
+LOG_ONE = """
+import sys
+from pathlib import Path
+from tests.tracking.trackers.samples import weighed
+from tracking.trackers import mlflow
+mlflow.connect(Path(sys.argv[1]), "e").log(weighed(sys.argv[2]))
+"""
+RACE = """
+import contextlib, os, sys
+from pathlib import Path
+from tests.tracking.trackers.samples import weighed
+from tracking.trackers import mlflow
+def log(number):
+    tracker = mlflow.connect(Path(sys.argv[1]), "race")
+    tracker.log(weighed("shared", facts=5))
+    tracker.log(weighed(f"own-{number}", facts=5))
+if sys.argv[3:] == ["unlocked"]:
+    mlflow._locked = lambda path: contextlib.nullcontext()
+mlflow._import_quietly()
+children = []
+for number in range(int(sys.argv[2])):
+    child = os.fork()
+    if child == 0:
+        try:
+            log(number)
+        except BaseException as problem:
+            print(problem)
+            os._exit(1)
+        os._exit(0)
+    children.append(child)
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+"""
+KILLED_WHILE_MAKING_THE_STORE = """
+import os, signal, sys
+from pathlib import Path
+from tracking.trackers import mlflow
+from mlflow import MlflowClient
+search = MlflowClient.search_experiments
+def killed(*args, **options):
+    search(*args, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+MlflowClient.search_experiments = killed
+mlflow.connect(Path(sys.argv[1]), "e")
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data with a space")
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+
+
+def test_eight_processes_that_open_a_new_store_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
+    raced = run(RACE, str(tmp_path), "8")
+    assert raced.stdout == f"{[0] * 8}\n"
+    assert raced.stderr == ""
+    tracker = mlflow.connect(tmp_path, "race")
+    records = tracker.client.search_runs([tracker.experiment])
+    assert sorted(r.info.run_name for r in records) == [*(f"own-{number}" for number in range(8)), "shared"]
+    assert {r.info.status for r in records} == {"FINISHED"}
+
+
+def test_without_the_lock_the_same_race_fails(tmp_path: Path) -> None:
+    assert run(RACE, str(tmp_path), "3", "unlocked").stdout.splitlines()[-1] != "[0, 0, 0]"
+
+
+def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    assert run(KILLED_WHILE_MAKING_THE_STORE, str(tmp_path)).returncode == -9
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mlflow.db.partial", "mlflow.lock"]
+    assert mlflow.connect(tmp_path, "e").log(weighed()).startswith("mlflow:")
+    assert not list(tmp_path.glob(".mlflow.db*"))
+
+
+def test_the_store_and_its_files_lie_under_the_folder_though_its_name_has_a_space(folder: Path) -> None:
+    tracker = mlflow.connect(folder, "e")
+    run_id = tracker.log(weighed()).removeprefix("mlflow:")
+    assert (folder / "mlflow.db").is_file()
+    assert (folder / f"mlartifacts/{run_id}/artifacts/run.json").is_file()
+
+
+def test_a_relative_folder_is_good_wherever_the_process_goes_next(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    tracker = mlflow.connect(Path(folder.name), "e")
+    monkeypatch.chdir("/")
+    run_id = tracker.log(weighed("relative")).removeprefix("mlflow:")
+    assert (folder / f"mlartifacts/{run_id}/artifacts/run.json").is_file()
+
+
+def test_the_commit_is_where_mlflow_shows_it_and_the_name_is_the_subject(folder: Path) -> None:
+    tracker = mlflow.connect(folder, "e")
+    record = tracker.client.get_run(tracker.log(weighed("named")).removeprefix("mlflow:"))
+    assert record.info.run_name == "named"
+    assert record.data.tags["mlflow.source.git.commit"] == "c" * 40
+
+
+def test_logging_writes_nothing_to_the_terminal(folder: Path) -> None:
+    logged = run(LOG_ONE, str(folder), "quiet")
+    assert (logged.stdout, logged.stderr, logged.returncode) == ("", "", 0)
+
+
+def test_the_tracking_uri_wins_over_the_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow.connect(folder, "e")
+    other = tmp_path / "elsewhere.db"
+    other.write_bytes((folder / "mlflow.db").read_bytes())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
+    address = mlflow.connect(tmp_path, "e").log(weighed("elsewhere"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    tracker = mlflow.connect(folder, "e")
+    assert tracker._find(weighed("elsewhere")) is None
+    assert not (tmp_path / "mlflow.db").exists()
+    assert address.startswith("mlflow:")
+
+
+def test_a_deleted_record_is_logged_anew(folder: Path) -> None:
+    tracker = mlflow.connect(folder, "e")
+    first = tracker.log(weighed("deleted"))
+    tracker.client.delete_run(first.removeprefix("mlflow:"))
+    assert tracker.log(weighed("deleted")) != first
+
+
+def test_a_deleted_experiment_is_the_users_to_restore(folder: Path) -> None:
+    tracker = mlflow.connect(folder, "gone")
+    tracker.client.delete_experiment(tracker.experiment)
+    with pytest.raises(UserError, match=r"'gone' was deleted: restore it, or change publish\.experiment"):
+        mlflow.connect(folder, "gone")
+
+
+def test_a_server_that_is_down_is_one_line_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:hunter2@127.0.0.1:{port}")
+    started = time.monotonic()
+    with pytest.raises(UserError) as problem:
+        mlflow.connect(tmp_path, "e")
+    assert time.monotonic() - started < 20
+    assert f"MLflow at http://127.0.0.1:{port}: " in str(problem.value)
+    assert "hunter2" not in str(problem.value)
+    assert "\n" not in str(problem.value)
+
+
+def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database, and long enough to look at" * 10)
+    with pytest.raises(UserError, match=r"MLflow at sqlite:///.*mlflow\.db: .*not a database"):
+        mlflow.connect(tmp_path, "e")
+
+
+def test_a_variable_that_the_user_set_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
+    mlflow._import_quietly()
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "3"

@@ -1,0 +1,243 @@
+"""The command line: `weighbridge show | runs | audit | matrix | use`, the same as `python -m tracking`.
+
+Nothing here imports a machine-learning framework, and each command imports only what it needs. Exit codes: 0; 1 where
+`audit --strict` finds another result; 2 for a user's mistake, in one line on stderr; 130 when interrupted.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking.errors import UserError
+from tracking.sources import FOLDER, find_runs, run_files
+
+if TYPE_CHECKING:
+    from tracking.audit import Audit
+    from tracking.runs import Run
+
+RUN = (
+    "a run: its file, the model's name, an id prefix, mlflow:<run id>, comet:<key or archive>, "
+    "or <git revision>:<model>"
+)
+CLOSED_PIPE = 141  # what a shell reports of a program that its reader left
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; `arguments` default to the process's own."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+        sys.stdout.flush()
+    except UserError as problem:
+        print(f"weighbridge: {problem}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it exits
+        return CLOSED_PIPE
+    except KeyboardInterrupt:
+        print("weighbridge: interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+# ---- commands
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print the conditions of this machine."""
+    from tracking.environment import RUNTIMES, capture
+
+    chosen = [options.runtime] if options.runtime else list(RUNTIMES)
+    if options.runtime and options.runtime not in RUNTIMES:
+        raise UserError(f"--runtime: unknown runtime {options.runtime!r}; known: {', '.join(RUNTIMES)}")
+    facts = {runtime: dict(capture(runtime).facts) for runtime in chosen}
+    if options.json:
+        _print_json(facts)
+    else:
+        from tracking.text import environment_text
+
+        print(environment_text(facts), end="")
+    return 0
+
+
+def runs(options: argparse.Namespace) -> int:
+    """Print every run that is known here."""
+    from tracking.tables import runs_rows, runs_text
+
+    rows = runs_rows(_readable(run_files(options.folder)), options.folder)
+    if options.json:
+        _print_json(rows)
+    elif rows:
+        print(runs_text(rows))
+    else:
+        print(f"no runs in {options.folder}: `dvc repro` makes them")
+    return 0
+
+
+def audit(options: argparse.Namespace) -> int:
+    """Compare runs and print what changed and what could have changed it."""
+    from tracking.audit import Outcome
+
+    audits, several = _audits(options)
+    if options.html:
+        from tracking.pages import audit_page
+
+        _write(options.html, audit_page(audits))
+    if options.json:
+        found = [each.to_dict() for each in audits]
+        _print_json(found if several else found[0])
+    else:
+        _print_audits(audits)
+    good = all(each.outcome in (Outcome.REPRODUCED, Outcome.ROBUST) for each in audits)
+    return 1 if options.strict and not good else 0
+
+
+def matrix(options: argparse.Namespace) -> int:
+    """Put many runs side by side and print which conditions go with the result."""
+    from tracking.matrix import matrix as compare
+    from tracking.text import matrix_text
+
+    found = compare([run for written in options.runs for run in find_runs(written, options.folder)])
+    if options.html:
+        from tracking.pages import matrix_page
+
+        _write(options.html, matrix_page(found))
+    if options.json:
+        _print_json(found.to_dict())
+    else:
+        print(matrix_text(found), end="")
+    return 0
+
+
+def use(options: argparse.Namespace) -> int:
+    """Make a suite the job that `dvc repro` runs."""
+    from tracking.suites import use as take
+
+    print(take(options.suite))
+    return 0
+
+
+def _audits(options: argparse.Namespace) -> "tuple[list[Audit], bool]":
+    """Every audit asked for, and whether several were (a folder of one run is a folder)."""
+    from tracking.audit import audit as compare
+
+    before = find_runs(options.before, options.folder)
+    after = [run for written in options.after for run in find_runs(written, options.folder)]
+    several = len(options.after) > 1 or any(Path(written).is_dir() for written in (options.before, *options.after))
+    return [compare(*pair) for pair in _pairs(before, after)], several
+
+
+def _pairs(before: "list[Run]", after: "list[Run]") -> "list[tuple[Run, Run]]":
+    """One against many, many against one; of many against many those of the same model."""
+    if len(before) == 1 or len(after) == 1:
+        return [(old, new) for old in before for new in after]
+    pairs = [(old, new) for old in before for new in after if old.subject == new.subject]
+    if not pairs:
+        raise UserError("the two folders hold no runs of the same model")
+    return pairs
+
+
+def _print_audits(audits: "list[Audit]") -> None:
+    from tracking.text import audit_text, summary_text
+
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    if len(audits) > 1:
+        print(summary_text(audits, colour))
+    else:
+        print(audit_text(audits[0], colour), end="")
+
+
+# ---- what commands share
+
+
+def _readable(paths: list[Path]) -> "list[tuple[Path, Run]]":
+    """Every run with its file; a file that is no run is named on stderr and left out."""
+    from tracking.runs import Run
+
+    read = []
+    for path in paths:
+        try:
+            read.append((path, Run.load(path)))
+        except UserError as problem:
+            print(f"weighbridge: left out: {problem}", file=sys.stderr)
+    return read
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be written ({problem.strerror})") from problem
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="weighbridge", description="What moved the number?")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, (options, words) in COMMANDS.items():
+        options(commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}."))
+    return parser
+
+
+def _show_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runtime", metavar="NAME", help="only this runtime, for example torch")
+    _finish(parser, show)
+
+
+def _runs_options(parser: argparse.ArgumentParser) -> None:
+    _folder(parser)
+    _finish(parser, runs)
+
+
+def _audit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("before", metavar="BEFORE", help=f"{RUN}, or a folder of runs")
+    parser.add_argument(
+        "after", metavar="AFTER", nargs="+", help="the same; several are compared with BEFORE one by one"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 unless every result is reproduced or robust")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a self-contained page")
+    _folder(parser)
+    _finish(parser, audit)
+
+
+def _matrix_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help=f"{RUN}, or a folder of runs")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a self-contained page")
+    _folder(parser)
+    _finish(parser, matrix)
+
+
+def _use_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("suite", metavar="SUITE", type=Path, help="its file, for example suites/photos.yaml")
+    parser.set_defaults(command=use)
+
+
+def _folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--folder", metavar="FOLDER", type=Path, default=FOLDER, help="where runs are kept (default: data)"
+    )
+
+
+def _finish(parser: argparse.ArgumentParser, command: Any) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(command=command)
+
+
+COMMANDS = {
+    "show": (_show_options, "print this environment: everything here that could move a number"),
+    "runs": (_runs_options, "list the runs that are known here"),
+    "audit": (_audit_options, "compare two runs: is the result the same, and if not, what could have changed it"),
+    "matrix": (_matrix_options, "put many runs side by side: which conditions go with the result"),
+    "use": (_use_options, "make a suite the job that `dvc repro` runs"),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Installed packages by what their metadata say, without importing one: version, build, and commit of a checkout."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from tracking.machine import Facts, Machine, Package
+
+
+def packages(machine: Machine, names: Iterable[str]) -> Facts:
+    """Facts ``package.<name>``, ``wheel.<name>`` and ``commit.<name>`` for the installed ones among `names`."""
+    facts: Facts = {}
+    for name in names:
+        if package := machine.package(name):
+            facts |= _facts(machine, package)
+    return facts
+
+
+def _facts(machine: Machine, package: Package) -> Facts:
+    found: dict[str, str | None] = {
+        f"package.{package.name}": package.version,
+        f"wheel.{package.name}": content_digest(package.record or ""),
+        f"commit.{package.name}": _commit(machine, package),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def content_digest(record: str) -> str | None:
+    """16 hex digits of what a wheel put there: the same for pip and uv, for any folder, compiled to bytecode or not.
+
+    `record` is the RECORD file of https://packaging.python.org/specifications/recording-installed-packages/, which has
+    the sha256 of every file. Launchers, bytecode and the installer's own notes are left out: they are not the wheel's.
+    """
+    rows = sorted(row for row in record.splitlines() if ",sha256=" in row and not _INSTALLERS.search(row))
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16] if rows else None
+
+
+_INSTALLERS = re.compile(r"^\.\./|\.pyc,|\.dist-info/(?:INSTALLER|REQUESTED|RECORD|direct_url\.json|uv_\w+\.json),")
+
+
+def _commit(machine: Machine, package: Package) -> str | None:
+    """The commit that a package was installed from, or that its editable checkout stands at."""
+    try:
+        origin = json.loads(package.direct_url or "{}")
+    except ValueError:
+        return None
+    if "vcs_info" in origin:
+        commit = origin["vcs_info"].get("commit_id")
+        return str(commit) if commit else None
+    if not origin.get("dir_info", {}).get("editable"):
+        return None
+    return head_commit(machine, unquote(urlsplit(origin["url"]).path))
+
+
+def head_commit(machine: Machine, folder: str) -> str | None:
+    """The commit checked out in `folder` or above it, from git's own files (no process); None outside a checkout."""
+    path = PurePosixPath(folder)
+    for place in (path, *path.parents):
+        head = machine.read(f"{place}/.git/HEAD")
+        if head:
+            return _resolved(machine, f"{place}/.git", head.strip())
+    return None
+
+
+def _resolved(machine: Machine, git: str, head: str) -> str | None:
+    if not head.startswith("ref: "):
+        return head
+    reference = head.removeprefix("ref: ")
+    loose = machine.read(f"{git}/{reference}")
+    if loose:
+        return loose.strip()
+    packed = machine.read(f"{git}/packed-refs") or ""
+    found = re.search(rf"^([0-9a-f]{{40,64}}) {re.escape(reference)}$", packed, re.MULTILINE)
+    return found[1] if found else None
+
+
+def codecs(machine: Machine) -> Facts:
+    """Facts ``codec.<name>``: the libraries that Pillow decodes with."""
+    return {f"codec.{name}": version for name, version in machine.codecs().items()}

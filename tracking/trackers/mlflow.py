@@ -1,0 +1,163 @@
+"""MLflow: a SQLite store under the tracker folder, or the server that `MLFLOW_TRACKING_URI` names."""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from tracking.errors import UserError
+from tracking.runs import Run
+from tracking.secrets import redact_url
+from tracking.trackers import RUN_ID, document, metrics, one_line, parameters, tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as Record
+
+LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000
+METRICS_PER_BATCH, TEXTS_PER_BATCH = 1000, 100
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # at the default of 7 one call to a dead server blocks for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class MLflow:
+    """One experiment of one MLflow store; `lock` keeps processes of this machine from writing the same run twice."""
+
+    client: "MlflowClient"
+    experiment: str
+    lock: Path
+
+    def log(self, run: Run) -> str:
+        with _locked(self.lock), _one_line_errors(self.client.tracking_uri):
+            record = self._find(run) or self._create(run)
+            if record.info.status != "FINISHED":
+                self._fill(record, run)
+        return f"mlflow:{record.info.run_id}"
+
+    def _find(self, run: Run) -> "Record | None":
+        found = self.client.search_runs([self.experiment], f"tags.`{RUN_ID}` = '{run.id}'", max_results=1)
+        return found[0] if found else None
+
+    def _create(self, run: Run) -> "Record":
+        return self.client.create_run(self.experiment, tags={RUN_ID: run.id}, run_name=run.subject)
+
+    def _fill(self, record: "Record", run: Run) -> None:
+        """Write everything, the status last; writing it again after a kill changes nothing that is there."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        run_id, time_ms = record.info.run_id, record.info.start_time
+        numbers = [Metric(m.name, m.value, time_ms, m.step or 0) for m in metrics(run)]
+        texts = [Param(name, value) for name, value in parameters(run, LONGEST_PARAMETER).items()]
+        labels = [RunTag(name, value) for name, value in _tags(run).items()]
+        for some in _batches(numbers, METRICS_PER_BATCH):
+            self.client.log_batch(run_id, metrics=some)
+        for few in _batches(texts, TEXTS_PER_BATCH):
+            self.client.log_batch(run_id, params=few)
+        for these in _batches(labels, TEXTS_PER_BATCH):
+            self.client.log_batch(run_id, tags=these)
+        self.client.log_text(run_id, document(run), "run.json")
+        self.client.set_terminated(run_id)
+
+
+def connect(folder: Path, experiment: str) -> MLflow:
+    """The experiment (made if it is not there) in `<folder>/mlflow.db`, or at `MLFLOW_TRACKING_URI` when that is set.
+
+    Raises:
+        UserError: the store cannot be opened or reached, or the experiment was deleted there.
+        ModuleNotFoundError: MLflow is not installed.
+    """
+    client_class = _import_quietly()
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    uri = named or _sqlite(folder / "mlflow.db")
+    lock = folder / "mlflow.lock"
+    with _locked(lock), _one_line_errors(uri):
+        if not named:
+            _create_store(client_class, folder / "mlflow.db")
+        client = client_class(tracking_uri=uri)
+        found = client.get_experiment_by_name(experiment)
+        identifier = found.experiment_id if found else client.create_experiment(experiment, _artifacts(folder, uri))
+    if found and found.lifecycle_stage != "active":
+        raise UserError(f"MLflow experiment {experiment!r} was deleted: restore it, or change publish.experiment")
+    return MLflow(client, identifier, lock)
+
+
+def address() -> str:
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    return _discreet(uri) if uri else "sqlite"
+
+
+def _import_quietly() -> "type[MlflowClient]":
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient
+
+
+def _create_store(client_class: "type[MlflowClient]", database: Path) -> None:
+    """Make the schema in a file aside and move it into place: MLflow cannot open one whose making was interrupted."""
+    if database.exists():
+        return
+    partial = database.with_name(f".{database.name}.partial")
+    for remains in database.parent.glob(f"{partial.name}*"):
+        remains.unlink()
+    client_class(tracking_uri=_sqlite(partial)).search_experiments(max_results=1)
+    partial.replace(database)
+
+
+def _sqlite(database: Path) -> str:
+    return f"sqlite:///{database}"
+
+
+def _artifacts(folder: Path, uri: str) -> str | None:
+    """Where files go: a server decides for itself; beside a database MLflow would choose the working directory."""
+    return None if uri.startswith(("http:", "https:", "databricks")) else (folder / "mlartifacts").as_uri()
+
+
+def _tags(run: Run) -> dict[str, str]:
+    """Ours, and the one that MLflow's own pages show as the version."""
+    ours = tags(run, LONGEST_TAG)
+    return ours | ({"mlflow.source.git.commit": ours["commit"]} if "commit" in ours else {})
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time: two that open a new store at once break it, two that log one run at once make two."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed, or by the kernel when the process dies
+        yield
+
+
+@contextmanager
+def _one_line_errors(uri: str) -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as problem:
+        reason = one_line(problem).replace(uri, _discreet(uri))
+        raise UserError(f"MLflow at {_discreet(uri)}: {reason}") from None
+
+
+def _discreet(uri: str) -> str:
+    """The URI without credentials; one of a file has none, and keeps its slashes."""
+    return redact_url(uri) if urlsplit(uri).netloc else uri.partition("?")[0]
