@@ -107,11 +107,11 @@ def _dropout(model: str, layers: dict[str, int], first: np.ndarray, second: np.n
     flips = int((first.argmax(1) != second.argmax(1)).sum())
     evidence = {"dropout_layers": layers["dropout"], "batchnorm_layers": layers["batchnorm"], "repeat_flips": flips}
     if np.array_equal(first, second):
-        sentence = f"Two passes in training mode give the same bits: none of {layers['dropout']} dropout layers acts."
+        sentence = f"Two passes in training mode give the same bits: no dropout acts."
         return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
     sentence = (
-        f"Two passes in training mode differ in {flips} of {len(first)} decisions: {layers['dropout']} dropout layers draw "
-        "random numbers, so a model left in this mode has no one accuracy."
+        f"Two passes in training mode differ in {flips} of {len(first)} decisions, by chance ({layers['dropout']} active "
+        "dropout layers): a model left in this mode has no one accuracy."
     )
     return Finding(CHECK, model, Verdict.WARN, sentence, evidence)
 

@@ -89,7 +89,7 @@ def _finding(name: str, source: Pretrain, curve: pd.DataFrame, test: SampleSet) 
     return Finding("pretrain", name, Verdict.PASS, sentence, evidence)
 
 
-def main(source: str, samples: Path, weights: Path, findings: Path) -> None:
+def main(source: str, samples: Path, weights: Path) -> None:
     """Build, train, write the weights with their card."""
     params = load_params()
     chosen = params.pretrain[source]
@@ -101,10 +101,10 @@ def main(source: str, samples: Path, weights: Path, findings: Path) -> None:
         save_tensors(network.weights(), partial / "weights.safetensors")
         if chosen.export == "onnx":
             network.export_onnx(partial / "model.onnx", test.pixels.shape[1])
+        save_findings([_finding(source, chosen, curve, test)], partial / "findings.json")
         curve.to_csv(partial / "curve.csv", index=False, lineterminator="\n")
         card = {"top1": float(curve["test"].iloc[-1]), "samples": len(test), **chosen.model_dump()}
         write_json(partial / "card.json", {**card, "versions": _versions(chosen)})
-    save_findings([_finding(source, chosen, curve, test)], findings)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Put everything known of one model's benchmark into one file: conditions and outcome.
 
-reads   <predictions>, metrics, the findings of every check, the environments of the model and of preprocessing,
-        dvc.lock (the hashes that DVC took of what `preprocess` and `infer` read)
+reads   <predictions>, metrics, the findings of every check (and those beside the weights), the environments of the model
+        and of preprocessing, dvc.lock (the hashes that DVC took of what `preprocess` and `infer` read)
 writes  <run>: a run file (`tracking.runs.Run`)
 params  models.<model>, recipes.<recipe>, data, inference
 """
@@ -143,23 +143,27 @@ def _without_curves(finding: Finding) -> Finding:
     return Finding(finding.check, finding.subject, finding.verdict, finding.sentence, evidence)
 
 
-def findings_about(model: str, params: Params, folder: Path) -> tuple[Finding, ...]:
-    """What every check says of `model` (or `pretrain` of its weights), leaving out files of entries no longer in params.
+def findings_about(params: Params, folder: Path, weights: Path) -> tuple[Finding, ...]:
+    """What every check says of a model, and what `pretrain` wrote beside its weights if they were trained here.
 
-    A check's files lie in `<folder>/<check>/<key>.json`; the keys are those of `models`, or of the check's own section.
+    A check's file is `<folder>/<check>.json`, or `<folder>/<check>-<key>.json` for one entry of a section of params;
+    files of entries that are no longer there are left out.
     """
-    subjects = {model, Path(params.models[model].weights).parent.name}
-    found: list[Finding] = []
-    for path in sorted(folder.glob("*/*.json")):
-        section = getattr(params, path.parent.name, None)
-        keys = section.keys() if isinstance(section, dict) else params.models.keys()
-        if path.stem in keys:
-            found += [finding for finding in load_findings(path) if finding.subject in subjects]
-    return tuple(found)
+    paths = [path for path in sorted(folder.glob("*.json")) if _is_current(path, params)]
+    beside = weights.with_name("findings.json")
+    return tuple(
+        finding for path in [*paths, *([beside] if beside.is_file() else [])] for finding in load_findings(path)
+    )
+
+
+def _is_current(path: Path, params: Params) -> bool:
+    check, _, key = path.stem.partition("-")
+    return not key or key in getattr(params, check, {})
 
 
 def main(
     model: str,
+    weights: Path,
     predictions: Path,
     metrics: Path,
     findings: Path,
@@ -175,7 +179,7 @@ def main(
         raise UserError(f"{LOCK}: not found; make runs with `dvc repro`")
     lock = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))
     measured = {**json.loads(metrics.read_text(encoding="utf-8")), "skipped": len(pd.read_csv(skipped))}
-    about = findings_about(model, params, findings)
+    about = findings_about(params, findings, weights)
     with replacing(written) as partial:
         record(model, params, PredictionSet.load(predictions), facts, lock, measured, about).save(partial)
 

@@ -6,8 +6,8 @@ writes  findings: a linear head on frozen features, and fine-tuning of everythin
         sweep (CSV): method, learning_rate, target, source, drift
 params  models.<model>, inference, data.classes, transfer_check
 
-Drift is the Euclidean length of the change of all pre-trained weights, as a share of their length before. The linear head
-is scikit-learn's logistic regression on standardised features.
+Drift is the Euclidean length of the change of all pre-trained weights (moving statistics apart), as a share of their length
+before. The linear head is scikit-learn's logistic regression on standardised features.
 """
 
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def _fine_tuned(
     test: SampleSet,
     labels: tuple[np.ndarray, np.ndarray],
 ) -> Outcome:
-    before = network.weights()
+    before = _trainable_weights(network)
     retargeted = network.retarget(len(task.target), task.seed)
     curve: list[tuple[float, float]] = []
     training = Training(
@@ -104,7 +104,7 @@ def _fine_tuned(
     scores = in_batches(retargeted.predict, test, model.batch_size, f"{CHECK}: learning rate {rate:g}")
     target = float((scores.argmax(axis=1) == labels[1]).mean())
     source = _accuracy(network, model, test)
-    return Outcome("fine-tuned", rate, target, source, _drift(before, network.weights()), tuple(curve))
+    return Outcome("fine-tuned", rate, target, source, _drift(before, _trainable_weights(network)), tuple(curve))
 
 
 def _accuracy(network: Network, model: Model, test: SampleSet) -> float:
@@ -112,11 +112,14 @@ def _accuracy(network: Network, model: Model, test: SampleSet) -> float:
     return float((scores.argmax(axis=1) == test.labels).mean())
 
 
+def _trainable_weights(network: Network) -> dict[str, np.ndarray]:
+    names = network.trainable()
+    return {name: value.astype(np.float64) for name, value in network.weights().items() if name in names}
+
+
 def _drift(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> float:
-    floats = [name for name, value in before.items() if np.issubdtype(value.dtype, np.floating)]
-    change = sum(float(np.square(after[name] - before[name], dtype=np.float64).sum()) for name in floats)
-    length = sum(float(np.square(before[name], dtype=np.float64).sum()) for name in floats)
-    return float(np.sqrt(change / length))
+    change = sum(float(np.square(after[name] - before[name]).sum()) for name in before)
+    return float(np.sqrt(change / sum(float(np.square(value).sum()) for value in before.values())))
 
 
 def judge(model: str, task: Transfer, outcomes: list[Outcome]) -> Iterator[Finding]:

@@ -87,6 +87,10 @@ class Network(Classifier, Protocol):
         """Make every weight untrainable, the way the framework's users do."""
         ...
 
+    def trainable(self) -> set[str]:
+        """The names, among those of `weights`, that training changes by gradient: no moving statistics, no counters."""
+        ...
+
     def layers(self) -> dict[str, int]:
         """How many layers there are that behave differently in training: `batchnorm`, `dropout`."""
         ...

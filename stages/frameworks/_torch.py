@@ -68,6 +68,9 @@ class TorchNetwork:
     def freeze(self) -> None:
         self.module.requires_grad_(False)
 
+    def trainable(self) -> set[str]:
+        return {name for name, parameter in self.module.named_parameters() if parameter.requires_grad}
+
     def layers(self) -> dict[str, int]:
         modules = list(self.module.modules())
         return {

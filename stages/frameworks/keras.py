@@ -202,6 +202,9 @@ class KerasNetwork:
     def freeze(self) -> None:
         self.model.trainable = False
 
+    def trainable(self) -> set[str]:
+        return {variable.path for variable in self.model.trainable_weights}
+
     def layers(self) -> dict[str, int]:
         import keras
 

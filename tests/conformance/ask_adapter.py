@@ -90,15 +90,15 @@ def inside(network: Network, scores: np.ndarray, images: np.ndarray) -> dict[str
     note = Training("sgd", 0.05, 0.9, 30, 8, 0, 0, lambda _epoch, loss, _accuracy: losses.append(loss))
     head.fit(images, labels, note)
     after = network.weights()
-    trained = [n for n in before if "running" not in n and "moving" not in n and "tracked" not in n]
     return {
         "inference_mode_close": bool(np.allclose(inference, scores, atol=1e-4)),
         "training_mode_differs": not np.allclose(training, scores, atol=1e-4),
         "layers": network.layers(),
         "features": list(network.features(images).shape),
+        "trainable_is_part_of_weights": 0 < len(network.trainable()) < len(before) and network.trainable() <= before.keys(),
         "new_head": list(new_scores.shape),
         "losses": losses,
-        "backbone_moved": any(not np.array_equal(before[name], after[name]) for name in trained),
+        "backbone_moved": any(not np.array_equal(before[name], after[name]) for name in network.trainable()),
     }
 
 

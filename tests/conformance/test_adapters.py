@@ -78,6 +78,7 @@ def test_modes_features_and_a_new_head_work_where_the_inside_can_be_reached(answ
     assert answers["training_mode_differs"]
     assert answers["layers"]["batchnorm"] > 0
     assert answers["features"][0] == 8
+    assert answers["trainable_is_part_of_weights"]
     assert answers["new_head"] == [8, 3]
 
 

@@ -1,0 +1,326 @@
+"""The report says what the runs say, loads nothing, and trusts no text it is given."""
+
+import json
+import math
+import re
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages import report as stage
+from stages._params import Parity
+from stages.report import report
+from tracking.findings import Finding, Verdict
+from tracking.runs import Run
+
+PAIRS = [Parity(reference="one", candidate="two", max_score_difference=1e-3, max_flips=0)]
+SECONDS = {"fetch": 1.5, "infer@one": 2.0, "infer@two": 4.25, "publish": None}
+
+
+def a_run(subject: str = "one", findings: tuple[Finding, ...] = (), **changes: Any) -> Run:
+    content: dict[str, Any] = {
+        "subject": subject,
+        "command": f"python -m stages.infer --model {subject}",
+        "params": {"model.framework": "keras", "model.backend": "jax", "model.architecture": "MobileNet"},
+        "inputs": {"weights": "0123456789abcdef" * 2, "samples": "fedcba9876543210" * 2 + ".dir"},
+        "environment": {"python.version": "3.11.7", "cpu.cores": 2},
+        "code": {"commit": "c0ffee12" * 5, "dirty": False},
+        "results": {"top1": 0.97, "top1_low": 0.9524, "top1_high": 0.9817, "samples": 540},
+        "findings": findings,
+    }
+    return Run(**{**content, **changes})
+
+
+def findings() -> tuple[Finding, ...]:
+    pair = {"reference": "one", "flipped_columns": ["sample", "label", "reference", "candidate"]}
+    flipped = [[f"{number}.png", 1, 2, 3] for number in range(30)]
+    return (
+        Finding("accuracy_check", "two", Verdict.SKIP, "Top-1 is 97.00%; nothing was claimed.", {"top1": 0.97}),
+        Finding("backend_parity", "two", Verdict.PASS, "Scores differ by at most 2e-05.", {
+            "reference": "one", "max_score_difference": 2e-5, "median_score_difference": 0.0,
+        }),
+        Finding("backend_parity", "two", Verdict.FAIL, "30 of 540 decisions flip.", {**pair, "flips": 30, "flipped": flipped}),
+        Finding("transfer_check", "two", Verdict.PASS, "A linear head does well.", {"frozen_target": 0.9, "frozen_source": 0.8}),
+        Finding("transfer_check", "two", Verdict.WARN, "Fine-tuning destroys.", {
+            "lr_0.001.target": 0.91, "lr_0.001.source": 0.79, "lr_0.001.drift": 0.01,
+        }),
+        Finding("transfer_check", "two", Verdict.WARN, "Fine-tuning destroys more.", {
+            "lr_0.1.target": 0.95, "lr_0.1.source": 0.31, "lr_0.1.drift": 0.15,
+        }),
+    )  # fmt: skip
+
+
+def page(*runs: Run) -> str:
+    return report(runs or [a_run(), a_run("two", findings(), curves=CURVES)], PAIRS, SECONDS)
+
+
+CURVES = {"pretrain.train": ((1, 0.5), (2, 0.9)), "pretrain.loss": ((1, 2.5), (2, 0.25))}
+
+
+class _Elements(HTMLParser):
+    """Every element of a page with its attributes, and the text of its scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.code = ""
+        self.words: list[str] = []
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside in ("script", "style"):
+            self.code += data
+        else:
+            self.words.append(data)
+
+
+def loads(text: str) -> list[str]:
+    """What a browser would fetch to show the page."""
+    parsed = _Elements(text)
+    wanted = [
+        value or ""
+        for tag, attributes in parsed.elements
+        for name, value in attributes.items()
+        if name in ("src", "srcset", "href", "xlink:href", "data", "poster", "action") and tag != "a"
+    ]
+    code = re.findall(r"url\(|@import|https?:|fetch\(|import\(", parsed.code)
+    return [address for address in wanted if not address.startswith(("#", "data:,"))] + code
+
+
+def text_of(page_text: str) -> str:
+    return " ".join(" ".join(_Elements(page_text).words).split())
+
+
+def test_the_page_loads_nothing() -> None:
+    assert loads(page()) == []
+
+
+@pytest.mark.parametrize(
+    "loading",
+    [
+        '<img src="https://example.org/a.png">',
+        '<link rel="stylesheet" href="style.css">',
+        "<style>body { background: url(a.png) }</style>",
+        "<script>import('x')</script>",
+    ],
+)
+def test_the_test_of_loading_can_fail(loading: str) -> None:
+    assert loads(page().replace("</body>", f"{loading}</body>")) != []
+
+
+def test_equal_runs_give_equal_bytes_and_other_runs_others() -> None:
+    assert page() == page()
+    assert page(a_run()) != page(a_run(results={"top1": 0.5, "top1_low": 0.4, "top1_high": 0.6}))
+
+
+def test_every_finding_stands_there_as_its_sentence() -> None:
+    shown = text_of(page())
+    assert [finding.sentence for finding in findings() if finding.sentence not in shown] == []
+
+
+def test_every_interval_and_every_id_stands_there() -> None:
+    runs = [a_run(), a_run("two", results={"top1": 0.5, "top1_low": 0.4011, "top1_high": 0.5989})]
+    shown = text_of(page(*runs))
+    assert "95.24% to 98.17%" in shown
+    assert "40.11% to 59.89%" in shown
+    assert all(run.id[:12] in shown for run in runs)
+
+
+def test_what_fails_comes_before_what_warns_before_what_passes_before_what_was_skipped() -> None:
+    shown = text_of(page())
+    places = [
+        shown.index(sentence)
+        for sentence in ("30 of 540", "Scores differ", "Fine-tuning destroys.", "A linear head", "Top-1 is 97.00%")
+    ]
+    assert places == sorted(places)
+
+
+def test_verdicts_are_counted_once_though_two_models_share_a_finding() -> None:
+    shared = Finding("pretrain", "digits", Verdict.PASS, "Trained here.")
+    shown = text_of(page(a_run(findings=(shared,)), a_run("two", (shared,))))
+    assert "1 finding about 2 models: 1 pass , 0 warn , 0 fail" in shown
+    assert shown.count("Trained here.") == 1
+
+
+def test_models_of_which_the_same_was_found_stand_together() -> None:
+    runs = [a_run(name, (Finding("mode_check", name, Verdict.PASS, "Nothing moves."),)) for name in ("one", "two")]
+    assert "one, two" in text_of(page(*runs))
+    runs[1] = a_run("two", (Finding("mode_check", "two", Verdict.PASS, "Nothing moves.", {"tensors": 3}),))
+    assert "one, two" not in text_of(page(*runs))
+
+
+def test_a_claim_is_shown_with_its_source_and_as_a_mark() -> None:
+    claim = {"model.claim.top1": 0.575, "model.claim.source": "a paper, https://arxiv.org/abs/1602.07360"}
+    claimed = page(a_run(params=claim))
+    assert "57.50%" in text_of(claimed)
+    assert 'href="https://arxiv.org/abs/1602.07360"' in claimed
+    assert "<title>claimed 57.50%</title>" in claimed
+    assert "<title>claimed" not in page(a_run())
+
+
+def test_uncommitted_changes_are_marked() -> None:
+    dirty = {"commit": "c0ffee12" * 5, "dirty": True, "patch": "0" * 64}
+    assert "uncommitted changes" in text_of(page(a_run(code=dirty)))
+    assert "uncommitted changes" not in text_of(page(a_run()))
+
+
+def test_hostile_text_is_shown_and_never_run() -> None:
+    hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+    evidence = {
+        hostile: hostile,
+        "list": [hostile],
+        "rows": [[hostile]],
+        "rows_columns": [hostile],
+        "reference": hostile,
+    }
+    found = tuple(
+        Finding(check, hostile, Verdict.FAIL, hostile, evidence) for check in ("a" + hostile, "backend_parity")
+    )
+    facts = {hostile: hostile}
+    attacked = page(
+        a_run(
+            hostile,
+            found,
+            command=hostile,
+            params={**facts, "model.claim.top1": 0.5, "model.claim.source": f"javascript:alert(3) {hostile}"},
+            inputs=facts,
+            environment=facts,
+            code={"commit": hostile, "dirty": True},
+            curves={hostile: ((0, 0.5), (1, 0.6)), f"b.{hostile}": ((0, 5.0),)},
+        )
+    )
+    parsed = _Elements(attacked)
+    assert [tag for tag, _ in parsed.elements].count("script") == 1
+    assert not [1 for tag, attributes in parsed.elements if tag == "img" or "onerror" in attributes]
+    assert not [1 for _, attributes in parsed.elements if (attributes.get("href") or "").startswith("javascript")]
+    assert hostile in unescape(attacked)
+
+
+def test_the_test_of_hostile_text_can_fail() -> None:
+    parsed = _Elements(page().replace("</body>", "<img src=x onerror=alert(2)></body>"))
+    assert [1 for tag, attributes in parsed.elements if tag == "img" or "onerror" in attributes]
+
+
+def test_a_run_with_next_to_nothing_in_it_is_shown() -> None:
+    bare = a_run(params={}, inputs={}, environment={}, code={}, results={})
+    shown = text_of(report([bare], [], {}))
+    assert "no commit" in shown
+    assert "No check looked at these models." in shown
+    assert "No stage left a note of its time" in shown
+
+
+def test_a_number_that_is_none_is_a_dash() -> None:
+    nan = math.nan
+    found = (
+        Finding("backend_parity", "two", Verdict.FAIL, "Broken.", {"reference": "one", "max_score_difference": nan}),
+        Finding(
+            "transfer_check",
+            "two",
+            Verdict.WARN,
+            "Broken.",
+            {"lr_0.1.target": nan, "lr_0.1.source": 0.5, "x": [nan, math.inf]},
+        ),
+    )
+    broken = a_run(
+        "two",
+        found,
+        results={"top1": nan, "top1_low": nan, "top1_high": 1.0, "samples": 3},
+        environment={"odd": nan},
+        curves={"pretrain.loss": ((1, nan), (2, 0.5)), "pretrain.train": ((1, nan),)},
+        schema=1,
+    )
+    object.__setattr__(broken, "id", "0" * 64)  # such a run has no id: its JSON would not be JSON
+    assert not re.search(r"\b(nan|inf)\b", text_of(page(broken)), re.IGNORECASE)
+    assert not re.search(r'="[^"]*\b(nan|inf)\b', page(broken), re.IGNORECASE)
+
+
+def test_a_long_list_is_cut_and_the_rest_counted() -> None:
+    shown = text_of(page())
+    assert "11.png" in shown
+    assert "12.png" not in shown
+    assert "… and 18 more" in shown
+
+
+def test_what_is_equal_is_told_once_and_what_differs_for_each_model() -> None:
+    other = a_run("two", environment={"python.version": "3.11.7", "cpu.cores": 8, "jax.x64": False})
+    shown = text_of(page(a_run(), other))
+    assert shown.count("3.11.7") == 1
+    assert "cpu.cores 2 8" in shown
+    assert "1 only for two jax.x64 false" in shown
+
+
+def test_true_and_one_are_not_equal() -> None:
+    facts = {"one": {"flag": True}, "two": {"flag": 1}}
+    assert stage._split(facts).differing == {"flag": [True, 1]}
+
+
+def test_times_are_summed_and_a_stage_without_a_note_is_said_to_have_none() -> None:
+    shown = text_of(page())
+    assert "8 seconds in all" in shown
+    assert "1 of 4 have no time" in shown
+    assert "have no time" not in text_of(report([a_run()], PAIRS, {"fetch": 1.5}))
+
+
+def test_every_drawing_says_in_words_what_it_shows() -> None:
+    drawn = [attributes for tag, attributes in _Elements(page()).elements if tag == "svg"]
+    assert all(
+        attributes.get("aria-hidden") or "lane" in str(attributes) or "viewbox" in attributes for attributes in drawn
+    )
+    told = [
+        attributes.get("aria-label") or ""
+        for _, attributes in _Elements(page()).elements
+        if attributes.get("role") == "img"
+    ]
+    assert len(told) == 7  # accuracy, parity, two of transfer, two curves, seconds
+    assert all(re.search(r"\d", words) for words in told)
+
+
+@pytest.mark.parametrize("values", [[0.97], [0.0], [0.95, 0.98], [0.0, 0.0], [1e-9, 4e8], [-3.0, 2.0]])
+def test_an_axis_holds_its_values_between_its_ticks(values: list[float]) -> None:
+    axis = stage._linear(values)
+    assert axis.ticks[0] <= min(values) <= max(values) <= axis.ticks[-1]
+    assert 2 <= len(axis.ticks) <= 9
+    assert all(0 <= axis.at(value) <= 100 for value in values)
+
+
+def test_an_axis_of_accuracies_ends_at_one() -> None:
+    assert stage._linear([0.93, 1.0]).ticks[-1] == 1.0
+
+
+def test_a_difference_of_zero_has_a_place_on_a_logarithmic_axis() -> None:
+    axis = stage._decades([0.0, 2e-5, 1e-3])
+    assert axis.at(0.0) == 0.0
+    assert 0 < axis.at(2e-5) < axis.at(1e-3) <= 100
+
+
+def test_main_takes_the_models_of_params_in_their_order_and_the_notes_beside_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parents[2]
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((root / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    models = list(stage.load_params().models)
+    for name in [*reversed(models), "left-over"]:
+        a_run(name).save(tmp_path / f"data/runs/{name}.json")
+    (tmp_path / "data/timings").mkdir()
+    for name in (f"infer@{models[0]}", "infer@left-over", "report"):
+        (tmp_path / f"data/timings/{name}.json").write_text(json.dumps({"stage": name, "seconds": 12.3}))
+    (tmp_path / "data/timings/fetch.json").write_text("{half")
+    stage.main(Path("data/runs"), Path("data/report.html"))
+    shown = text_of((tmp_path / "data/report.html").read_text(encoding="utf-8"))
+    places = [shown.index(f" {name} MobileNet") for name in models]
+    assert places == sorted(places)
+    assert "12 seconds in all" in shown
+    assert "left-over" not in shown

@@ -1,0 +1,138 @@
+"""The whole pipeline, end to end, in a repository of its own: small data, one epoch, every stage."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.closure import ROOT
+from tracking.runs import Run
+
+WANTED = ("torch", "torchvision", "onnxruntime", "onnxscript")
+ABSENT = [name for name in WANTED if importlib.util.find_spec(name) is None]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
+
+MODELS = ("resnet18-torchvision", "resnet18-onnx")
+FEW_DIGITS = """
+from pathlib import Path
+from stages._digits import write_images as write_all
+
+def write_images(folder: Path) -> None:
+    write_all(folder)
+    for label in folder.glob("*/*"):
+        for path in sorted(label.glob("*.png"))[12:]:
+            path.unlink()
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this project in a git repository, in a path with a space, with params that take seconds."""
+    folder = tmp_path_factory.mktemp("a project") / "here"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "data/metrics", "dvc.lock")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    (folder / "few_digits.py").write_text(FEW_DIGITS)
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    params["data"]["source"] = "few_digits.py"
+    params["recipes"] = {"digits-32": params["recipes"]["digits-32"]}
+    params["pretrain"] = {"resnet18-digits": {**params["pretrain"]["resnet18-digits"], "epochs": 2, "batch_size": 16}}
+    params["models"] = {name: dict(params["models"][name]) for name in MODELS}
+    params["backend_parity"] = {"resnet18-onnx": params["backend_parity"]["resnet18-onnx"]}
+    params["transfer_check"] |= {"samples": 60, "epochs": 1}
+    params["publish"]["trackers"] = []
+    yaml.dump(params, folder / "params.yaml")
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+def repro(project: Path, **variables: str) -> list[str]:
+    """Run `dvc repro`; the names of the stages that it ran."""
+    clean = {name: value for name, value in os.environ.items() if name != "ONEDNN_MAX_CPU_ISA"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=project,
+        env={**clean, "PATH": path, **variables},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+
+
+@pytest.fixture(scope="module")
+def first_time(project: Path) -> list[str]:
+    return repro(project)
+
+
+def test_from_empty_every_stage_runs(project: Path, first_time: list[str]) -> None:
+    stages = {name.partition("@")[0] for name in first_time}
+    assert stages == {path.stem for path in (ROOT / "stages").glob("*.py") if not path.stem.startswith("_")}
+    page = (project / "data/report.html").read_text()
+    for name in MODELS:
+        run = Run.load(project / f"data/runs/{name}.json")
+        assert run.results["samples"] == 120
+        assert {finding.check for finding in run.findings} >= {"accuracy_check", "mode_check", "pretrain"}
+        assert run.code["dirty"] is False
+        assert name in page
+    assert len(list((project / "data/journal").iterdir())) == 2
+
+
+def test_a_second_time_nothing_is_recomputed(project: Path, first_time: list[str]) -> None:
+    assert repro(project) == ["capture"]
+
+
+def test_a_variable_recomputes_those_who_see_it_and_going_back_restores(project: Path, first_time: list[str]) -> None:
+    before = Run.load(project / "data/runs/resnet18-torchvision.json")
+    other = Run.load(project / "data/runs/resnet18-onnx.json")
+    ran = repro(project, ONEDNN_MAX_CPU_ISA="SSE41")
+    assert "infer@resnet18-torchvision" in ran
+    assert "infer@resnet18-onnx" not in ran  # onnxruntime never reads it
+    assert not [name for name in ran if name.startswith(("fetch", "preprocess", "pretrain"))]
+    changed = Run.load(project / "data/runs/resnet18-torchvision.json")
+    assert changed.environment["variable.ONEDNN_MAX_CPU_ISA"] == "SSE41"
+    assert changed.id != before.id
+    assert repro(project) == ["capture"]  # everything else comes out of DVC's run cache
+    assert Run.load(project / "data/runs/resnet18-torchvision.json").id == before.id
+    assert Run.load(project / "data/runs/resnet18-onnx.json").results["scores.sha256"] == other.results["scores.sha256"]
+
+
+def test_the_audit_of_the_two_runs_names_the_variable(project: Path, first_time: list[str]) -> None:
+    repro(project, ONEDNN_MAX_CPU_ISA="SSE41")
+    changed = Run.load(project / "data/runs/resnet18-torchvision.json").id
+    repro(project)
+    command = [sys.executable, "-m", "tracking", "audit", "resnet18-torchvision", changed[:12], "--json"]
+    said = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
+    assert json.loads(said)["outcome"] in ("explained", "robust")
+    assert said.index("variable.ONEDNN_MAX_CPU_ISA") < said.index("torch.onednn.isa")
+
+
+def test_a_mistake_in_params_stops_with_one_line_and_code_2(project: Path, first_time: list[str]) -> None:
+    kept = (project / "params.yaml").read_text()
+    try:
+        (project / "params.yaml").write_text(kept.replace("corrupt: fail", "corrupt: maybe"))
+        command = [sys.executable, "-m", "stages.infer", "--model", "resnet18-onnx", "--samples", "x"]
+        command += ["--weights", "x", "--predictions", "y"]
+        failed = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    finally:
+        (project / "params.yaml").write_text(kept)
+    assert failed.returncode == 2
+    assert failed.stderr.count("\n") == 1
+    assert "data.corrupt" in failed.stderr
