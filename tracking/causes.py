@@ -137,7 +137,9 @@ RULES: tuple[Cause, ...] = (
     Cause("param.model.*", DECISIONS, 18, "it says what the model is"),
     Cause("param.*", DECISIONS, 19, "it was asked for"),
     Cause("input.*", DECISIONS, 9, "it was read"),
-    Cause("model.training*", DECISIONS, 20, "a module in training mode uses the batch's own statistics, or drops values"),
+    Cause(
+        "model.training*", DECISIONS, 20, "a module in training mode uses the batch's own statistics, or drops values"
+    ),
     Cause("model.*", DECISIONS, 21, "the network in the process was another"),
     # ---- images
     Cause(
@@ -158,7 +160,12 @@ RULES: tuple[Cause, ...] = (
     ),
     Cause("wheel.pillow*", DECISIONS, 24, "another build of Pillow carries other codecs"),
     Cause("cv2.*", DECISIONS, 25, "OpenCV's build and switches choose its decoder and resize"),
-    Cause("variable.JSIMD_*", DECISIONS, 26, "it switches libjpeg-turbo's vector code, which may round other than its plain code"),
+    Cause(
+        "variable.JSIMD_*",
+        DECISIONS,
+        26,
+        "it switches libjpeg-turbo's vector code, which may round other than its plain code",
+    ),
     # ---- precision that is given away
     Cause(
         "torch.autocast.*",
@@ -233,14 +240,30 @@ RULES: tuple[Cause, ...] = (
     Cause("variable.GLIBC_TUNABLES", BITS, 40, "it can hide instruction sets from libm"),
     Cause("variable.NPY_*", BITS, 40, "it hides instruction sets from NumPy's loops"),
     Cause("variable.LD_PRELOAD", DECISIONS, 41, "a preloaded library may stand in for any other"),
-    Cause("torch.capability", BITS, 42, "torch's own kernels use another instruction set", "see ATEN_CPU_CAPABILITY", DIGITS),
-    Cause("torch.onednn.*", BITS, 42, "oneDNN used another instruction set or kernel", "see ONEDNN_MAX_CPU_ISA", DIGITS),
+    Cause(
+        "torch.capability",
+        BITS,
+        42,
+        "torch's own kernels use another instruction set",
+        "see ATEN_CPU_CAPABILITY",
+        DIGITS,
+    ),
+    Cause(
+        "torch.onednn.*", BITS, 42, "oneDNN used another instruction set or kernel", "see ONEDNN_MAX_CPU_ISA", DIGITS
+    ),
     Cause("numpy.simd.*", BITS, 43, "NumPy's loops use another instruction set"),
     Cause("cpu.model", BITS, 44, "libraries choose kernels by the CPU"),
     Cause("cpu.flags", BITS, 44, "libraries choose kernels by instruction set"),
     Cause("cpu.cache.*", BITS, 46, "libraries cut matrices into blocks that fit the cache"),
     Cause("cpu.usable", BITS, 62, "frameworks start as many threads, and threads share out the sums", TRAINING, DIGITS),
-    Cause("cpu.cores", BITS, 62, "MKL and onnxruntime start as many threads, and threads share out the sums", TRAINING, DIGITS),
+    Cause(
+        "cpu.cores",
+        BITS,
+        62,
+        "MKL and onnxruntime start as many threads, and threads share out the sums",
+        TRAINING,
+        DIGITS,
+    ),
     Cause("cpu.*", BITS, 45, "libraries choose kernels by the CPU"),
     # ---- framework switches
     Cause(
@@ -258,17 +281,38 @@ RULES: tuple[Cause, ...] = (
     Cause("torch.cudnn.benchmark", BITS, 48, "the fastest algorithm on this day is taken, so two runs may differ"),
     Cause("torch.cudnn*", BITS, 48, "cuDNN's version and switches choose its algorithms"),
     Cause("tensorflow.cud*", BITS, 48, "cuDNN's version chooses its algorithms"),
-    Cause("torch.deterministic*", BITS, 49, "it forbids algorithms whose sums run in any order", "same bits on this CPU", DIGITS),
+    Cause(
+        "torch.deterministic*",
+        BITS,
+        49,
+        "it forbids algorithms whose sums run in any order",
+        "same bits on this CPU",
+        DIGITS,
+    ),
     Cause("torch.mkldnn.deterministic", BITS, 49, "it forbids algorithms whose sums run in any order"),
     Cause("torch.sdp.*", BITS, 50, "it chooses the attention kernel"),
     Cause("torch.interop_threads", SPEED, 63, "it runs independent operations side by side, each sums as before"),
     Cause("tensorflow.interop_threads", SPEED, 63, "it runs independent operations side by side, each sums as before"),
-    Cause("torch.threads", BITS, 61, "threads share out the sums", f"1 or 2: the same bits in inference; {TRAINING}", DIGITS),
+    Cause(
+        "torch.threads",
+        BITS,
+        61,
+        "threads share out the sums",
+        f"1 or 2: the same bits in inference; {TRAINING}",
+        DIGITS,
+    ),
     Cause("tensorflow.threads", BITS, 61, "threads share out the sums"),
     Cause("tensorflow.soft_placement", BITS, 64, "what one device lacks may run on another"),
     Cause("tensorflow.*", BITS, 51, "it changes how TensorFlow builds or runs its graph"),
     Cause("torch.*", BITS, 51, "it changes which of its kernels torch takes"),
-    Cause("keras.epsilon", DECISIONS, 29, "it enters normalisations", "BatchNorm's 1e-3 for 1e-5: 0.26 in the scores", HERE),
+    Cause(
+        "keras.epsilon",
+        DECISIONS,
+        29,
+        "it enters normalisations",
+        "BatchNorm's 1e-3 for 1e-5: 0.26 in the scores",
+        HERE,
+    ),
     Cause("keras.data_format", BITS, 51, "another layout is summed in another order"),
     Cause("keras.*", BITS, 51, "it changes how Keras calls its back end"),
     Cause("jax.threefry_partitionable", DECISIONS, 52, "random numbers come out otherwise"),
@@ -291,7 +335,9 @@ RULES: tuple[Cause, ...] = (
     Cause("variable.JAX_*", BITS, 51, "it changes what JAX compiles, or where it runs"),
     Cause("variable.KERAS_MAX_*", DECISIONS, 29, "it cuts training short"),
     Cause("variable.KERAS_*", BITS, 51, "it changes how Keras calls its back end"),
-    Cause("variable.TF_NUM_INTEROP_THREADS", SPEED, 63, "it runs independent operations side by side, each sums as before"),
+    Cause(
+        "variable.TF_NUM_INTEROP_THREADS", SPEED, 63, "it runs independent operations side by side, each sums as before"
+    ),
     Cause("variable.OMP_WAIT_POLICY", SPEED, 70, "it says how idle threads wait"),
     Cause("variable.KMP_BLOCKTIME", SPEED, 70, "it says how idle threads wait"),
     Cause("variable.OMP_PLACES", SPEED, 70, "it says where threads run"),
@@ -306,7 +352,9 @@ RULES: tuple[Cause, ...] = (
         f"1 or 2: the same bits in inference; {TRAINING}",
         DIGITS,
     ),
-    Cause("variable.*THREAD*", BITS, 60, "threads share out the sums", f"the same bits in inference; {TRAINING}", DIGITS),
+    Cause(
+        "variable.*THREAD*", BITS, 60, "threads share out the sums", f"the same bits in inference; {TRAINING}", DIGITS
+    ),
     Cause("variable.OMP_*", BITS, 61, "it changes how threads share out the sums"),
     Cause("variable.GOMP_*", BITS, 61, "it changes how threads share out the sums"),
     Cause("variable.KMP_*", BITS, 61, "it changes how threads share out the sums"),

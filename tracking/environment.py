@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tracking.errors import UserError
+from tracking.facts import Fact, Facts
 from tracking.gpus import graphics
 from tracking.libraries import codecs, packages
-from tracking.machine import Fact, Facts, Machine, this_machine
+from tracking.machine import Machine, this_machine
 from tracking.processor import processor
 from tracking.system import interpreter, operating_system
 from tracking.variables import variables
@@ -35,13 +36,28 @@ class Runtime:
 NUMPY = ("numpy",)
 IMAGES = ("pillow", "pillow-simd", *NUMPY)
 CUDA_PACKAGES = (
-    *(f"nvidia-{library}-cu{cuda}" for cuda in (11, 12) for library in ("cublas", "cudnn", "cuda-runtime", "cuda-nvrtc")),
+    *(
+        f"nvidia-{library}-cu{cuda}"
+        for cuda in (11, 12)
+        for library in ("cublas", "cudnn", "cuda-runtime", "cuda-nvrtc")
+    ),
     *(f"nvidia-{library}-cu{cuda}" for cuda in (11, 12) for library in ("cufft", "cusparse", "cusolver", "curand")),
-    *(f"nvidia-{library}" for library in ("cublas", "cuda-runtime", "cuda-nvrtc", "cufft", "cusparse", "cusolver", "curand")),
+    *(
+        f"nvidia-{library}"
+        for library in ("cublas", "cuda-runtime", "cuda-nvrtc", "cufft", "cusparse", "cusolver", "curand")
+    ),
     "nvidia-cudnn-cu13",
     "nvidia-cuda-nvcc-cu12",
 )
-TORCH = ("torch", "triton", "pytorch-triton", "pytorch-triton-rocm", "intel-extension-for-pytorch", "mkl", "intel-openmp")
+TORCH = (
+    "torch",
+    "triton",
+    "pytorch-triton",
+    "pytorch-triton-rocm",
+    "intel-extension-for-pytorch",
+    "mkl",
+    "intel-openmp",
+)
 TENSORFLOW = (
     "tensorflow",
     "tensorflow-cpu",
@@ -70,12 +86,12 @@ GPU_LIBRARIES = ("cuda", "rocm")
 TORCH_LIBRARIES = ("torch", "openmp", "mkl", "onednn", *GPU_LIBRARIES)
 
 _RUNTIMES: Mapping[str, Runtime] = {
-    "images": Runtime(IMAGES, ("libjpeg",), gpu=False, codecs=True),
+    "images": Runtime(IMAGES, (), gpu=False, codecs=True),
     "torchvision-torch": Runtime((*TORCH, "torchvision", "safetensors", *CUDA_PACKAGES), TORCH_LIBRARIES),
     "keras-tensorflow": Runtime(
         (*KERAS, *TENSORFLOW, *CUDA_PACKAGES), ("keras", "tensorflow", "xla", "onednn", *GPU_LIBRARIES)
     ),
-    "keras-jax": Runtime((*KERAS, *JAX, *CUDA_PACKAGES), ("keras", "jax", "xla", *GPU_LIBRARIES)),
+    "keras-jax": Runtime((*KERAS, *JAX, *CUDA_PACKAGES), ("keras", "jax", "xla", "onednn", *GPU_LIBRARIES)),
     "keras-torch": Runtime((*KERAS, *TORCH, *CUDA_PACKAGES), ("keras", *TORCH_LIBRARIES)),
     "onnx-onnxruntime": Runtime(ONNXRUNTIME, ("onnxruntime", *GPU_LIBRARIES)),
 }

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from tracking.machine import Facts, Machine, Package
+from tracking.facts import Facts
+from tracking.machine import Machine, Package
 
 
 def packages(machine: Machine, names: Iterable[str]) -> Facts:

@@ -4,17 +4,17 @@ import importlib
 import math
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from tracking.machine import Fact, Facts
+from tracking.facts import Facts
 
 # What computes, by the start of the file's name. GPU libraries come in parts (cudnn_ops, cublasLt): all are listed.
 NUMERICAL = re.compile(
     r"^lib(?P<name>m|mvec|mkl_\w+|iomp5|omp|gomp|openblas|scipy_openblas64_|scipy_openblas|blis|dnnl|tbb|torch_cpu|torch_cuda"
     r"|torch_hip|tensorflow_cc|tensorflow_framework|jax_common|onnxruntime|onnxruntime_providers_\w+|cudart|cublas|cublasLt"
-    r"|cudnn\w*|cufft|curand|cusolver|cusparse|nvrtc|nccl|nvinfer|MIOpen|rocblas|hipblas\w*|hipfft|rocfft|amdhip64|jpeg|turbojpeg)"
+    r"|cudnn\w*|cufft|curand|cusolver|cusparse|nvrtc|nccl|nvinfer|MIOpen|rocblas|hipblas\w*|hipfft|rocfft|amdhip64)"
     r"(?:-[0-9a-f]{8}(?:-[0-9a-f]{8})?|-32[0-9a-f]{6})?(?:[-.][\w.]*)?$"
 )
 
@@ -129,7 +129,9 @@ def _owner(path: str) -> str:
 # ---- how floating-point numbers are treated in this thread
 
 
-def numerics_mode(half: Callable[[float], float] | None = None, add: Callable[[float, float], float] | None = None) -> Facts:
+def numerics_mode(
+    half: Callable[[float], float] | None = None, add: Callable[[float, float], float] | None = None
+) -> Facts:
     """Facts ``numerics.flush_to_zero`` and ``numerics.rounding`` of the calling thread, found by computing."""
     half = half or (lambda value: value * 0.5)
     smallest_normal = 2.0**-1022
@@ -148,7 +150,3 @@ def _rounding(add: Callable[[float, float], float]) -> str:
     if down and not up:
         return "downward"
     return "toward zero" if inward else "to nearest"
-
-
-def sorted_words(words: Iterable[str]) -> Fact:
-    return " ".join(sorted(words))

@@ -18,10 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tracking.nvml import gpus
-
-Fact = str | int | float | bool
-Facts = dict[str, Fact]
+from tracking.nvml import gpus, readings
 
 NVIDIA_SMI_SECONDS = 10
 
@@ -59,6 +56,7 @@ class Machine:
         package: the installed distribution of that (normalised) name; None where there is none.
         codecs: name -> version of the image codecs that Pillow was linked with.
         nvml: one row per NVIDIA GPU from its management library; None where there is no such library.
+        nvml_readings: what those GPUs do at this moment, in the same order.
         nvidia_smi: output of ``nvidia-smi`` with these arguments; None where it is absent or fails.
         sysctl: the value of a macOS or BSD system control; None where there is none.
     """
@@ -74,6 +72,7 @@ class Machine:
     package: Callable[[str], Package | None] = _nothing
     codecs: Callable[[], Mapping[str, str]] = dict
     nvml: Callable[[], Sequence[Mapping[str, str | int | bool]] | None] = _nothing
+    nvml_readings: Callable[[], Sequence[Mapping[str, str | int | bool]] | None] = _nothing
     nvidia_smi: Callable[[Sequence[str]], str | None] = _nothing
     sysctl: Callable[[str], str | int | None] = _nothing
 
@@ -92,6 +91,7 @@ def this_machine() -> Machine:
         package=cache(_package),
         codecs=cache(_codecs),
         nvml=cache(gpus),
+        nvml_readings=readings,
         nvidia_smi=_nvidia_smi,
         sysctl=_sysctl if sys.platform == "darwin" else _nothing,
     )

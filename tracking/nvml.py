@@ -4,21 +4,25 @@ https://docs.nvidia.com/deploy/nvml-api/
 """
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-Row = dict[str, str | int | bool]
+Value = str | int | bool
+Row = dict[str, Value]
 
 SUCCESS = 0
 NAME_BYTES = 96
 MIB = 2**20
+SM_CLOCK, MEMORY_CLOCK = 1, 2
 
 
 class _Memory(ctypes.Structure):
     _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
 
 
-class _MigAttributes(ctypes.Structure):
+class _Slice(ctypes.Structure):
+    """`nvmlDeviceAttributes_t`."""
+
     _fields_ = (
         *((name, ctypes.c_uint) for name in ("multiprocessors", "copy", "decoder", "encoder", "jpeg", "ofa")),
         *((name, ctypes.c_uint) for name in ("gpu_slices", "compute_slices")),
@@ -27,16 +31,23 @@ class _MigAttributes(ctypes.Structure):
 
 
 def gpus(library: Any = None) -> list[Row] | None:
-    """One row per GPU in PCI order: ``name``, ``driver``, ``memory_mib``, ``compute_capability``, ``ecc``, ``mig``, ``uuid``.
+    """What each GPU is, in PCI order: ``name uuid driver memory_mib compute_capability ecc mig mig.<slice>``.
 
     None where the library is missing or refuses to start (no driver). `library` stands in for it in tests.
     """
-    library = library or _open()
+    return _each(library or _open(), _identity)
+
+
+def readings(library: Any = None) -> list[Row] | None:
+    """What each GPU does at this moment: clocks in MHz, power limit in mW, why it is slowed down. None as in `gpus`."""
+    return _each(library or _open(), _moment)
+
+
+def _each(library: Any, ask: Callable[[Any, ctypes.c_void_p], Iterator[tuple[str, Value]]]) -> list[Row] | None:
     if library is None or library.nvmlInit_v2() != SUCCESS:
         return None
     try:
-        driver = dict(_texts(("driver", library.nvmlSystemGetDriverVersion)))
-        return [{**driver, **dict(_gpu(library, handle))} for handle in _handles(library)]
+        return [dict(ask(library, handle)) for handle in _handles(library)]
     finally:
         library.nvmlShutdown()
 
@@ -57,13 +68,16 @@ def _handles(library: Any) -> Iterator[ctypes.c_void_p]:
             yield handle
 
 
-def _gpu(library: Any, gpu: ctypes.c_void_p) -> Iterator[tuple[str, str | int | bool]]:
-    yield from _texts(("name", library.nvmlDeviceGetName), ("uuid", library.nvmlDeviceGetUUID), handle=(gpu,))
+def _identity(library: Any, gpu: ctypes.c_void_p) -> Iterator[tuple[str, Value]]:
+    yield from _texts(
+        ("driver", library.nvmlSystemGetDriverVersion, ()),
+        ("name", library.nvmlDeviceGetName, (gpu,)),
+        ("uuid", library.nvmlDeviceGetUUID, (gpu,)),
+    )
     memory = _Memory()
     if library.nvmlDeviceGetMemoryInfo(gpu, ctypes.byref(memory)) == SUCCESS:
         yield "memory_mib", memory.total // MIB
-    capability = _pair(library.nvmlDeviceGetCudaComputeCapability, gpu)
-    if capability:
+    if capability := _pair(library.nvmlDeviceGetCudaComputeCapability, gpu):
         yield "compute_capability", f"{capability[0]}.{capability[1]}"
     if ecc := _pair(library.nvmlDeviceGetEccMode, gpu):
         yield "ecc", bool(ecc[0])
@@ -72,33 +86,49 @@ def _gpu(library: Any, gpu: ctypes.c_void_p) -> Iterator[tuple[str, str | int | 
         yield from _slices(library, gpu)
 
 
-def _slices(library: Any, gpu: ctypes.c_void_p) -> Iterator[tuple[str, str | int | bool]]:
+def _slices(library: Any, gpu: ctypes.c_void_p) -> Iterator[tuple[str, Value]]:
     """The MIG devices of one GPU."""
-    count = _number(library.nvmlDeviceGetMaxMigDeviceCount, gpu) or 0
-    for index in range(count):
-        mig, attributes = ctypes.c_void_p(), _MigAttributes()
+    for index in range(_number(library.nvmlDeviceGetMaxMigDeviceCount, gpu) or 0):
+        mig, slice_ = ctypes.c_void_p(), _Slice()
         if library.nvmlDeviceGetMigDeviceHandleByIndex(gpu, index, ctypes.byref(mig)) != SUCCESS:
             continue
-        if library.nvmlDeviceGetAttributes_v2(mig, ctypes.byref(attributes)) == SUCCESS:
-            yield f"mig.{index}", _profile(attributes)
+        if library.nvmlDeviceGetAttributes_v2(mig, ctypes.byref(slice_)) == SUCCESS:
+            yield f"mig.{index}", _profile(slice_)
+            yield from _texts((f"mig.{index}.uuid", library.nvmlDeviceGetUUID, (mig,)))
 
 
-def _profile(slice_: _MigAttributes) -> str:
+def _profile(slice_: _Slice) -> str:
     """NVIDIA's name for a slice: ``1g.5gb``, or ``1c.3g.20gb`` where compute is divided further."""
     part = "" if slice_.compute_slices == slice_.gpu_slices else f"{slice_.compute_slices}c."
     return f"{part}{slice_.gpu_slices}g.{-(-slice_.memory_mib // 1024)}gb"
 
 
-def _texts(*wanted: tuple[str, Any], handle: tuple[Any, ...] = ()) -> Iterator[tuple[str, str]]:
-    for name, function in wanted:
+def _moment(library: Any, gpu: ctypes.c_void_p) -> Iterator[tuple[str, Value]]:
+    for name, kind in (("sm", SM_CLOCK), ("memory", MEMORY_CLOCK)):
+        yield from _known(f"{name}_mhz", _number(library.nvmlDeviceGetClockInfo, gpu, kind))
+        yield from _known(f"{name}_max_mhz", _number(library.nvmlDeviceGetMaxClockInfo, gpu, kind))
+    yield from _known("power_limit_mw", _number(library.nvmlDeviceGetPowerManagementLimit, gpu))
+    yield from _known("celsius", _number(library.nvmlDeviceGetTemperature, gpu, 0))
+    reasons = ctypes.c_ulonglong()
+    if library.nvmlDeviceGetCurrentClocksThrottleReasons(gpu, ctypes.byref(reasons)) == SUCCESS:
+        yield "throttle_reasons", f"{reasons.value:#x}"
+
+
+def _known(name: str, value: int | None) -> Iterator[tuple[str, Value]]:
+    if value is not None:
+        yield name, value
+
+
+def _texts(*wanted: tuple[str, Any, tuple[ctypes.c_void_p, ...]]) -> Iterator[tuple[str, str]]:
+    for name, function, handle in wanted:
         buffer = ctypes.create_string_buffer(NAME_BYTES)
         if function(*handle, buffer, NAME_BYTES) == SUCCESS:
             yield name, buffer.value.decode(errors="replace")
 
 
-def _number(function: Any, *handle: Any) -> int | None:
+def _number(function: Any, *arguments: Any) -> int | None:
     value = ctypes.c_uint()
-    return value.value if function(*handle, ctypes.byref(value)) == SUCCESS else None
+    return value.value if function(*arguments, ctypes.byref(value)) == SUCCESS else None
 
 
 def _pair(function: Any, gpu: ctypes.c_void_p) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from typing import Any
 
-from tracking.machine import Facts
+from tracking.facts import Facts
 
 _seen: dict[str, str] = {}  # oneDNN introduces itself once per process
 

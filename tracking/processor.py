@@ -4,17 +4,18 @@ import math
 import re
 from collections.abc import Iterator
 
-from tracking.machine import Fact, Facts, Machine
+from tracking.facts import Fact, Facts
+from tracking.machine import Machine
 
 # Instruction sets that numerical libraries choose their kernels by; the names are those of Linux.
-X86_FLAGS = frozenset(
-    ["ssse3", "sse4_1", "sse4_2", "sse4a", "avx", "f16c", "fma", "fma4", "xop", "avx2", "avx_vnni", "avx_vnni_int8", "avx_vnni_int16", "avx_ifma", "avx_ne_convert", "avx512f", "avx512cd", "avx512er", "avx512pf", "avx512dq", "avx512bw", "avx512vl", "avx512ifma", "avx512vbmi", "avx512_vbmi2", "avx512_vnni", "avx512_bitalg", "avx512_vpopcntdq", "avx512_bf16", "avx512_fp16", "avx512_4vnniw", "avx512_4fmaps", "avx512_vp2intersect", "avx10_1", "avx10_2", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16", "amx_complex", "gfni"]
+FLAGS = re.compile(
+    # x86
+    r"ssse3|sse4_[12]|sse4a|avx|f16c|fma4?|xop|avx2|avx_(vnni(_int8|_int16)?|ifma|ne_convert)|avx512\w+|avx10_\d|amx_\w+|gfni"
+    # ARM
+    r"|neon|vfpv4|asimd\w*|fphp|jscvt|fcma|sve\w*|i8mm|bf16|ebf16|sme\w*"
+    # POWER, IBM Z, LoongArch
+    r"|altivec|vsx|mma|vx|vxd|vxe\d?|nnpa|lsx|lasx"
 )
-ARM_FLAGS = frozenset(
-    ["neon", "vfpv4", "asimd", "fphp", "asimdhp", "asimdrdm", "jscvt", "fcma", "asimddp", "asimdfhm", "sve", "sve2", "svei8mm", "svef32mm", "svef64mm", "svebf16", "i8mm", "bf16", "sme", "sme2", "smef16f16", "smeb16b16", "ebf16"]
-)
-OTHER_FLAGS = frozenset(["altivec", "vsx", "mma", "vx", "vxd", "vxe", "vxe2", "vxe3", "nnpa", "lsx", "lasx"])
-FLAGS = X86_FLAGS | ARM_FLAGS | OTHER_FLAGS
 
 Block = dict[str, str]
 
@@ -76,12 +77,14 @@ def _flags(blocks: list[Block]) -> str:
     texts = [value for block in blocks for key in ("flags", "Features", "features") if (value := block.get(key))]
     texts += [block["cpu"].replace(",", " ") for block in blocks if "altivec" in block.get("cpu", "")]
     common = set.intersection(*(set(text.split()) for text in texts)) if texts else set()
-    return " ".join(sorted(common & FLAGS))
+    return " ".join(sorted(flag for flag in common if FLAGS.fullmatch(flag)))
 
 
 def _cores(blocks: list[Block]) -> int:
     """Physical cores: MKL and onnxruntime start as many threads."""
-    return len({(block["physical id"], block["core id"]) for block in blocks if {"physical id", "core id"} <= block.keys()})
+    return len(
+        {(block["physical id"], block["core id"]) for block in blocks if {"physical id", "core id"} <= block.keys()}
+    )
 
 
 def _from_sysctl(machine: Machine) -> Iterator[tuple[str, Fact]]:
@@ -89,7 +92,10 @@ def _from_sysctl(machine: Machine) -> Iterator[tuple[str, Fact]]:
         value = machine.sysctl(name)
         if value is not None:
             yield fact, value if fact == "cpu.cores" else str(value)
-    names = (*(f"hw.optional.{name}" for name in DARWIN_FLAGS), *(f"hw.optional.arm.{name}" for name in DARWIN_ARM_FLAGS))
+    names = (
+        *(f"hw.optional.{name}" for name in DARWIN_FLAGS),
+        *(f"hw.optional.arm.{name}" for name in DARWIN_ARM_FLAGS),
+    )
     if flags := sorted(name.rpartition(".")[2].lower() for name in names if machine.sysctl(name)):
         yield "cpu.flags", " ".join(flags)
     for level, name in (("l1d", "hw.l1dcachesize"), ("l2", "hw.l2cachesize"), ("l3", "hw.l3cachesize")):

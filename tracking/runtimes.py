@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tracking.loaded import numerics_mode, shared_objects, thread_pools
-from tracking.machine import Fact, Facts
+from tracking.facts import Fact, Facts
 from tracking.onednn import chosen_by_torch
 from tracking.secrets import redact
 
@@ -246,7 +246,9 @@ def random_states(modules: Mapping[str, Any] | None = None) -> dict[str, str]:
     modules = sys.modules if modules is None else modules
     states = {"python": repr(random.getstate())}
     if (found := modules.get("numpy")) is not None:
-        states["numpy"] = repr([str(part.tolist() if hasattr(part, "tolist") else part) for part in found.random.get_state()])
+        states["numpy"] = repr(
+            [str(part.tolist() if hasattr(part, "tolist") else part) for part in found.random.get_state()]
+        )
     if (found := modules.get("torch")) is not None:
         states["torch"] = repr(found.get_rng_state().tolist())
     if (found := modules.get("keras")) is not None:

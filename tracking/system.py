@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from tracking.machine import Fact, Facts, Machine
+from tracking.facts import Fact, Facts
+from tracking.machine import Machine
 
 
 def operating_system(machine: Machine) -> Facts:

@@ -239,7 +239,8 @@ def _in_server(memory: Memory, run: Run) -> list[Record]:
         return []
     flat = {name: value for name, value in kept.parameters.items() if name != "curr_step"}
     whole = json.loads(kept.files.get("run.json", b"{}"))
-    return [Record(kept.others["weighbridge.run_id"], flat, _points(kept.metrics), kept.others, whole)]
+    points = _points(sorted(kept.metrics, key=lambda row: row[2] or 0))  # the SDK sends them in any order
+    return [Record(kept.others["weighbridge.run_id"], flat, points, kept.others, whole)]
 
 
 def _points(rows: list[Any]) -> Points:

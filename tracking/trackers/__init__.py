@@ -54,8 +54,7 @@ def connect(name: str, folder: Path, experiment: str) -> Tracker:
     try:
         tracker: Tracker = module.connect(folder, experiment)
     except ModuleNotFoundError as problem:
-        extra = f"pip install 'weighbridge[{name}]'"
-        raise UserError(f"tracker {name}: the package {problem.name!r} is not installed; {extra}") from problem
+        raise UserError(f"tracker {name}: {problem.name!r} is not installed; {_installing(problem.name)}") from problem
     return tracker
 
 
@@ -109,6 +108,10 @@ def document(run: Run) -> str:
 def one_line(problem: BaseException) -> str:
     """What went wrong, in one line of at most 500 characters, without credentials."""
     return redact(" ".join(str(problem).split()))[:500] or type(problem).__name__
+
+
+def _installing(package: str | None) -> str:
+    return "pip install 'weighbridge[comet]'" if package == "comet_ml" else f"pip install {package}"
 
 
 def _results(run: Run) -> Iterator[Metric]:

@@ -206,8 +206,10 @@ def _written(content: Content, folder: Path, key: str, project: str, *, exists: 
             experiment_key=key,
             **SWITCHES,
         )
-        _fill(experiment, content)
-        experiment.end()
+        try:
+            _fill(experiment, content)
+        finally:
+            experiment.end()  # or the SDK would do so at exit, and make the folder again
         yield next(Path(partial).glob("*.zip"))
 
 

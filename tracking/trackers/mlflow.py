@@ -23,8 +23,9 @@ LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000
 METRICS_PER_BATCH, TEXTS_PER_BATCH = 1000, 100
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # at the default of 7 one call to a dead server blocks for minutes
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds
 }
 Item = TypeVar("Item")
 
