@@ -1,15 +1,18 @@
 """Write down what could change a prediction here, one file per runtime. It always runs; unchanged files re-run nothing.
 
-reads   this machine: hardware, operating system, installed packages, environment variables on an allow-list
+reads   params.yaml, to refuse its mistakes before anything is computed;
+        this machine: hardware, operating system, installed packages, environment variables on an allow-list
 writes  <environment>/<runtime>.json for every runtime, <trackers>: where each tracker would write
 """
 
 import json
 from pathlib import Path
 
+from stages._params import load_params
 from stages._stage import run
 from tracking.environment import RUNTIMES, Environment
 from tracking.environment import capture as capture_one
+from tracking.errors import UserError
 from tracking.machine import this_machine
 
 
@@ -21,8 +24,10 @@ def capture() -> tuple[Environment, ...]:
 
 def main(environment: Path, trackers: Path) -> None:
     """Capture, write."""
-    from tracking.trackers import addresses
+    from tracking.trackers import addresses, names
 
+    if unknown := sorted(set(load_params().publish.trackers) - set(names())):
+        raise UserError(f"params.yaml: publish.trackers: unknown {', '.join(unknown)}; known: {', '.join(names())}")
     for captured in capture():
         captured.save(environment / f"{captured.runtime}.json")
     trackers.parent.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,8 @@ def _digests(network: Network) -> dict[str, str]:
 
 def _moved(model: str, mode: str, what: str, names: list[str], tensors: int, *, worst: Verdict) -> Finding:
     verdict = worst if names else Verdict.PASS
-    some = f": {', '.join(names[:2])}{' ...' if len(names) > 2 else ''}" if names else ""
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    some = f": {', '.join(names[:2])}{more}" if names else ""
     sentence = f"{what} moves {len(names)} of {tensors} weights and buffers{some}."
     return Finding(CHECK, model, verdict, sentence, {f"{mode}_moved": len(names), "tensors": tensors, "moved": names})
 
@@ -107,11 +108,11 @@ def _dropout(model: str, layers: dict[str, int], first: np.ndarray, second: np.n
     flips = int((first.argmax(1) != second.argmax(1)).sum())
     evidence = {"dropout_layers": layers["dropout"], "batchnorm_layers": layers["batchnorm"], "repeat_flips": flips}
     if np.array_equal(first, second):
-        sentence = f"Two passes in training mode give the same bits: no dropout acts."
+        sentence = "Two passes in training mode give the same bits: no dropout acts."
         return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
     sentence = (
-        f"Two passes in training mode differ in {flips} of {len(first)} decisions, by chance ({layers['dropout']} active "
-        "dropout layers): a model left in this mode has no one accuracy."
+        f"Two passes in training mode differ in {flips} of {len(first)} decisions, by chance (active "
+        f"dropout layers: {layers['dropout']}): a model left in this mode has no one accuracy."
     )
     return Finding(CHECK, model, Verdict.WARN, sentence, evidence)
 

@@ -19,7 +19,6 @@ import pandas as pd
 from stages._models import in_batches
 from stages._params import Pretrain, load_params
 from stages._predictions import SampleSet, write_json
-from stages._progress import progress
 from stages._stage import replacing, run
 from stages._weights import save_tensors
 from stages.frameworks import Network, Spec, Training, load
@@ -29,14 +28,11 @@ from tracking.findings import Finding, Verdict, save_findings
 def pretrain(network: Network, train: SampleSet, test: SampleSet, source: Pretrain) -> pd.DataFrame:
     """Fit `network` to the training images; one row an epoch: epoch, loss, train, test."""
     rows: list[tuple[int, float, float, float]] = []
-    epochs = iter(progress(range(source.epochs + 1), "pretrain: epochs", source.epochs))
-    next(epochs)
 
     def after_epoch(epoch: int, loss: float, accuracy: float) -> None:
         scores = in_batches(network.predict, test, source.batch_size, "pretrain: test")
         held_out = float((scores.argmax(axis=1) == test.labels).mean())
         rows.append((epoch, loss, accuracy, held_out))
-        next(epochs)
 
     if source.batchnorm_momentum is not None:
         network.set_batchnorm_momentum(source.batchnorm_momentum)
@@ -53,6 +49,7 @@ def _training(source: Pretrain, after_epoch: Any) -> Training:
         batch_size=source.batch_size,
         shift_pixels=source.shift_pixels,
         seed=source.seed,
+        label="pretrain",
         after_epoch=after_epoch,
     )
 

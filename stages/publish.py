@@ -1,6 +1,7 @@
 """Log every run to every tracker, once.
 
-reads   <runs>/<model>.json of the models in params; the variables that say where trackers are (see `capture`)
+reads   <runs>/<model>.json of the models in params; the variables that say where trackers are (see `capture`). It waits for
+        the report without reading it: `dvc repro` stops at a failure, and a tracker that is down must stop nothing else
 writes  <published>: run id -> subject, and address by tracker; beside it the journal and what trackers keep in files
 params  models, publish
 

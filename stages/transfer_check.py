@@ -98,6 +98,7 @@ def _fine_tuned(
         batch_size=task.batch_size,
         shift_pixels=0,
         seed=task.seed,
+        label=f"{CHECK}: learning rate {rate:g}",
         after_epoch=lambda epoch, _loss, accuracy: curve.append((float(epoch), accuracy)),
     )
     retargeted.fit(train.images(), labels[0], training)

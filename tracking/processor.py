@@ -12,7 +12,7 @@ FLAGS = re.compile(
     # x86
     r"ssse3|sse4_[12]|sse4a|avx|f16c|fma4?|xop|avx2|avx_(vnni(_int8|_int16)?|ifma|ne_convert)|avx512\w+|avx10_\d|amx_\w+|gfni"
     # ARM
-    r"|neon|vfpv4|asimd\w*|fphp|jscvt|fcma|sve\w*|i8mm|bf16|ebf16|sme\w*"
+    r"|neon|vfpv4|asimd\w*|fphp|jscvt|fcma|sve\w*|i8mm|bf16|ebf16|sme(?!p)\w*"
     # POWER, IBM Z, LoongArch
     r"|altivec|vsx|mma|vx|vxd|vxe\d?|nnpa|lsx|lasx"
 )

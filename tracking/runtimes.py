@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tracking.loaded import numerics_mode, shared_objects, thread_pools
 from tracking.facts import Fact, Facts
+from tracking.loaded import numerics_mode, shared_objects, thread_pools
 from tracking.onednn import chosen_by_torch
 from tracking.secrets import redact
 

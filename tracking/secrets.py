@@ -4,40 +4,59 @@ It errs on the side of hiding: what looks like a credential is replaced, its nam
 """
 
 import re
-from urllib.parse import urlsplit
 
 HIDDEN = "***"
 
-_NAME = r"[\w.-]*(?:api[_-]?key|access[_-]?key|secret|token|passw(?:or)?d|passwd|passphrase|credential|private[_-]?key|auth)[\w.-]*"
-_VALUE = r"\"[^\"]*\"|'[^']*'|[^\s,;&\"']+"
-_URL_USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^/\s?#]*@", re.IGNORECASE)
-_ASSIGNED = re.compile(rf"(?P<name>(?<![\w.-]){_NAME})(?P<sign>[\"']?\s*[=:]\s*)(?:{_VALUE})", re.IGNORECASE)
-_OPTION = re.compile(rf"(?P<name>(?<!\S)--?{_NAME})(?P<sign>\s+)(?!-)(?:{_VALUE})", re.IGNORECASE)
-_HEADER = re.compile(r"\b(?P<name>bearer|basic)(?P<sign>\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
+# Words in a name that say its value is secret; `tokenizer`, `max_tokens`, `PWD` and `author` say nothing of the kind.
+_SAYS_SECRET = (
+    r"(?:api[_-]?key|access[_-]?key|private[_-]?key|account[_-]?key|secret|password|passwd|passphrase|credential"
+    r"|token(?!s|i[sz])|signature|authorization|(?<![a-z])auth(?![a-z])|(?<![a-z])pass(?![a-z])|(?<=[_-])pwd|(?<=[?&])sig)"
+)
+_NAME = rf"[\w.-]*{_SAYS_SECRET}[\w.-]*"
+_VALUE = r"(?!\*\*\*)(?:\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)"
+_SCHEME = r"(?:(?:bearer|basic|token)\s+)?"
+
+_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+_RULES = tuple(
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in (
+        (r"(\b[a-z][a-z0-9+.-]*://)[^/\s?#]*@", rf"\g<1>{HIDDEN}@"),  # user:password@ in a URL
+        (
+            rf"({_NAME}[\"']?\s*[=:]\s*){_SCHEME}{_VALUE}",
+            rf"\g<1>{HIDDEN}",
+        ),  # name=value, "name": "value", Header: value
+        (rf"((?<!\S)--?{_NAME}\s+)(?!-){_VALUE}", rf"\g<1>{HIDDEN}"),  # --name value
+        (r"((?<!\S)(?:-u|--user)[\s=]+[^\s:]+:)\S+", rf"\g<1>{HIDDEN}"),  # curl -u name:password
+        (r"(\blogin\s+\S+\s+password\s+)\S+", rf"\g<1>{HIDDEN}"),  # .netrc
+        (r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}", rf"\g<1>{HIDDEN}"),
+    )
+)
+# Tokens whose form is public: GitHub, GitLab, OpenAI, Hugging Face, Slack, PyPI, AWS, Google, Databricks, JSON Web Tokens.
 _KNOWN = re.compile(
     r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|sk-[\w-]{16,}|hf_\w{16,}|xox[abprs]-[\w-]{10,}"
-    r"|pypi-[\w-]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+    r"|pypi-[\w-]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|dapi[0-9a-f]{32}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
 )
-_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 
 
 def redact(text: str) -> str:
     """`text` with every credential in it replaced by ``***``.
 
-    Covered: user and password in URLs, `name=value` and `--name value` where the name says secret, HTTP authorisation,
-    private keys, and tokens whose form is public (GitHub, GitLab, OpenAI, Hugging Face, Slack, PyPI, AWS, Google, JWT).
+    Covered: user and password in URLs, ``name=value``, ``"name": "value"`` and ``--name value`` where the name says
+    secret, HTTP authorisation, .netrc, private keys, and tokens whose form is public. A secret without any of these marks
+    cannot be told from other text.
     """
     text = _PEM.sub(HIDDEN, text)
-    text = _URL_USER.sub(rf"\g<scheme>{HIDDEN}@", text)
-    text = _HEADER.sub(rf"\g<name>\g<sign>{HIDDEN}", text)
-    text = _ASSIGNED.sub(rf"\g<name>\g<sign>{HIDDEN}", text)
-    text = _OPTION.sub(rf"\g<name>\g<sign>{HIDDEN}", text)
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
     return _KNOWN.sub(HIDDEN, text)
 
 
 def redact_url(url: str) -> str:
-    """A URL without user, password, query and fragment; `git@host:path` and plain paths keep their form."""
-    if "://" not in url:
-        return redact(re.sub(r"^(?P<user>[^/@\s:]+):[^/@\s]*@", r"\g<user>@", url))
-    parts = urlsplit(url)
-    return redact(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl())
+    """A URL without user, password, query and fragment; ``git@host:path`` and plain paths keep their form."""
+    if "://" in url:
+        url = re.sub(
+            r"^([a-z][a-z0-9+.-]*://)[^/?#]*@", r"\g<1>", re.split(r"[?#]", url, maxsplit=1)[0], flags=re.IGNORECASE
+        )
+    else:
+        url = re.sub(r"^([^/@\s:]+):[^/@\s]*@", r"\g<1>@", url)
+    return redact(url)

@@ -1,12 +1,14 @@
 """Frameworks behind one door: `load(spec)` imports the adapter named by `spec.framework` and no other."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
+
+from stages._progress import progress
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Training:
         learning_rate: at the first step; falls as in Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983.
         shift_pixels: augmentation: each image is moved by up to so many pixels, edges repeated.
         seed: of the shuffling and the shifts.
+        label: what the progress line calls it.
         after_epoch: called with (epoch counted from 1, mean loss, training accuracy).
     """
 
@@ -54,6 +57,7 @@ class Training:
     batch_size: int
     shift_pixels: int
     seed: int
+    label: str
     after_epoch: Callable[[int, float, float], None] = field(default=lambda *_: None)
 
 
@@ -126,14 +130,16 @@ def batches_per_epoch(samples: int, batch_size: int) -> int:
 
 def epoch_batches(
     images: np.ndarray, labels: np.ndarray, training: Training, epoch: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The shuffled, shifted mini-batches of one epoch: the same for every framework, from `training.seed`."""
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The shuffled, shifted mini-batches of one epoch (from 0): the same for every framework, from `training.seed`."""
     rng = np.random.default_rng([training.seed, epoch])
     order = rng.permutation(len(labels))
     shifted = _shift(images, training.shift_pixels, rng)
     starts = range(0, len(order), training.batch_size)
-    chosen = (order[start : start + training.batch_size] for start in starts)
-    return [(shifted[batch], labels[batch]) for batch in chosen if len(batch) > 1]
+    chosen = [order[start : start + training.batch_size] for start in starts]
+    label = f"{training.label}: epoch {epoch + 1} of {training.epochs}, batch"
+    for batch in progress([rows for rows in chosen if len(rows) > 1], label):
+        yield shifted[batch], labels[batch]
 
 
 def _shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:

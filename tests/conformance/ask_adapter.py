@@ -87,7 +87,7 @@ def inside(network: Network, scores: np.ndarray, images: np.ndarray) -> dict[str
     head = network.retarget(3, 0)
     new_scores = head.predict(images)
     labels = np.arange(8) % 3
-    note = Training("sgd", 0.05, 0.9, 30, 8, 0, 0, lambda _epoch, loss, _accuracy: losses.append(loss))
+    note = Training("sgd", 0.05, 0.9, 30, 8, 0, 0, "fit", lambda _epoch, loss, _accuracy: losses.append(loss))
     head.fit(images, labels, note)
     after = network.weights()
     return {
@@ -95,7 +95,8 @@ def inside(network: Network, scores: np.ndarray, images: np.ndarray) -> dict[str
         "training_mode_differs": not np.allclose(training, scores, atol=1e-4),
         "layers": network.layers(),
         "features": list(network.features(images).shape),
-        "trainable_is_part_of_weights": 0 < len(network.trainable()) < len(before) and network.trainable() <= before.keys(),
+        "trainable_is_part_of_weights": 0 < len(network.trainable()) < len(before)
+        and network.trainable() <= before.keys(),
         "new_head": list(new_scores.shape),
         "losses": losses,
         "backbone_moved": any(not np.array_equal(before[name], after[name]) for name in network.trainable()),

@@ -1,0 +1,117 @@
+"""Inference refuses what would be a number without a meaning, and loading refuses weights that are not the ones meant."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages._params import load_params
+from stages._predictions import PredictionSet, SampleSet
+from stages._weights import check_weights, load_tensors, require_same_tensors, save_tensors
+from stages.infer import infer
+from tests.closure import ROOT
+from tracking.errors import UserError
+
+PARAMS = load_params(ROOT / "params.yaml")
+MODEL = PARAMS.models["resnet18-torchvision"].model_copy(update={"batch_size": 4})
+
+
+class Fake:
+    """A classifier whose scores are the mean pixel, in as many columns as it is told."""
+
+    device = "cpu"
+
+    def __init__(self, columns: int, *, spoil: bool = False) -> None:
+        self.columns, self.spoil = columns, spoil
+        self.batches: list[int] = []
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        self.batches.append(len(images))
+        scores = np.repeat(images.mean(axis=(1, 2, 3))[:, None], self.columns, axis=1)
+        return np.where(self.spoil, np.nan, scores).astype(np.float32)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {"w": np.zeros((2, 3), np.float32)}
+
+
+def samples() -> SampleSet:
+    pixels = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    return SampleSet(
+        tuple(map(str, range(10))), np.arange(10), pixels, tuple("0123456789"), PARAMS.recipes["digits-32"]
+    )
+
+
+def test_every_sample_is_predicted_in_order_in_batches() -> None:
+    fake = Fake(10)
+    predicted = infer(fake, samples(), MODEL, 10)
+    assert fake.batches == [4, 4, 2]
+    assert (np.diff(predicted.scores[:, 0]) > 0).all()
+    assert predicted.process["model.values"] == 6
+
+
+def test_a_wrong_number_of_classes_is_named() -> None:
+    with pytest.raises(UserError, match=r"gives 1000 scores per image, data\.classes in params\.yaml says 10"):
+        infer(Fake(1000), samples(), MODEL, 10)
+
+
+def test_scores_that_are_not_numbers_are_refused() -> None:
+    with pytest.raises(UserError, match="not finite"):
+        infer(Fake(10, spoil=True), samples(), MODEL, 10)
+
+
+def test_predictions_come_back_from_their_folder_bit_by_bit(tmp_path: Path) -> None:
+    predicted = infer(Fake(10), samples(), MODEL, 10)
+    predicted.save(tmp_path)
+    again = PredictionSet.load(tmp_path)
+    assert (again.names, again.process) == (predicted.names, predicted.process)
+    assert again.scores.tobytes() == predicted.scores.tobytes()
+
+
+@pytest.mark.parametrize("name", ["scores.npy", "names.json"])
+def test_a_damaged_or_missing_prediction_file_is_named(tmp_path: Path, name: str) -> None:
+    infer(Fake(10), samples(), MODEL, 10).save(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:9])
+    with pytest.raises(UserError, match=name):
+        PredictionSet.load(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(UserError, match=f"{name}: cannot be read"):
+        PredictionSet.load(tmp_path)
+
+
+def test_a_wrong_hash_is_refused_and_both_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_tensors({"w": np.zeros(3)}, path)
+    right = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert check_weights(path, right) == right
+    with pytest.raises(UserError, match=rf"w\.safetensors: sha256 is {right}, params\.yaml says {'0' * 64}"):
+        check_weights(path, "0" * 64)
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="weights cannot be read"):
+        check_weights(tmp_path / "absent.safetensors", None)
+
+
+def test_a_pickle_is_refused_unread(tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    path = tmp_path / "w.pth"
+    path.write_bytes(b"cposix\nsystem\n(S'touch " + str(canary).encode() + b"'\ntR.")
+    with pytest.raises(UserError, match="must be .safetensors"):
+        load_tensors(path)
+    assert not canary.exists()
+
+
+def test_every_kind_of_mismatch_between_tensors_is_named() -> None:
+    with pytest.raises(UserError) as caught:
+        require_same_tensors({"a": (1,), "c": (2,), "d": (3,)}, {"a": (1,), "b": (2,), "d": (4,)}, "file")
+    assert str(caught.value) == (
+        "file: weights of another architecture; missing: b; unexpected: c; another shape: d (3,) not (4,)"
+    )
+    require_same_tensors({"a": (1,)}, {"a": (1,)}, "file")
+
+
+def test_scalars_keep_their_shape_in_a_weights_file(tmp_path: Path) -> None:
+    save_tensors({"count": np.asarray(3), "w": np.zeros((2, 2)).T}, tmp_path / "w.safetensors")
+    loaded = load_tensors(tmp_path / "w.safetensors")
+    assert (loaded["count"].shape, loaded["w"].shape) == ((), (2, 2))
