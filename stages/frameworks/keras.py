@@ -146,27 +146,27 @@ def _load_weights(model: Any, path: Path) -> None:
 
 
 def _load_keras2_weights(model: Any, path: Path) -> None:
-    """Keras 2's HDF5 layout: arrays only, by layer. A file that holds a whole model is refused (it can hold code)."""
+    """Keras 2's HDF5 layout. Of a file that holds a whole model, which can hold code, only the arrays are read."""
+    stored = _stored_shapes(path)
+    own = {layer.name: [tuple(weight.shape) for weight in layer.weights] for layer in model.layers if layer.weights}
+    require_same_tensors(_numbered(stored), _numbered(own), str(path))
+    model.load_weights(path)
+
+
+def _stored_shapes(path: Path) -> dict[str, list[tuple[int, ...]]]:
     import h5py
 
     try:
         with h5py.File(path) as file:
-            if "model_config" in file.attrs:
-                raise UserError(f"{path}: holds a whole model, which can hold code; save its weights alone")
-            layers = [_text(name) for name in file.attrs["layer_names"]]
-            found = {
-                f"{layer}/{_text(n)}": file[layer][_text(n)].shape
-                for layer in layers
-                for n in file[layer].attrs["weight_names"]
+            layers = file.get("model_weights", file)
+            stored = {_text(name): layers[_text(name)] for name in layers.attrs["layer_names"]}
+            shapes = {
+                name: [tuple(layer[_text(weight)].shape) for weight in layer.attrs["weight_names"]]
+                for name, layer in stored.items()
             }
-    except (OSError, KeyError) as problem:
+    except (OSError, KeyError, AttributeError) as problem:
         raise UserError(f"{path}: not a Keras weights file ({problem})") from problem
-    own = {f"{layer.name}": [tuple(w.shape) for w in layer.weights] for layer in model.layers if layer.weights}
-    stored: dict[str, list[tuple[int, ...]]] = {}
-    for name, shape in found.items():
-        stored.setdefault(name.partition("/")[0], []).append(tuple(shape))
-    require_same_tensors(_numbered(stored), _numbered(own), str(path))
-    model.load_weights(path)
+    return {name: found for name, found in shapes.items() if found}
 
 
 def _text(name: str | bytes) -> str:

@@ -101,7 +101,7 @@ def test_an_unknown_argument_is_refused_with_code_2(tmp_path: Path) -> None:
 def test_replacing_keeps_the_old_file_when_the_new_one_fails(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), replacing(path) as partial:
+    with pytest.raises(ZeroDivisionError), replacing(path) as partial:  # noqa: PT012
         partial.write_text("new")
         raise ZeroDivisionError
     assert path.read_text() == "old"
