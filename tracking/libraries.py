@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tracking.facts import Facts
@@ -21,10 +22,12 @@ def packages(machine: Machine, names: Iterable[str]) -> Facts:
 
 
 def _facts(machine: Machine, package: Package) -> Facts:
+    origin = _origin(package)
+    checkout = _checkout(origin)
     found: dict[str, str | None] = {
         f"package.{package.name}": package.version,
-        f"wheel.{package.name}": content_digest(package.record or ""),
-        f"commit.{package.name}": _commit(machine, package),
+        f"wheel.{package.name}": content_digest(package.record or "") if checkout is None else None,
+        f"commit.{package.name}": head_commit(machine, checkout) if checkout else _commit(origin),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -42,38 +45,54 @@ def content_digest(record: str) -> str | None:
 _INSTALLERS = re.compile(r"^\.\./|\.pyc,|\.dist-info/(?:INSTALLER|REQUESTED|RECORD|direct_url\.json|uv_\w+\.json),")
 
 
-def _commit(machine: Machine, package: Package) -> str | None:
-    """The commit that a package was installed from, or that its editable checkout stands at."""
+def _origin(package: Package) -> dict[str, Any]:
+    """https://packaging.python.org/specifications/direct-url/"""
     try:
         origin = json.loads(package.direct_url or "{}")
     except ValueError:
-        return None
-    if "vcs_info" in origin:
-        commit = origin["vcs_info"].get("commit_id")
-        return str(commit) if commit else None
+        return {}
+    return origin if isinstance(origin, dict) else {}
+
+
+def _checkout(origin: dict[str, Any]) -> str | None:
+    """The folder of an editable install: its RECORD names that folder, so it says nothing of the content."""
     if not origin.get("dir_info", {}).get("editable"):
         return None
-    return head_commit(machine, unquote(urlsplit(origin["url"]).path))
+    return unquote(urlsplit(origin.get("url", "")).path)
+
+
+def _commit(origin: dict[str, Any]) -> str | None:
+    commit = origin.get("vcs_info", {}).get("commit_id")
+    return str(commit) if commit else None
 
 
 def head_commit(machine: Machine, folder: str) -> str | None:
     """The commit checked out in `folder` or above it, from git's own files (no process); None outside a checkout."""
     path = PurePosixPath(folder)
     for place in (path, *path.parents):
-        head = machine.read(f"{place}/.git/HEAD")
-        if head:
-            return _resolved(machine, f"{place}/.git", head.strip())
+        git = _git_folder(machine, str(place))
+        if head := machine.read(f"{git}/HEAD"):
+            return _resolved(machine, git, head.strip())
     return None
+
+
+def _git_folder(machine: Machine, place: str) -> str:
+    """``.git``, or where that file points to in a worktree or submodule."""
+    pointer = machine.read(f"{place}/.git")
+    if pointer and pointer.startswith("gitdir: "):
+        return str(PurePosixPath(place, pointer.removeprefix("gitdir: ").strip()))
+    return f"{place}/.git"
 
 
 def _resolved(machine: Machine, git: str, head: str) -> str | None:
     if not head.startswith("ref: "):
         return head
     reference = head.removeprefix("ref: ")
-    loose = machine.read(f"{git}/{reference}")
+    shared = str(PurePosixPath(git, (machine.read(f"{git}/commondir") or ".").strip()))
+    loose = machine.read(f"{shared}/{reference}")
     if loose:
         return loose.strip()
-    packed = machine.read(f"{git}/packed-refs") or ""
+    packed = machine.read(f"{shared}/packed-refs") or ""
     found = re.search(rf"^([0-9a-f]{{40,64}}) {re.escape(reference)}$", packed, re.MULTILINE)
     return found[1] if found else None
 

@@ -12,11 +12,12 @@ from tracking.facts import Facts
 
 # What computes, by the start of the file's name. GPU libraries come in parts (cudnn_ops, cublasLt): all are listed.
 NUMERICAL = re.compile(
-    r"^lib(?P<name>m|mvec|mkl_\w+|iomp5|omp|gomp|openblas|scipy_openblas64_|scipy_openblas|blis|dnnl|tbb|torch_cpu|torch_cuda"
+    r"^(?:(?P<extension>onnxruntime_pybind11_state)|lib(?P<name>m|mvec|mkl_\w+|iomp5|omp|gomp|openblas|scipy_openblas64_|scipy_openblas|blis|dnnl|tbb|torch_cpu|torch_cuda"
     r"|torch_hip|tensorflow_cc|tensorflow_framework|jax_common|onnxruntime|onnxruntime_providers_\w+|cudart|cublas|cublasLt"
-    r"|cudnn\w*|cufft|curand|cusolver|cusparse|nvrtc|nccl|nvinfer|MIOpen|rocblas|hipblas\w*|hipfft|rocfft|amdhip64)"
+    r"|cudnn\w*|cufft|curand|cusolver|cusparse|nvrtc|nccl|nvinfer|MIOpen|rocblas|hipblas\w*|hipfft|rocfft|amdhip64))"
     r"(?:-[0-9a-f]{8}(?:-[0-9a-f]{8})?|-32[0-9a-f]{6})?(?:[-.][\w.]*)?$"
 )
+DELETED = " (deleted)"
 
 
 def shared_objects(maps: str | None = None, open_file: Callable[[str], BinaryIO] | None = None) -> Facts:
@@ -26,7 +27,7 @@ def shared_objects(maps: str | None = None, open_file: Callable[[str], BinaryIO]
     """
     text = _maps() if maps is None else maps
     found: dict[str, set[str]] = {}
-    for path in {line.split(maxsplit=5)[5] for line in text.splitlines() if len(line.split(maxsplit=5)) == 6}:
+    for path in {fields[5] for fields in (line.split(maxsplit=5) for line in text.splitlines()) if len(fields) == 6}:
         if name := _library(path):
             found.setdefault(name, set()).add(_build(path, open_file or _open))
     return {f"library.{name}": " + ".join(sorted(builds)) for name, builds in sorted(found.items())}
@@ -44,11 +45,15 @@ def _open(path: str) -> BinaryIO:
 
 
 def _library(path: str) -> str:
-    found = NUMERICAL.match(PurePosixPath(path).name)
-    return f"lib{found['name']}" if found and ".so" in path else ""
+    found = NUMERICAL.match(PurePosixPath(path.removesuffix(DELETED)).name)
+    if not found or ".so" not in path:
+        return ""
+    return found["extension"] or f"lib{found['name']}"
 
 
 def _build(path: str, open_file: Callable[[str], BinaryIO]) -> str:
+    if path.endswith(DELETED):
+        return "replaced on disk since"
     try:
         with open_file(path) as file:
             return build_id(file) or f"{file.seek(0, 2)} bytes"

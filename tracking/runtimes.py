@@ -79,6 +79,8 @@ TORCH = {
     "mkldnn.deterministic": "_C._get_mkldnn_deterministic",
     "mkl": "backends.mkl.is_available",
     "nnpack": "_C._get_nnpack_enabled",
+    "xnnpack": "_C._is_xnnpack_enabled",
+    "xpu": "xpu.is_available",
     "openmp": "backends.openmp.is_available",
     "cudnn": "_C._get_cudnn_enabled",
     "cudnn.version": "backends.cudnn.version",
