@@ -15,7 +15,8 @@ from stages._predictions import PredictionSet, SampleSet
 from stages._stage import replacing, run
 from stages.frameworks import Classifier
 from tracking.errors import UserError
-from tracking.runtimes import settings
+from tracking.networks import network_settings
+from tracking.runtimes import random_states, randomness, settings
 
 
 def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int) -> PredictionSet:
@@ -24,6 +25,7 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int
     Raises:
         UserError: the model gives another number of scores than there are classes, or scores that are not numbers.
     """
+    random_before = random_states()
     scores = in_batches(classifier.predict, samples, model.batch_size, "infer")
     if scores.ndim != 2 or scores.shape[1] != classes:
         found = scores.shape[1] if scores.ndim == 2 else f"an array of shape {scores.shape}"
@@ -33,6 +35,8 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int
     weights = classifier.weights()
     process = {
         **settings(),
+        **network_settings(classifier.inside),
+        **randomness(random_before, random_states()),
         "model.device": classifier.device,
         "model.tensors": len(weights),
         "model.values": int(sum(value.size for value in weights.values())),

@@ -11,8 +11,9 @@ In training mode BatchNorm uses the statistics of the batch and moves its runnin
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from stages._predictions import SampleSet
 from stages._stage import run
 from stages.frameworks import Network
 from tracking.findings import Finding, Verdict, save_findings
+from tracking.networks import network_settings
 from tracking.statistics import mcnemar_exact
 
 CHECK = "mode_check"
@@ -46,7 +48,7 @@ def mode_check(
     by_class = mixed.sorted_by_class()
     together = _pass(network, by_class, params, training=True)
     yield _accuracies(model, mixed.labels, inference[0], first[0], _share_right(together[0], by_class.labels))
-    yield _dropout(model, network.layers(), first[0], second[0])
+    yield _dropout(model, network_settings(network.inside), first[0], second[0])
     frozen = fresh()
     assert frozen is not None
     frozen.freeze()
@@ -104,15 +106,16 @@ def _accuracies(
     return Finding(CHECK, model, Verdict.WARN if depends else Verdict.PASS, sentence, evidence)
 
 
-def _dropout(model: str, layers: dict[str, int], first: np.ndarray, second: np.ndarray) -> Finding:
+def _dropout(model: str, inside: Mapping[str, Any], first: np.ndarray, second: np.ndarray) -> Finding:
     flips = int((first.argmax(1) != second.argmax(1)).sum())
+    layers = {kind: inside.get(f"model.{kind}.layers", 0) for kind in ("dropout", "batchnorm")}
     evidence = {"dropout_layers": layers["dropout"], "batchnorm_layers": layers["batchnorm"], "repeat_flips": flips}
     if np.array_equal(first, second):
         sentence = "Two passes in training mode give the same bits: no dropout acts."
         return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
     sentence = (
-        f"Two passes in training mode differ in {flips} of {len(first)} decisions, by chance (active "
-        f"dropout layers: {layers['dropout']}): a model left in this mode has no one accuracy."
+        f"Two passes in training mode differ in {flips} of {len(first)} decisions, by chance "
+        f"(dropout layers: {layers['dropout']}): a model left in this mode has no one accuracy."
     )
     return Finding(CHECK, model, Verdict.WARN, sentence, evidence)
 

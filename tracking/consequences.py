@@ -16,7 +16,7 @@ DECODERS = ("package.pillow*", "wheel.pillow*", "codec.*", "package.numpy", "whe
 PIXEL_CODE = ("input.code/stages/preprocess.py", "input.code/stages/_recipes.py", "input.code/stages/_predictions.py")
 TRAINING_CODE = ("input.code/stages/_*", "input.code/stages/frameworks/*")
 PROCESSOR = ("cpu.model", "cpu.flags", "cpu.usable", "cpu.cores", "cgroup.cpu")
-DEVICE = ("param.inference.device", "gpu.*", "variable.*VISIBLE_DEVICES*")
+DEVICE = ("param.inference.device", "gpu.*")
 FRAMEWORK = r"(torch|tensorflow|keras|jax|onnxruntime|numpy|cv2)"
 BUILT_IN = (
     r"(?:git|cuda|hip|cudnn|mkl\.version|onednn\.version|cudnn\.version|providers|platform|codec\..*|simd\.baseline)"

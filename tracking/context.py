@@ -56,8 +56,18 @@ def _clocks(machine: Machine) -> Pairs:
     yield "cpu.governor", _line(machine, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     turbo_off = _line(machine, "/sys/devices/system/cpu/intel_pstate/no_turbo")
     yield "cpu.turbo", None if turbo_off is None else turbo_off == "0"
+    yield "cpu.celsius", _package_celsius(machine)
     threads = _line(machine, "/sys/devices/system/cpu/smt/active")
     yield "cpu.smt", None if threads is None else threads == "1"
+
+
+def _package_celsius(machine: Machine) -> int | None:
+    """The hottest CPU package (https://docs.kernel.org/driver-api/thermal/sysfs-api.html)."""
+    folder = "/sys/class/thermal"
+    zones = [f"{folder}/{zone}" for zone in machine.entries(folder)]
+    packages = [zone for zone in zones if _line(machine, f"{zone}/type") == "x86_pkg_temp"]
+    millidegrees = [int(text) for zone in packages if (text := _line(machine, f"{zone}/temp"))]
+    return max(millidegrees) // 1000 if millidegrees else None
 
 
 def _time_lost(machine: Machine) -> Pairs:

@@ -23,80 +23,18 @@ from tracking.variables import variables
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
-class Runtime:
-    """What one kind of process is made of: the packages it computes with and the libraries whose variables reach it."""
-
-    packages: tuple[str, ...]
-    libraries: tuple[str, ...]
-    gpu: bool = True
-    codecs: bool = False
-
-
-NUMPY = ("numpy",)
-IMAGES = ("pillow", "pillow-simd", *NUMPY)
-CUDA_PACKAGES = (
-    *(
-        f"nvidia-{library}-cu{cuda}"
-        for cuda in (11, 12)
-        for library in ("cublas", "cudnn", "cuda-runtime", "cuda-nvrtc")
-    ),
-    *(f"nvidia-{library}-cu{cuda}" for cuda in (11, 12) for library in ("cufft", "cusparse", "cusolver", "curand")),
-    *(
-        f"nvidia-{library}"
-        for library in ("cublas", "cuda-runtime", "cuda-nvrtc", "cufft", "cusparse", "cusolver", "curand")
-    ),
-    "nvidia-cudnn-cu13",
-    "nvidia-cuda-nvcc-cu12",
-)
-TORCH = (
-    "torch",
-    "triton",
-    "pytorch-triton",
-    "pytorch-triton-rocm",
-    "intel-extension-for-pytorch",
-    "mkl",
-    "intel-openmp",
-)
-TENSORFLOW = (
-    "tensorflow",
-    "tensorflow-cpu",
-    "tensorflow-intel",
-    "tensorflow-macos",
-    "tensorflow-metal",
-    "tensorflow-rocm",
-    "tf-nightly",
-    "intel-extension-for-tensorflow",
-    "ml-dtypes",
-)
-JAX = (
-    "jax",
-    "jaxlib",
-    "jax-metal",
-    "libtpu",
-    *(f"jax-cuda{cuda}-{part}" for cuda in (12, 13) for part in ("plugin", "pjrt")),
-    *(f"jax-rocm{rocm}-{part}" for rocm in (60, 7) for part in ("plugin", "pjrt")),
-    "ml-dtypes",
-    "opt-einsum",
-    "scipy",
-)
-ONNXRUNTIME = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-rocm")
-KERAS = ("keras", "h5py", "safetensors")
-GPU_LIBRARIES = ("cuda", "rocm")
-TORCH_LIBRARIES = ("torch", "openmp", "mkl", "onednn", *GPU_LIBRARIES)
-
-_RUNTIMES: Mapping[str, Runtime] = {
-    "images": Runtime(IMAGES, (), gpu=False, codecs=True),
-    "torchvision-torch": Runtime((*TORCH, "torchvision", "safetensors", *CUDA_PACKAGES), TORCH_LIBRARIES),
-    "keras-tensorflow": Runtime(
-        (*KERAS, *TENSORFLOW, *CUDA_PACKAGES), ("keras", "tensorflow", "xla", "onednn", *GPU_LIBRARIES)
-    ),
-    "keras-jax": Runtime((*KERAS, *JAX, *CUDA_PACKAGES), ("keras", "jax", "xla", "onednn", *GPU_LIBRARIES)),
-    "keras-torch": Runtime((*KERAS, *TORCH, *CUDA_PACKAGES), ("keras", *TORCH_LIBRARIES)),
-    "onnx-onnxruntime": Runtime(ONNXRUNTIME, ("onnxruntime", *GPU_LIBRARIES)),
+# runtime -> the parts it computes with: names of `libraries.INSTALLED_AS` (packages) and `variables.READ_BY` (variables).
+# jaxlib carries oneDNN for its matrix products and convolutions; onnxruntime does not.
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "images": ("pillow",),
+    "torchvision-torch": ("torch", "torchvision", "openmp", "mkl", "onednn", "nvidia", "cuda", "rocm", "safetensors"),
+    "keras-tensorflow": ("keras", "tensorflow", "xla", "onednn", "nvidia", "cuda", "rocm"),
+    "keras-jax": ("keras", "jax", "xla", "onednn", "nvidia", "cuda", "rocm"),
+    "keras-torch": ("keras", "torch", "openmp", "mkl", "onednn", "nvidia", "cuda", "rocm"),
+    "onnx-onnxruntime": ("onnxruntime", "cuda", "rocm"),
 }
-RUNTIMES: tuple[str, ...] = tuple(_RUNTIMES)
 EVERYWHERE = ("numpy", "libc")
+RUNTIMES: tuple[str, ...] = tuple(PARTS)
 
 
 @dataclass(frozen=True)
@@ -148,17 +86,19 @@ def capture(runtime: str, machine: Machine | None = None) -> Environment:
     Raises:
         UserError: there is no such runtime.
     """
-    if runtime not in _RUNTIMES:
+    if runtime not in PARTS:
         raise UserError(f"unknown runtime {runtime!r}; known: {', '.join(RUNTIMES)}")
     machine = machine or this_machine()
-    made_of = _RUNTIMES[runtime]
+    parts = (*EVERYWHERE, *PARTS[runtime])
     facts: Facts = {
         **operating_system(machine),
         **interpreter(machine),
         **processor(machine),
-        **(graphics(machine) if made_of.gpu else {}),
-        **packages(machine, dict.fromkeys((*made_of.packages, *NUMPY))),
-        **(codecs(machine) if made_of.codecs else {}),
-        **variables(machine.environ, (*EVERYWHERE, *made_of.libraries)),
+        **packages(machine, parts),
+        **variables(machine.environ, parts),
     }
+    if "cuda" in parts:
+        facts |= graphics(machine)
+    if "pillow" in parts:
+        facts |= codecs(machine)
     return Environment(runtime, dict(sorted(facts.items())))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,11 +11,37 @@ from urllib.parse import unquote, urlsplit
 from tracking.facts import Facts
 from tracking.machine import Machine, Package
 
+_NVIDIA = ("cublas", "cudnn", "cuda-runtime", "cuda-nvrtc", "cufft", "cusparse", "cusolver", "curand")
 
-def packages(machine: Machine, names: Iterable[str]) -> Facts:
-    """Facts ``package.<name>``, ``wheel.<name>`` and ``commit.<name>`` for the installed ones among `names`."""
+# part of a runtime -> the names under which it is installed; of each, those that are there are facts
+INSTALLED_AS: Mapping[str, tuple[str, ...]] = {
+    "numpy": ("numpy",),
+    "pillow": ("pillow", "pillow-simd"),
+    "safetensors": ("safetensors",),
+    "torch": ("torch", "triton", "pytorch-triton", "pytorch-triton-rocm", "intel-extension-for-pytorch"),
+    "torchvision": ("torchvision",),
+    "openmp": ("intel-openmp",),
+    "mkl": ("mkl",),
+    "keras": ("keras", "h5py", "safetensors"),
+    "tensorflow": (
+        *(f"tensorflow{variant}" for variant in ("", "-cpu", "-intel", "-macos", "-metal", "-rocm")),
+        "tf-nightly",
+        "intel-extension-for-tensorflow",
+        "ml-dtypes",
+    ),
+    "jax": (
+        *("jax", "jaxlib", "jax-metal", "libtpu", "ml-dtypes", "opt-einsum", "scipy"),
+        *(f"jax-{gpu}-{half}" for gpu in ("cuda12", "cuda13", "rocm60", "rocm7") for half in ("plugin", "pjrt")),
+    ),
+    "onnxruntime": tuple(f"onnxruntime{variant}" for variant in ("", "-gpu", "-directml", "-openvino", "-rocm")),
+    "nvidia": tuple(f"nvidia-{library}{cuda}" for library in _NVIDIA for cuda in ("", "-cu11", "-cu12", "-cu13")),
+}
+
+
+def packages(machine: Machine, parts: Iterable[str]) -> Facts:
+    """Facts ``package.<name>``, ``wheel.<name>`` and ``commit.<name>`` of what is installed of `parts`."""
     facts: Facts = {}
-    for name in names:
+    for name in dict.fromkeys(name for part in parts for name in INSTALLED_AS.get(part, ())):
         if package := machine.package(name):
             facts |= _facts(machine, package)
     return facts

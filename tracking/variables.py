@@ -1,4 +1,4 @@
-"""Environment variables that can move a number, by the library that reads them. No other variable is ever kept.
+"""Environment variables that can move a number, by the part of a runtime that reads them. No other variable is ever kept.
 
 The names are those found in the binaries and sources of torch 2.13, TensorFlow 2.21, jax 0.10, onnxruntime 1.32, Keras
 3.15, oneDNN 3, MKL and OpenBLAS 0.3, less what only logs, caches or moves memory. `CUDA_VISIBLE_DEVICES` is not among them:
@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from tracking.facts import Facts
 from tracking.secrets import redact
 
-# library -> names or patterns
+# part of a runtime -> names or patterns
 READ_BY: Mapping[str, tuple[str, ...]] = {
     "libc": ("GLIBC_TUNABLES", "LD_PRELOAD"),
     "numpy": ("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"),
@@ -173,9 +173,9 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
 PATHS = ("LD_PRELOAD",)  # only the files' names: where they lie is the machine's business
 
 
-def variables(environ: Mapping[str, str], libraries: Iterable[str]) -> Facts:
-    """Facts ``variable.<name>`` of the set variables that one of `libraries` reads, credentials taken out."""
-    patterns = [pattern for library in libraries for pattern in READ_BY[library]]
+def variables(environ: Mapping[str, str], parts: Iterable[str]) -> Facts:
+    """Facts ``variable.<name>`` of the set variables that one of `parts` reads, credentials taken out."""
+    patterns = [pattern for part in parts for pattern in READ_BY.get(part, ())]
     return {
         f"variable.{name}": redact(_without_folders(value) if name in PATHS else value)
         for name, value in environ.items()

@@ -62,9 +62,15 @@ class Training:
 
 
 class Classifier(Protocol):
-    """A network that can be asked."""
+    """A network that can be asked.
+
+    Attributes:
+        device: `cpu` or `cuda`, where it really computes.
+        inside: the framework's own object, for those who ask about its layers; None for a compiled file.
+    """
 
     device: str
+    inside: Any
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Scores (logits, float32, shape (samples, classes)) in inference mode; `images` are finished, NHWC float32."""
@@ -93,10 +99,6 @@ class Network(Classifier, Protocol):
 
     def trainable(self) -> set[str]:
         """The names, among those of `weights`, that training changes by gradient: no moving statistics, no counters."""
-        ...
-
-    def layers(self) -> dict[str, int]:
-        """How many layers there are that behave differently in training: `batchnorm`, `dropout`."""
         ...
 
     def set_batchnorm_momentum(self, momentum: float) -> None:

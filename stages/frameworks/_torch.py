@@ -39,7 +39,7 @@ class TorchNetwork:
     """`stages.frameworks.Network` over a module that takes NCHW images and ends in a Linear or 1 x 1 Conv2d layer."""
 
     def __init__(self, module: nn.Module, device: str) -> None:
-        self.module = module.to(device).eval()
+        self.module = self.inside = module.to(device).eval()
         self.device = device
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -70,13 +70,6 @@ class TorchNetwork:
 
     def trainable(self) -> set[str]:
         return {name for name, parameter in self.module.named_parameters() if parameter.requires_grad}
-
-    def layers(self) -> dict[str, int]:
-        modules = list(self.module.modules())
-        return {
-            "batchnorm": sum(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in modules),
-            "dropout": sum(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in modules),
-        }
 
     def set_batchnorm_momentum(self, momentum: float) -> None:
         for module in self.module.modules():

@@ -181,7 +181,7 @@ class KerasNetwork:
     """`stages.frameworks.Network` over a functional Keras model that ends in a Dense or 1 x 1 Conv2D layer."""
 
     def __init__(self, model: Any, device: str) -> None:
-        self.model = model
+        self.model = self.inside = model
         self.device = device
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -204,15 +204,6 @@ class KerasNetwork:
 
     def trainable(self) -> set[str]:
         return {variable.path for variable in self.model.trainable_weights}
-
-    def layers(self) -> dict[str, int]:
-        import keras
-
-        layers = list(self.model._flatten_layers())
-        return {
-            "batchnorm": sum(isinstance(layer, keras.layers.BatchNormalization) for layer in layers),
-            "dropout": sum(isinstance(layer, keras.layers.Dropout) and layer.rate > 0 for layer in layers),
-        }
 
     def set_batchnorm_momentum(self, momentum: float) -> None:
         import keras

@@ -42,6 +42,7 @@ class OnnxClassifier:
 
     def __init__(self, session: Any, spec: Spec) -> None:
         self.session = session
+        self.inside = None
         self.device = "cuda" if session.get_providers()[0].startswith("CUDA") else "cpu"
         self._path = Path(str(spec.weights))
         self._input = session.get_inputs()[0]

@@ -11,6 +11,7 @@ import numpy as np
 from stages._weights import save_tensors
 from stages.frameworks import Network, Spec, Training, load
 from tracking.errors import UserError
+from tracking.networks import network_settings
 
 ARCHITECTURES = {"torchvision": ("resnet18", {}), "keras": ("MobileNet", {"alpha": 0.25}), "onnx": ("resnet18", {})}
 
@@ -93,7 +94,7 @@ def inside(network: Network, scores: np.ndarray, images: np.ndarray) -> dict[str
     return {
         "inference_mode_close": bool(np.allclose(inference, scores, atol=1e-4)),
         "training_mode_differs": not np.allclose(training, scores, atol=1e-4),
-        "layers": network.layers(),
+        "batchnorm_layers": network_settings(network.inside).get("model.batchnorm.layers", 0),
         "features": list(network.features(images).shape),
         "trainable_is_part_of_weights": 0 < len(network.trainable()) < len(before)
         and network.trainable() <= before.keys(),

@@ -76,7 +76,7 @@ def test_modes_features_and_a_new_head_work_where_the_inside_can_be_reached(answ
     assert answers["is_network"]
     assert answers["inference_mode_close"]
     assert answers["training_mode_differs"]
-    assert answers["layers"]["batchnorm"] > 0
+    assert answers["batchnorm_layers"] > 0
     assert answers["features"][0] == 8
     assert answers["trainable_is_part_of_weights"]
     assert answers["new_head"] == [8, 3]

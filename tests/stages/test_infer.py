@@ -21,6 +21,7 @@ class Fake:
     """A classifier whose scores are the mean pixel, in as many columns as it is told."""
 
     device = "cpu"
+    inside = None
 
     def __init__(self, columns: int, *, spoil: bool = False) -> None:
         self.columns, self.spoil = columns, spoil

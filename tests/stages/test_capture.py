@@ -1,0 +1,81 @@
+"""The stage that writes down the environment: one file per runtime, the same bytes when nothing changed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages.capture import capture, main
+from tests.closure import ROOT
+from tracking.environment import RUNTIMES, Environment
+
+SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.json"))}
+
+
+def command(folder: Path) -> list[str]:
+    paths = ["--environment", str(folder / "environment"), "--trackers", str(folder / "trackers.json")]
+    return [sys.executable, "-m", "stages.capture", *paths]
+
+
+def run(folder: Path, **environ: str) -> dict[str, bytes]:
+    subprocess.run(command(folder), cwd=ROOT, env={**os.environ, **environ}, check=True, timeout=120)
+    return written(folder)
+
+
+def test_every_runtime_has_a_file_and_trackers_have_one(tmp_path: Path) -> None:
+    main(tmp_path / "environment", tmp_path / "trackers.json")
+    assert set(written(tmp_path)) == {*(f"{runtime}.json" for runtime in RUNTIMES), "trackers.json"}
+    loaded = [Environment.load(tmp_path / "environment" / f"{runtime}.json") for runtime in RUNTIMES]
+    assert tuple(loaded) == capture()
+
+
+def test_again_the_same_bytes(tmp_path: Path) -> None:
+    assert run(tmp_path / "one") == run(tmp_path / "two", SOMETHING="1", PYTHONHASHSEED="7")
+
+
+def test_a_variable_touches_only_the_files_of_the_runtimes_that_read_it(tmp_path: Path) -> None:
+    before, after = run(tmp_path / "one"), run(tmp_path / "two", TF_ENABLE_ONEDNN_OPTS="0")
+    assert {name for name in before if before[name] != after[name]} == {"keras-tensorflow.json"}
+
+
+def test_no_secret_reaches_a_file(tmp_path: Path) -> None:
+    files = run(
+        tmp_path,
+        COMET_API_KEY=SECRET,
+        MLFLOW_TRACKING_URI=f"https://someone:{SECRET}@host",
+        MLFLOW_TRACKING_PASSWORD=SECRET,
+        PIP_INDEX_URL=f"https://someone:{SECRET}@host/simple",
+        XLA_FLAGS=f"--xla_dump_to=https://someone:{SECRET}@host",
+    )
+    assert all(SECRET.encode() not in content for content in files.values())
+    assert b"xla_dump_to" in files["keras-jax.json"]
+
+
+def test_every_runtime_of_the_pipelines_models_is_captured() -> None:
+    models = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))["models"]
+    assert {f"{model['framework']}-{model['backend']}" for model in models.values()} <= set(RUNTIMES)
+
+
+def test_trackers_are_written_as_json(tmp_path: Path) -> None:
+    main(tmp_path / "environment", tmp_path / "deep" / "trackers.json")
+    assert "mlflow" in json.loads((tmp_path / "deep" / "trackers.json").read_text())
+
+
+def test_a_folder_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "environment").write_text("a file where a folder should be")
+    done = subprocess.run(command(tmp_path), cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, "Traceback" in done.stderr, str(tmp_path) in done.stderr) == (2, False, True)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_file_names_its_runtime(tmp_path: Path, runtime: str) -> None:
+    main(tmp_path / "environment", tmp_path / "trackers.json")
+    assert Environment.load(tmp_path / "environment" / f"{runtime}.json").runtime == runtime
