@@ -13,7 +13,9 @@ repro: .venv/installed
 ifneq ($(SUITE),)
 	$(activate) python -m tracking use "$(SUITE)"
 endif
+	@git rev-parse --git-dir >/dev/null 2>&1 || $(activate) python -m dvc config --local core.no_scm true
 	$(activate) python -m dvc repro
+	$(activate) python -m tracking runs
 
 test: .venv/installed-test
 	$(activate) python -m pytest

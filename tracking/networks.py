@@ -27,12 +27,17 @@ def network_settings(network: Any) -> Facts:
 
 
 def _layers(network: Any) -> Iterator[Any]:
-    if hasattr(network, "named_modules"):
+    if _is_torch(network):
         yield from (module for _, module in network.named_modules())
         return
     for layer in getattr(network, "layers", ()):
         yield layer
         yield from _layers(layer)
+
+
+def _is_torch(network: Any) -> bool:
+    """Keras' models on its torch backend are torch modules too, but keep their layers as Keras does."""
+    return hasattr(network, "named_modules") and not hasattr(network, "trainable_weights")
 
 
 def _kind(layer: Any) -> str:
@@ -42,7 +47,7 @@ def _kind(layer: Any) -> str:
 
 def _training(network: Any, layers: list[Any]) -> Facts:
     """torch keeps a flag in each module; in Keras the call decides, and `trainable` is what is kept."""
-    if not hasattr(network, "named_modules"):
+    if not _is_torch(network):
         frozen = sum(not getattr(layer, "trainable", True) for layer in layers)
         return {"model.layers": len(layers), "model.layers.frozen": frozen}
     training = [name or "(whole)" for name, module in network.named_modules() if module.training]
