@@ -22,6 +22,7 @@ def written(folder: Path) -> dict[str, bytes]:
 
 def command(folder: Path) -> list[str]:
     paths = ["--environment", str(folder / "environment"), "--trackers", str(folder / "trackers.json")]
+    paths += ["--context", str(folder / "context")]
     return [sys.executable, "-m", "stages.capture", *paths]
 
 
@@ -31,7 +32,7 @@ def run(folder: Path, **environ: str) -> dict[str, bytes]:
 
 
 def test_every_runtime_has_a_file_and_trackers_have_one(tmp_path: Path) -> None:
-    main(tmp_path / "environment", tmp_path / "trackers.json")
+    main(tmp_path / "environment", tmp_path / "trackers.json", tmp_path / "context")
     assert set(written(tmp_path)) == {*(f"{runtime}.json" for runtime in RUNTIMES), "trackers.json"}
     loaded = [Environment.load(tmp_path / "environment" / f"{runtime}.json") for runtime in RUNTIMES]
     assert tuple(loaded) == capture()
@@ -65,7 +66,7 @@ def test_every_runtime_of_the_pipelines_models_is_captured() -> None:
 
 
 def test_trackers_are_written_as_json(tmp_path: Path) -> None:
-    main(tmp_path / "environment", tmp_path / "deep" / "trackers.json")
+    main(tmp_path / "environment", tmp_path / "deep" / "trackers.json", tmp_path / "context")
     assert "mlflow" in json.loads((tmp_path / "deep" / "trackers.json").read_text())
 
 
@@ -77,5 +78,5 @@ def test_a_folder_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_file_names_its_runtime(tmp_path: Path, runtime: str) -> None:
-    main(tmp_path / "environment", tmp_path / "trackers.json")
+    main(tmp_path / "environment", tmp_path / "trackers.json", tmp_path / "context")
     assert Environment.load(tmp_path / "environment" / f"{runtime}.json").runtime == runtime
