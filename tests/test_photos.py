@@ -1,0 +1,78 @@
+"""Published ImageNet weights on real photographs: the suite `photos`, on a few of its images. Skipped where they are absent.
+
+The expected numbers were measured once with this recipe (torch 2.13, Keras 3.15, one AVX-512 CPU); a decision or two may
+flip on other hardware.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stages._params import Params, load_params
+from stages.fetch import fetch
+from stages.preprocess import preprocess
+from tests.closure import ROOT
+
+SUITE = ROOT / "suites/photos.yaml"
+PARAMS = load_params(SUITE)
+SOURCE = (ROOT / PARAMS.data.source).resolve()
+IMAGES = 60
+SQUEEZENET_RIGHT, MOBILENET_RIGHT = 35, 36  # of IMAGES
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not SOURCE.is_dir(), reason=f"{PARAMS.data.source} is absent")]
+
+ASK = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from stages._models import in_batches, load_model
+from stages._params import load_params
+from stages._predictions import SampleSet
+suite, name, folder = sys.argv[1:]
+params = load_params(Path(suite))
+samples = SampleSet.load(Path(folder))
+network = load_model(params.models[name], params.inference, 1000, samples)
+scores = in_batches(network.predict, samples, 20, "ask")
+print(json.dumps({"right": int((scores.argmax(1) == samples.labels).sum()), "decisions": scores.argmax(1).tolist()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "source").mkdir()
+    (folder / "source/images").symlink_to(SOURCE / "images")
+    pd.read_csv(SOURCE / "labels.csv").head(IMAGES).to_csv(folder / "source/labels.csv", index=False)
+    manifest, skipped = fetch(folder / "source", PARAMS.data, folder / "images")
+    assert (len(manifest), len(skipped)) == (IMAGES, 0)
+    return folder, manifest
+
+
+def ask(params: Params, name: str, photographs: tuple[Path, pd.DataFrame]) -> dict:
+    folder, manifest = photographs
+    recipe = params.models[name].recipe
+    if not (folder / recipe).exists():
+        chosen = params.recipes[recipe]
+        preprocess(folder / "images", manifest, chosen, folder / recipe)
+        described = {"names": manifest["name"].tolist(), "classes": [], "recipe": chosen.model_dump()}
+        (folder / recipe / "samples.json").write_text(json.dumps(described))
+    command = [sys.executable, "-c", ASK, str(SUITE), name, str(folder / recipe)]
+    asked = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=300)
+    assert asked.returncode == 0, asked.stderr[-3000:]
+    return json.loads(asked.stdout.splitlines()[-1])
+
+
+def test_squeezenet_is_right_as_often_as_it_was(photographs: tuple[Path, pd.DataFrame]) -> None:
+    assert ask(PARAMS, "imagenet-squeezenet-torchvision", photographs)["right"] == pytest.approx(
+        SQUEEZENET_RIGHT, abs=2
+    )
+
+
+def test_mobilenet_is_right_as_often_as_it_was_and_two_backends_agree(photographs: tuple[Path, pd.DataFrame]) -> None:
+    on_tensorflow = ask(PARAMS, "imagenet-mobilenet-keras-tensorflow", photographs)
+    assert on_tensorflow["right"] == pytest.approx(MOBILENET_RIGHT, abs=2)
+    assert ask(PARAMS, "imagenet-mobilenet-keras-torch", photographs)["decisions"] == on_tensorflow["decisions"]
