@@ -2,16 +2,15 @@
 
 import importlib.util
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from tests.closure import ROOT
+from tests.project import copy_project, repro
 from tracking.runs import Run
 
 WANTED = ("torch", "torchvision", "onnxruntime", "onnxscript")
@@ -19,62 +18,18 @@ ABSENT = [name for name in WANTED if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
 
 MODELS = ("resnet18-torchvision", "resnet18-onnx")
-FEW_DIGITS = """
-from pathlib import Path
-from stages._digits import write_images as write_all
 
-def write_images(folder: Path) -> None:
-    write_all(folder)
-    for label in folder.glob("*/*"):
-        for path in sorted(label.glob("*.png"))[12:]:
-            path.unlink()
-"""
+
+def smaller(params: Any) -> None:
+    params["pretrain"] = {"resnet18-digits": {**params["pretrain"]["resnet18-digits"], "epochs": 2, "batch_size": 16}}
+    params["models"] = {name: dict(params["models"][name]) for name in MODELS}
+    params["backend_parity"] = {"resnet18-onnx": params["backend_parity"]["resnet18-onnx"]}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this project in a git repository, in a path with a space, with params that take seconds."""
-    folder = tmp_path_factory.mktemp("a project") / "here"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout
-    for name in filter(None, listed.decode().split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "data/metrics", "dvc.lock")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    (folder / "few_digits.py").write_text(FEW_DIGITS)
-    yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
-    params["data"]["source"] = "few_digits.py"
-    params["recipes"] = {"digits-32": params["recipes"]["digits-32"]}
-    params["pretrain"] = {"resnet18-digits": {**params["pretrain"]["resnet18-digits"], "epochs": 2, "batch_size": 16}}
-    params["models"] = {name: dict(params["models"][name]) for name in MODELS}
-    params["backend_parity"] = {"resnet18-onnx": params["backend_parity"]["resnet18-onnx"]}
-    params["transfer_check"] |= {"samples": 60, "epochs": 1}
-    params["publish"]["trackers"] = []
-    yaml.dump(params, folder / "params.yaml")
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
-    return folder
-
-
-def repro(project: Path, **variables: str) -> list[str]:
-    """Run `dvc repro`; the names of the stages that it ran."""
-    clean = {name: value for name, value in os.environ.items() if name != "ONEDNN_MAX_CPU_ISA"}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro"],
-        cwd=project,
-        env={**clean, "PATH": path, **variables},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+    return copy_project(tmp_path_factory.mktemp("a project") / "here", smaller)
 
 
 @pytest.fixture(scope="module")

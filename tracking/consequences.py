@@ -15,6 +15,7 @@ PIXELS = ("param.model.recipe", "param.recipe.*", "param.data.*", "input.images"
 DECODERS = ("package.pillow*", "wheel.pillow*", "codec.*", "package.numpy", "wheel.numpy")
 PIXEL_CODE = ("input.code/stages/preprocess.py", "input.code/stages/_recipes.py", "input.code/stages/_predictions.py")
 TRAINING_CODE = ("input.code/stages/_*", "input.code/stages/frameworks/*")
+RECORDING_CODE = ("input.code/tracking/*", "input.code/stages/infer.py")
 PROCESSOR = ("cpu.model", "cpu.flags", "cpu.usable", "cpu.cores", "cgroup.cpu")
 DEVICE = ("param.inference.device", "gpu.*")
 FRAMEWORK = r"(torch|tensorflow|keras|jax|onnxruntime|numpy|cv2)"
@@ -63,15 +64,16 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"library\..*|pool\..*", (*BACKEND, *PACKAGES, "wheel.*", "os.*", "cpu.model")),
     (rf"{FRAMEWORK}\..*", BACKEND),
 )
-# What only one of the runs has at all may have come or gone with these.
+# What only one of the runs has at all may have come or gone with these; older code may just not have written it down.
 ONE_SIDED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"input\.code/stages/frameworks/.*", ("param.model.framework",)),
     (r"gpu\..*|variable\.(?:CUDA|NVIDIA|ROC|HIP).*", ("gpu.0.name",)),
     (rf"{FRAMEWORK}\..*", (r"package.\1",)),
     (
         r"(?:package|wheel|commit|library|pool|random|variable|torch|tensorflow|keras|jax|onnxruntime|numpy|cv2)\..*",
-        BACKEND,
+        (*BACKEND, *RECORDING_CODE),
     ),
+    (r"(?:model|numerics)\..*", RECORDING_CODE),
 )
 # Weights trained here were trained on the same samples, and by some of the same code.
 TRAINED_HERE = (("input\\.weights", (*NETWORK, "input.samples", *PIXELS, *DECODERS, *TRAINING_CODE)),)

@@ -42,7 +42,9 @@ code, .mono { font-family: ui-monospace, monospace; font-size: .88em; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; }
 tr + tr > * { border-top: 1px solid var(--line); } th { font-weight: 600; }
-td.value { overflow-wrap: anywhere; } .wide { overflow-x: auto; }
+td.value { overflow-wrap: anywhere; } td.value:first-child { min-width: 9rem; } .wide { overflow-x: auto; }
+.wide td.value { min-width: 7.5rem; } .wide th:first-child, .wide td.value:first-child { min-width: 11rem; position: sticky;
+  left: 0; background: var(--page); }
 .grid { width: auto; }
 .grid td, .grid th { border: 1px solid var(--line); padding: .35rem .9rem; color: var(--soft); font-weight: 400; }
 .grid td.here { color: var(--card); font-weight: 600; }
@@ -52,7 +54,7 @@ li ul { padding-left: 1rem; margin: .3rem 0 0; } li li { border: 0; background: 
 .reproduced, .robust { color: var(--good); } .explained { color: var(--warm); } .unexplained { color: var(--bad); }
 .here.reproduced, .here.robust { background: var(--good); } .here.explained { background: var(--warm); }
 .here.unexplained { background: var(--bad); }
-details { margin-top: 2rem; } summary { cursor: pointer; color: var(--soft); }
+details { margin-top: 2rem; } td details { margin: 0; } summary { cursor: pointer; color: var(--soft); }
 .bar { background:
   linear-gradient(90deg, color-mix(in srgb, var(--warm) 35%, transparent) var(--share), transparent 0); }
 </style></head><body>
@@ -172,12 +174,13 @@ def _changed(difference: Difference) -> str:
 
 # ---- matrices
 
+UNFOLDED = 5
+
 
 def _ranking(found: "Matrix", told: Sequence["Group"]) -> str:
     rows = []
     for group in told:
-        in_step = "".join(f"<br><code>{escape(name)}</code>" for name in group.names[1:])
-        also = f'<div class="soft">in step{in_step}</div>' if in_step else ""
+        also = _in_step(group.names[1:])
         values = [f"{escape(value)}: {escape(tops_text(tops))}" for value, tops in found.by_value(group).items()]
         rows.append(
             [
@@ -191,9 +194,17 @@ def _ranking(found: "Matrix", told: Sequence["Group"]) -> str:
     return _table(["condition", "goes with it", "by chance", "can change", "values"], rows)
 
 
+def _in_step(names: Sequence[str]) -> str:
+    """Conditions that vary together with another one; many are folded away."""
+    listed = "".join(f"<br><code>{escape(name)}</code>" for name in names)
+    if len(names) <= UNFOLDED:
+        return f'<div class="soft">in step{listed}</div>' if names else ""
+    return f'<details class="soft"><summary>in step: {len(names)}</summary>{listed.removeprefix("<br>")}</details>'
+
+
 def _runs(found: "Matrix") -> str:
     """Conditions down, runs across, best first."""
-    heads = ["", "goes with it", *(f"{_named(run)}<br>{value_text(run.results.get('top1'))[:6]}" for run in found.runs)]
+    heads = ["", "goes with it", *(f"{_named(run)}<br>{_top1(run)}" for run in found.runs)]
     rows = [
         [
             f"<code>{escape(group.names[0])}</code>{_more(group)}",
@@ -203,6 +214,11 @@ def _runs(found: "Matrix") -> str:
         for group in found.groups
     ]
     return f'<div class="wide">{_table(heads, rows)}</div>'
+
+
+def _top1(run: Run) -> str:
+    top1 = run.results.get("top1")
+    return f"{top1:.4f}" if isinstance(top1, int | float) else ""
 
 
 def _more(group: "Group") -> str:

@@ -36,8 +36,9 @@ def value_text(value: Scalar) -> str:
     if value is None or isinstance(value, bool):
         return str({None: "null", True: "true", False: "false"}[value])
     text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
-    if len(text) in (32, 40, 64) and all(letter in "0123456789abcdef" for letter in text):
-        return text[:12]
+    digest = text.removesuffix(".dir")  # DVC's mark of a folder
+    if len(digest) in (32, 40, 64) and all(letter in "0123456789abcdef" for letter in digest):
+        return digest[:12]
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -187,9 +188,18 @@ def _noise(grades: Grades) -> str:
 
 
 def _other(other: Mapping[str, tuple[Scalar, Scalar]]) -> str:
-    shown = [f"{name} {value_text(old)} -> {value_text(new)}" for name, (old, new) in list(other.items())[:SHOWN]]
+    shown = [f"{name} {_numbers(old, new)}" for name, (old, new) in list(other.items())[:SHOWN]]
     more = len(other) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more else "")
+
+
+def _numbers(old: Scalar, new: Scalar) -> str:
+    """Two numbers with four digits, or as many as tell them apart."""
+    whole = f"{value_text(old)} -> {value_text(new)}"
+    if not (isinstance(old, float) and isinstance(new, float)):
+        return whole
+    texts = ((f"{old:.{digits}g}", f"{new:.{digits}g}") for digits in range(4, 18))
+    return next((f"{before} -> {after}" for before, after in texts if before != after), whole)
 
 
 # ---- conditions

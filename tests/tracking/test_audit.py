@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from tracking.audit import Outcome, audit
+from tracking.audit import Grades, Outcome, audit
 from tracking.errors import UserError
 from tracking.findings import Finding, Verdict
 from tracking.pages import audit_page
 from tracking.runs import Run, pack_decisions
-from tracking.text import audit_text, change_text, summary_text, value_text
+from tracking.text import audit_text, change_text, result_rows, summary_text, value_text
 
 SAMPLES = 540
 NAMES = tuple(f"{index}.png" for index in range(SAMPLES))
@@ -432,3 +432,20 @@ def test_the_page_test_can_fail() -> None:
     assert Page('<p><a href="https://example.org">x</a></p>').fetched == ["https://example.org"]
     with pytest.raises(AssertionError):
         Page("<p><b>x</p></b>")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        (0.2074074074074074, 0.18333333333333332, "0.2074 -> 0.1833"),
+        (0.003064218571312473, 0.0030642181462879688, "0.003064219 -> 0.003064218"),
+        (float("nan"), float("nan"), "nan -> nan"),
+        (3, 0.5, "3 -> 0.5"),
+    ],
+)
+def test_other_numbers_have_as_many_digits_as_tell_them_apart(old: float, new: float, text: str) -> None:
+    assert dict(result_rows(Grades(bits_same=False, other={"drift": (old, new)})))["other checks"] == f"drift {text}"
+
+
+def test_the_hash_of_a_folder_is_shortened_as_that_of_a_file() -> None:
+    assert value_text("0123456789abcdef" * 2 + ".dir") == value_text("0123456789abcdef" * 2) == "0123456789ab"

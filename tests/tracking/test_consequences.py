@@ -139,6 +139,14 @@ def test_what_only_one_run_has_follows_from_the_backend_and_what_both_have_does_
     assert found == {"param.model.backend": "", "package.jax": "param.model.backend", "package.numpy": ""}
 
 
+def test_what_older_code_did_not_write_down_follows_from_the_code_that_writes_it_down() -> None:
+    code = "input.code/tracking/networks.py"
+    names = (code, "random.torch.consumed", "model.training", "torch.capability", "numerics.rounding")
+    new = ("random.torch.consumed", "model.training", "numerics.rounding")
+    assert filed(*names, one_sided=new) == {code: "", "torch.capability": "", **dict.fromkeys(new, code)}
+    assert set(filed(*new, one_sided=new).values()) == {""}
+
+
 def test_a_chain_ends_at_its_root() -> None:
     names = ("package.pillow", "wheel.pillow", "codec.zlib", "input.samples")
     assert set(filed(*names).values()) == {"", "package.pillow"}

@@ -21,7 +21,7 @@ from tracking.variables import READ_BY, variables
 
 ROOT = Path(__file__).parents[2]
 FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "jaxlib", "onnx", "onnxruntime", "numpy"}
-PROCESSES = 20
+PROCESSES = 30
 SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists
 
 
@@ -292,6 +292,10 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 def test_a_thousand_captures_of_recorded_machines_are_one() -> None:
     machine = recorded("amd-slurm-mig")
     assert len({json.dumps(dict(capture("keras-jax", machine).facts)) for _ in range(1000)}) == 1
+
+
+def test_a_thousand_captures_of_this_machine_are_one() -> None:
+    assert len({json.dumps(dict(capture("images").facts)) for _ in range(1000)}) == 1
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

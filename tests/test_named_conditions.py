@@ -1,0 +1,156 @@
+"""One condition is changed, the model really runs again, and the audit names that condition and nothing beside it."""
+
+import functools
+import importlib.util
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.project import commit, copy_project, edit_params, git, repro
+from tracking.audit import Audit, audit
+from tracking.runs import Run
+
+ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
+
+TORCH, TENSORFLOW, KERAS_TORCH = "resnet18-torchvision", "mobilenet-keras-tensorflow", "mobilenet-keras-torch"
+SOURCES = {TORCH: "resnet18-digits", TENSORFLOW: "mobilenet-digits", KERAS_TORCH: "mobilenet-digits"}
+OLDEST_PILLOW = "11.3"  # pyproject.toml
+
+
+def smaller(params: Any) -> None:
+    """Two architectures, trained on a few images of 32 pixels for one epoch."""
+    short = {"epochs": 1, "batch_size": 16, "recipe": "digits-32", "backend": "torch", "threads": 1, "export": None}
+    params["pretrain"] = {name: {**params["pretrain"][name], **short} for name in set(SOURCES.values())}
+    params["inference"]["threads"] = None  # or no variable could say how many
+    params["models"] = {name: {**params["models"][name], "recipe": "digits-32"} for name in SOURCES}
+    params["backend_parity"] = {}
+
+
+@dataclass(frozen=True)
+class Change:
+    """How one condition is changed (by variables, in the params or in the code), and how the audit should call it."""
+
+    suspect: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    params: Callable[[Any], None] | None = None
+    code: Callable[[Path], None] | None = None
+
+
+def put(value: Any, *path: str) -> Callable[[Any], None]:
+    def edit(params: Any) -> None:
+        functools.reduce(lambda table, name: table[name], path[:-1], params)[path[-1]] = value
+
+    return edit
+
+
+def comment_infer(project: Path) -> None:
+    with (project / "stages/infer.py").open("a") as file:
+        file.write("# Another commit.\n")
+    commit(project)
+
+
+CHANGES = {
+    "OMP_NUM_THREADS": Change("variable.OMP_NUM_THREADS", variables={"OMP_NUM_THREADS": "1"}),
+    "ONEDNN_MAX_CPU_ISA": Change("variable.ONEDNN_MAX_CPU_ISA", variables={"ONEDNN_MAX_CPU_ISA": "SSE41"}),
+    "batch size": Change("param.model.batch_size", params=put(7, "models", TORCH, "batch_size")),
+    "seed": Change("param.inference.seed", params=put(1, "inference", "seed")),
+    "commit": Change("input.code/stages/infer.py", code=comment_infer),
+    "recipe": Change(
+        "param.recipe.resize.interpolation", params=put("bicubic", "recipes", "digits-32", "resize", "interpolation")
+    ),
+    "weights": Change("input.weights", params=put(1, "pretrain", SOURCES[TORCH], "seed")),
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = copy_project(tmp_path_factory.mktemp("named"), smaller)
+    repro(project, "--single-item", "capture", "fetch")
+    return project
+
+
+def weigh(project: Path, model: str = TORCH, *, programs: Path | None = None, **variables: str) -> Run:
+    """The run of `model` with whatever is set now."""
+    repro(project, "--single-item", *stages(model), programs=programs, **variables)
+    return run_of(project, model)
+
+
+def stages(model: str) -> tuple[str, ...]:
+    """What makes a run, in order; the checks, on which no condition depends, are left out to save time."""
+    once = ("capture", "preprocess@digits-32", f"pretrain@{SOURCES[model]}")
+    return (*once, *(f"{stage}@{model}" for stage in ("infer", "accuracy_check", "record")))
+
+
+def run_of(project: Path, model: str) -> Run:
+    return Run.load(project / f"data/runs/{model}.json")
+
+
+@pytest.fixture(scope="module")
+def before(project: Path) -> Run:
+    return weigh(project)
+
+
+def named(found: Audit) -> list[str]:
+    return [each.name for each in found.suspects]
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_the_changed_condition_is_named_and_nothing_beside_it(project: Path, before: Run, change: Change) -> None:
+    try:
+        if change.params:
+            edit_params(project, change.params)
+        if change.code:
+            change.code(project)
+        found = audit(before, weigh(project, **change.variables))
+    finally:
+        git(project, "reset", "-q", "--hard", before.code["commit"])
+    assert named(found) == [change.suspect]
+
+
+def test_nothing_is_named_where_nothing_was_changed(project: Path, before: Run) -> None:
+    again = (f"infer@{TORCH}", f"record@{TORCH}")
+    weigh(project)
+    assert repro(project, "--single-item", "--force", *again) == [*again]  # not out of DVC's cache
+    found = audit(before, run_of(project, TORCH))
+    assert (found.outcome, found.differences) == ("reproduced", ())
+
+
+@pytest.fixture(scope="module")
+def other_pillow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment that has another Pillow, and everything else out of this one."""
+    folder = tmp_path_factory.mktemp("another environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    programs = folder / ("Scripts" if os.name == "nt" else "bin")
+    wanted = f"pillow>={OLDEST_PILLOW},!={version('pillow')}"
+    pip = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "-q", "--no-deps", wanted]
+    ended = subprocess.run(pip, capture_output=True, text=True, timeout=120)
+    if ended.returncode != 0:
+        pytest.skip(f"no other Pillow to be had: {(ended.stderr.strip() or 'pip failed').splitlines()[-1]}")
+    ours = sysconfig.get_path("purelib")
+    theirs = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
+    (Path(theirs) / "first.pth").write_text(f"{ours}\n")
+    return programs
+
+
+def test_of_two_environments_that_differ_in_pillow_pillow_is_named_and_nothing_beside_it(
+    project: Path, before: Run, other_pillow: Path
+) -> None:
+    after = weigh(project, programs=other_pillow)
+    assert after.environment["package.pillow"] != before.environment["package.pillow"]
+    assert named(audit(before, after)) == ["package.pillow"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="not installed: tensorflow")
+def test_of_two_backends_of_keras_the_backend_is_named_and_nothing_beside_it(project: Path) -> None:
+    repro(project, "--single-item", *dict.fromkeys((*stages(TENSORFLOW), *stages(KERAS_TORCH))))
+    found = audit(run_of(project, TENSORFLOW), run_of(project, KERAS_TORCH))
+    assert named(found) == ["param.model.backend"]
