@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.closure import ROOT
-from tests.project import copy_project, repro
+from tests.project import copy_project, git, repro
 from tracking.runs import Run
 
 WANTED = ("torch", "torchvision", "onnxruntime", "onnxscript")
@@ -18,6 +18,14 @@ ABSENT = [name for name in WANTED if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
 
 MODELS = ("resnet18-torchvision", "resnet18-onnx")
+SECRET = "Qp7vT2mXz9Lk4Rw8"  # planted: it opens nothing
+PLANTED = {
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "HF_TOKEN": SECRET,
+    "MLFLOW_TRACKING_PASSWORD": SECRET,
+    "PIP_INDEX_URL": f"https://someone:{SECRET}@host/simple",
+    "XLA_FLAGS": f"--xla_dump_to=https://someone:{SECRET}@host/",  # on the allow-list, of runtimes not used here
+}
 
 
 def smaller(params: Any) -> None:
@@ -34,7 +42,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first_time(project: Path) -> list[str]:
-    return repro(project)
+    git(project, "remote", "add", "origin", f"https://someone:{SECRET}@host/project.git")
+    return repro(project, **PLANTED)
+
+
+def files_with(words: str, folder: Path) -> list[Path]:
+    files = (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts)
+    return [path for path in files if words.encode() in path.read_bytes()]
+
+
+def test_no_planted_secret_reaches_a_file(project: Path, first_time: list[str]) -> None:
+    assert files_with(SECRET, project) == []
+    assert files_with("xla_dump_to", project)  # the variable was captured, without its secret
 
 
 def test_from_empty_every_stage_runs(project: Path, first_time: list[str]) -> None:
