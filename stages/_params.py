@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -14,7 +14,20 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
-BACKENDS = {"torchvision": ("torch",), "keras": ("tensorflow", "jax", "torch"), "onnx": ("onnxruntime",)}
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_KERAS = ("tensorflow", "jax", "torch")
+BACKENDS = {
+    "torchvision": ("torch",),
+    "timm": ("torch",),
+    "transformers": ("torch",),
+    "factory": ("torch",),
+    "torchfile": ("torch",),
+    "keras": _KERAS,
+    "kerasfile": _KERAS,
+    "savedmodel": ("tensorflow",),
+    "tflite": ("litert",),
+    "onnx": ("onnxruntime",),
+}
 
 
 class _Strict(BaseModel):
@@ -29,10 +42,19 @@ class Labels(_Strict):
     label: str
 
 
+class Texts(_Strict):
+    """A table that holds the texts themselves (CSV, or tab-separated where its name ends in .tsv)."""
+
+    file: str
+    text: str
+    label: str
+
+
 class Data(_Strict):
     source: str
     images: str | None
     labels: Labels | None
+    texts: Texts | None
     classes: Count
     corrupt: Literal["fail", "skip"]
 
@@ -40,14 +62,23 @@ class Data(_Strict):
 class Resize(_Strict):
     size: Count
     fit: Literal["squash", "short-side"]
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"]
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "area"]
     antialias: bool
+    library: Literal["pillow", "opencv", "tensorflow", "torch"]
 
     @model_validator(mode="after")
-    def _pillow_always_antialiases(self) -> "Resize":
-        if self.antialias == (self.interpolation == "nearest"):
+    def _is_one_that_the_library_has(self) -> "Resize":
+        if self.library == "pillow" and self.antialias == (self.interpolation == "nearest"):
             raise ValueError("Pillow antialiases every interpolation but nearest: antialias must say so")
         return self
+
+
+class Crop(_Strict):
+    """The centre. A half pixel goes as `place` says; an image that is too small gets black edges if `pad` allows it."""
+
+    size: Count
+    place: Literal["round", "floor"]
+    pad: bool
 
 
 class Normalise(_Strict):
@@ -58,13 +89,57 @@ class Normalise(_Strict):
 class Recipe(_Strict):
     """Preprocessing as data; the steps are applied in the order of the fields."""
 
-    decode: Literal["pillow"]
+    decode: Literal["pillow", "tensorflow", "tensorflow-accurate", "opencv"]
+    exif: Literal["honour", "ignore"]
+    cmyk: Literal["convert", "refuse"]
     colour: Literal["RGB"]
-    resize: Resize
-    crop: Count | None
-    scale: Literal["0..1", "-1..1", "0..255"]
+    resize: Resize | None
+    crop: Crop | None
+    scale: Literal["0..1", "times 1/255", "-1..1", "0..255"]
     normalise: Normalise | None
     channels: Literal["RGB", "BGR"]
+    dtype: Literal["float32", "float16"]
+
+
+class Declaration(_Strict):
+    """Weights that declare their own preprocessing: a torchvision weights enum's member, a timm tag, a Keras module ..."""
+
+    framework: Literal["torchvision", "timm", "keras", "transformers"]
+    architecture: str
+    weights: str | None
+
+
+class Published(_Strict):
+    """The recipe that published weights declare; `preprocess` resolves it and writes the steps down."""
+
+    published: Declaration
+
+
+class TextRecipe(_Strict):
+    """Tokenised text: token ids, cut at `length`, shorter ones padded on the right.
+
+    Attributes:
+        tokenizer: a `tokenizer.json`, or the folder that holds one.
+        target: `label` keeps the manifest's labels; `last-token` asks a language model for each text's last token.
+    """
+
+    tokenizer: str
+    length: Annotated[int, Field(ge=2)]
+    target: Literal["label", "last-token"]
+
+
+def _kind_of_recipe(value: Any) -> str:
+    kinds = {Recipe: "steps", Published: "published", TextRecipe: "text"}
+    if type(value) in kinds:
+        return kinds[type(value)]
+    keys = value if isinstance(value, Mapping) else {}
+    return "published" if "published" in keys else "text" if "tokenizer" in keys else "steps"
+
+
+AnyRecipe = Annotated[
+    Annotated[Recipe, Tag("steps")] | Annotated[Published, Tag("published")] | Annotated[TextRecipe, Tag("text")],
+    Discriminator(_kind_of_recipe),
+]
 
 
 class Optimiser(_Strict):
@@ -113,10 +188,20 @@ class Claim(_Strict):
 
 class Model(_Network):
     weights: str
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    sha256: Sha256 | None
     recipe: Name
     batch_size: Count
     claim: Claim | None
+    checkpoint: str | None
+
+
+class Download(_Network):
+    """Weights by the name under which they are published, or by URL; written to `data/weights/<key>/<file>`."""
+
+    name: str | None
+    url: str | None
+    file: str
+    sha256: Sha256 | None
 
 
 class Inference(_Strict):
@@ -150,6 +235,10 @@ class Transfer(_Strict):
     seed: int
 
 
+class PreprocessCheck(_Strict):
+    samples: Annotated[int, Field(ge=0)]
+
+
 class Publish(_Strict):
     experiment: str
     trackers: list[Name]
@@ -157,13 +246,15 @@ class Publish(_Strict):
 
 class Params(_Strict):
     data: Data
-    recipes: dict[Name, Recipe]
+    recipes: dict[Name, AnyRecipe]
     inference: Inference
     pretrain: dict[Name, Pretrain]
-    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    downloads: dict[Name, Download]
+    models: dict[Name, Model]
     backend_parity: dict[Name, Parity]
     mode_check: ModeCheck
     transfer_check: Transfer
+    preprocess_check: PreprocessCheck
     publish: Publish
 
     @model_validator(mode="after")
