@@ -1,11 +1,12 @@
 """From a model in `params.yaml` to a network in this process."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from stages._params import Inference, Model
+from stages._params import Inference, Model, Pretrain
 from stages._predictions import SampleSet
 from stages._progress import progress
 from stages._weights import check_weights
@@ -14,26 +15,56 @@ from tracking.errors import UserError
 
 
 def load_model(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:
-    """Verify the weights' hash, then build the network for images like those of `samples`."""
+    """Verify the weights' hash, then build the network for images or texts like those of `samples`."""
     weights = Path(model.weights)
-    check_weights(weights, model.sha256)
-    height, width = samples.pixels.shape[1:3]
-    if height != width:
-        raise UserError(f"recipe {model.recipe} gives {width} x {height} images; models here take square ones")
+    if model.sha256 is not None or not weights.is_dir():  # a folder of files has no one hash; DVC knows those of all
+        check_weights(weights, model.sha256)
     return load(
-        Spec(
-            framework=model.framework,
-            backend=model.backend,
-            architecture=model.architecture,
-            arguments=model.arguments,
-            classes=classes,
-            side=int(height),
+        replace(
+            _random_start(model, classes, samples),
             weights=weights,
             threads=inference.threads,
             seed=inference.seed,
             device=inference.device,
+            sha256=model.sha256,
+            checkpoint=model.checkpoint,
         )
     )
+
+
+def new_network(source: Pretrain, classes: int, samples: SampleSet) -> Network:
+    """A random start from `source.seed`, on the CPU, for images or texts like those of `samples`.
+
+    Raises:
+        UserError: the framework cannot train.
+    """
+    built = load(replace(_random_start(source, classes, samples), threads=source.threads, seed=source.seed))
+    if not isinstance(built, Network):
+        raise UserError(f"params.yaml: pretrain: {source.framework} cannot train a network")
+    return built
+
+
+def _random_start(network: Model | Pretrain, classes: int, samples: SampleSet) -> Spec:
+    return Spec(
+        framework=network.framework,
+        backend=network.backend,
+        architecture=network.architecture,
+        arguments=network.arguments,
+        classes=classes,
+        side=_side(samples, network.recipe),
+        weights=None,
+        threads=None,
+        seed=0,
+        device="cpu",
+    )
+
+
+def _side(samples: SampleSet, recipe: str) -> int:
+    """Of the images, in pixels; of the texts, in tokens."""
+    height, *width = samples.pixels.shape[1:3]
+    if width and height != width[0]:
+        raise UserError(f"recipe {recipe} gives {width[0]} x {height} images; models here take square ones")
+    return int(height)
 
 
 def load_network(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Network | None:

@@ -3,38 +3,65 @@
 reads   params.yaml, to refuse its mistakes before anything is computed;
         this machine: hardware, operating system, installed packages, environment variables on an allow-list
 writes  <environment>/<runtime>.json for every runtime, <trackers>: where each tracker would write
+        <factories>/<model>.json: the hash of the file that a model's `architecture` names, {} where it names none; of a
+        source that `pretrain` trains, <factories>/pretrain/<source>.json
         <context>: load, clocks, memory and whatever else moves timings and no prediction; beside the timings and, like
         them, not an output
 """
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
-from stages._params import load_params
+from stages._factories import factory_file
+from stages._params import Model, Params, Pretrain, load_params
 from stages._predictions import write_json
 from stages._stage import run
 from tracking.context import context as read_context
 from tracking.environment import RUNTIMES, Environment
 from tracking.environment import capture as capture_one
 from tracking.errors import UserError
-from tracking.machine import this_machine
+from tracking.machine import Machine, this_machine
 
 
-def capture() -> tuple[Environment, ...]:
+def capture(machine: Machine) -> tuple[Environment, ...]:
     """The environment of every runtime, each reader asked at most once."""
-    machine = this_machine()
     return tuple(capture_one(runtime, machine) for runtime in RUNTIMES)
 
 
-def main(environment: Path, trackers: Path, context: Path) -> None:
+def factory_hash(architecture: str) -> dict[str, str]:
+    """The sha256 of the file in `path/to/file.py:function`, by its path; empty for any other architecture."""
+    path = factory_file(architecture)
+    if path is None:
+        return {}
+    try:
+        return {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()}
+    except OSError as problem:
+        raise UserError(
+            f"{path}: cannot be read ({problem.strerror}); params.yaml names it as an architecture"
+        ) from None
+
+
+def _write_factories(params: Params, folder: Path) -> None:
+    sections: dict[Path, Mapping[str, Model | Pretrain]] = {folder: params.models, folder / "pretrain": params.pretrain}
+    for place, networks in sections.items():
+        for name, network in networks.items():
+            write_json(place / f"{name}.json", factory_hash(network.architecture))
+
+
+def main(environment: Path, factories: Path, trackers: Path, context: Path) -> None:
     """Capture, write."""
     from tracking.trackers import addresses, names
 
-    if unknown := sorted(set(load_params().publish.trackers) - set(names())):
+    params = load_params()
+    if unknown := sorted(set(params.publish.trackers) - set(names())):
         raise UserError(f"params.yaml: publish.trackers: unknown {', '.join(unknown)}; known: {', '.join(names())}")
-    for captured in capture():
+    machine = this_machine()
+    for captured in capture(machine):
         captured.save(environment / f"{captured.runtime}.json")
+    _write_factories(params, factories)
     write_json(trackers, addresses())
-    write_json(context, read_context(this_machine()))
+    write_json(context, read_context(machine))
 
 
 if __name__ == "__main__":

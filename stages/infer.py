@@ -1,6 +1,7 @@
 """Run one model over the test images.
 
-reads   <samples>/test, the weights file, environment/<framework>-<backend>.json (so that another environment runs again)
+reads   <samples>/test, the weights file; and, so that a change of theirs runs it again, environment/<framework>-<backend>.json
+        and factories/<model>.json
 writes  <predictions>/  scores.npy (float32, logits), labels.npy, names.json, process.json (what this process really was)
 params  models.<model>, inference, data.classes
 """
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stages._classes import require_same_classes
 from stages._models import in_batches, load_model
 from stages._params import Model, Params, load_params
 from stages._predictions import PredictionSet, SampleSet
@@ -23,8 +25,10 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int
     """Predict every sample in order, `model.batch_size` at a time, and note what the process was.
 
     Raises:
-        UserError: the model gives another number of scores than there are classes, or scores that are not numbers.
+        UserError: the model gives another number of scores than there are classes, or has them in another order than the
+            data, or gives scores that are not numbers.
     """
+    require_same_classes(classifier.categories, samples.classes, model.weights)
     random_before = random_states()
     scores = in_batches(classifier.predict, samples, model.batch_size, "infer")
     if scores.ndim != 2 or scores.shape[1] != classes:

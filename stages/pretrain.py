@@ -2,26 +2,28 @@
 
 reads   <samples>/train and /test
 writes  <weights>/  weights.safetensors, model.onnx (when `export` asks for it), card.json (what was trained, on what, and
-        how well it did), curve.csv (epoch, loss, train, test: mean loss and accuracies as fractions)
-        findings: how well it did, with the curve
+        how well it did), curve.csv (epoch, loss, train, test: mean loss and accuracies as fractions), findings.json (how
+        well it did, with the curve)
 params  pretrain.<source>, data.classes
 
 It does not depend on the environment, on purpose: its weights stand in for a published file, and such a file does not
 change when a reader's machine does (DECISIONS.md, 3).
 """
 
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from stages._models import in_batches
+from stages._models import in_batches, new_network
 from stages._params import Pretrain, load_params
 from stages._predictions import SampleSet, write_json
 from stages._stage import replacing, run
 from stages._weights import save_tensors
-from stages.frameworks import Network, Spec, Training, load
+from stages.frameworks import Network, Training
+from tracking.errors import UserError
 from tracking.findings import Finding, Verdict, save_findings
 
 
@@ -54,25 +56,21 @@ def _training(source: Pretrain, after_epoch: Any) -> Training:
     )
 
 
-def _build(source: Pretrain, samples: SampleSet, classes: int) -> Any:
-    return load(
-        Spec(
-            framework=source.framework,
-            backend=source.backend,
-            architecture=source.architecture,
-            arguments=source.arguments,
-            classes=classes,
-            side=samples.pixels.shape[1],
-            weights=None,
-            threads=source.threads,
-            seed=source.seed,
-            device="cpu",
-        )
-    )
-
-
 def _versions(source: Pretrain) -> dict[str, str]:
-    return {name: version(name) for name in sorted({source.framework, source.backend})}
+    """Of framework and backend; a framework that is only a way of loading (`factory`) has no version."""
+    installed: dict[str, str] = {}
+    for name in sorted({source.framework, source.backend}):
+        with suppress(PackageNotFoundError):
+            installed[name] = version(name)
+    return installed
+
+
+def _export(network: Network, source: Pretrain, path: Path, side: int) -> None:
+    if source.export is None:
+        return
+    if not hasattr(network, "export_onnx"):
+        raise UserError(f"params.yaml: pretrain: {source.framework} cannot be exported to ONNX; set export to null")
+    network.export_onnx(path, side)
 
 
 def _finding(name: str, source: Pretrain, curve: pd.DataFrame, test: SampleSet) -> Finding:
@@ -91,13 +89,12 @@ def main(source: str, samples: Path, weights: Path) -> None:
     params = load_params()
     chosen = params.pretrain[source]
     train, test = SampleSet.load(samples / "train"), SampleSet.load(samples / "test")
-    network = _build(chosen, test, params.data.classes)
+    network = new_network(chosen, params.data.classes, test)
     curve = pretrain(network, train, test, chosen)
     with replacing(weights) as partial:
         partial.mkdir()
         save_tensors(network.weights(), partial / "weights.safetensors")
-        if chosen.export == "onnx":
-            network.export_onnx(partial / "model.onnx", test.pixels.shape[1])
+        _export(network, chosen, partial / "model.onnx", test.pixels.shape[1])
         save_findings([_finding(source, chosen, curve, test)], partial / "findings.json")
         curve.to_csv(partial / "curve.csv", index=False, lineterminator="\n")
         card = {"top1": float(curve["test"].iloc[-1]), "samples": len(test), **chosen.model_dump()}

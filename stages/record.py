@@ -82,6 +82,8 @@ def _role(path: str, weights: str) -> str:
         return "weights"
     if path.endswith(".py"):
         return f"code/{path}"
+    if "factories" in Path(path).parts:
+        return "factory"
     return "samples" if "prepared" in Path(path).parts else Path(path).stem
 
 

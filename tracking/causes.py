@@ -136,6 +136,7 @@ ASKED_FOR = (
 )
 READ = (
     Cause("input.weights", DECISIONS, 2, "other weights are another function"),
+    Cause("input.factory", DECISIONS, 2, "the file that builds the network was another"),
     Cause("input.samples", DECISIONS, 6, "other pixels or labels are another test"),
     Cause("input.manifest", DECISIONS, 6, "other images or labels are another test"),
     Cause("input.labels", DECISIONS, 6, "other labels are another test"),
@@ -354,6 +355,10 @@ VARIABLES = (
     Cause("variable.MLAS_*", BITS, 51, KERNEL),
     Cause("variable.TF_*", BITS, 51, GRAPH),
     Cause("variable.TORCH*", BITS, 51, KERNEL),
+    Cause("variable.TIMM_USE_NAFLEX*", DECISIONS, 29, "it puts another implementation in the architecture's place"),
+    Cause("variable.TIMM_*", BITS, 51, KERNEL),
+    Cause("variable.TRANSFORMERS_*", BITS, 51, KERNEL),
+    Cause("variable.USE_HUB_KERNELS", BITS, 51, "it takes kernels from Hugging Face's hub instead of torch's own"),
     Cause("variable.PYTORCH_*", BITS, 51, KERNEL),
 )
 MACHINE = (

@@ -23,15 +23,29 @@ from tracking.variables import variables
 SCHEMA = 1
 
 
-# runtime -> the parts it computes with: names of `libraries.INSTALLED_AS` (packages) and `variables.READ_BY` (variables).
-# jaxlib carries oneDNN for its matrix products and convolutions; onnxruntime does not.
+# What each framework's runtime computes with: names of `libraries.INSTALLED_AS` (packages) and `variables.READ_BY`.
+# jaxlib carries oneDNN for its matrix products and convolutions; onnxruntime and LiteRT do not.
+_GPU = ("cuda", "rocm")
+_TORCH = ("torch", "openmp", "mkl", "onednn", "nvidia", *_GPU)
+_TENSORFLOW = ("tensorflow", "xla", "onednn", "nvidia", *_GPU)
+_JAX = ("jax", "xla", "onednn", "nvidia", *_GPU)
+
+# runtime -> its parts
 PARTS: Mapping[str, tuple[str, ...]] = {
     "images": ("pillow",),
-    "torchvision-torch": ("torch", "torchvision", "openmp", "mkl", "onednn", "nvidia", "cuda", "rocm", "safetensors"),
-    "keras-tensorflow": ("keras", "tensorflow", "xla", "onednn", "nvidia", "cuda", "rocm"),
-    "keras-jax": ("keras", "jax", "xla", "onednn", "nvidia", "cuda", "rocm"),
-    "keras-torch": ("keras", "torch", "openmp", "mkl", "onednn", "nvidia", "cuda", "rocm"),
-    "onnx-onnxruntime": ("onnxruntime", "cuda", "rocm"),
+    "torchvision-torch": (*_TORCH, "torchvision", "safetensors"),
+    "timm-torch": (*_TORCH, "timm", "torchvision", "safetensors"),
+    "transformers-torch": (*_TORCH, "transformers", "safetensors"),
+    "factory-torch": (*_TORCH, "torchvision", "safetensors"),
+    "torchfile-torch": (*_TORCH, "torchvision"),
+    **{
+        f"{framework}-{backend}": ("keras", *parts)
+        for framework in ("keras", "kerasfile")
+        for backend, parts in (("tensorflow", _TENSORFLOW), ("jax", _JAX), ("torch", _TORCH))
+    },
+    "savedmodel-tensorflow": _TENSORFLOW,
+    "tflite-litert": ("litert",),
+    "onnx-onnxruntime": ("onnxruntime", *_GPU),
 }
 EVERYWHERE = ("numpy", "libc")
 RUNTIMES: tuple[str, ...] = tuple(PARTS)

@@ -20,6 +20,8 @@ INSTALLED_AS: Mapping[str, tuple[str, ...]] = {
     "safetensors": ("safetensors",),
     "torch": ("torch", "triton", "pytorch-triton", "pytorch-triton-rocm", "intel-extension-for-pytorch"),
     "torchvision": ("torchvision",),
+    "timm": ("timm",),
+    "transformers": ("transformers",),
     "openmp": ("intel-openmp",),
     "mkl": ("mkl",),
     "keras": ("keras", "h5py", "safetensors"),
@@ -34,6 +36,7 @@ INSTALLED_AS: Mapping[str, tuple[str, ...]] = {
         *(f"jax-{gpu}-{half}" for gpu in ("cuda12", "cuda13", "rocm60", "rocm7") for half in ("plugin", "pjrt")),
     ),
     "onnxruntime": tuple(f"onnxruntime{variant}" for variant in ("", "-gpu", "-directml", "-openvino", "-rocm")),
+    "litert": ("ai-edge-litert", "tflite-runtime"),
     "nvidia": tuple(f"nvidia-{library}{cuda}" for library in _NVIDIA for cuda in ("", "-cu11", "-cu12", "-cu13")),
 }
 

@@ -1,8 +1,9 @@
 """Environment variables that can move a number, by the part of a runtime that reads them. No other variable is ever kept.
 
 The names are those found in the binaries and sources of torch 2.13, TensorFlow 2.21, jax 0.10, onnxruntime 1.32, Keras
-3.15, oneDNN 3, MKL and OpenBLAS 0.3, less what only logs, caches or moves memory. `CUDA_VISIBLE_DEVICES` is not among them:
-`gpus` applies it. libjpeg-turbo's `JSIMD_*` are not: every setting gave the same pixels on 60 photographs.
+3.15, timm 1.0, transformers 5.24, oneDNN 3, MKL and OpenBLAS 0.3, less what only logs, caches or moves memory.
+`CUDA_VISIBLE_DEVICES` is not among them: `gpus` applies it. libjpeg-turbo's `JSIMD_*` are not: every setting gave the same
+pixels on 60 photographs.
 """
 
 import os
@@ -94,6 +95,8 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
         "PYTORCH_MIOPEN_SUGGEST_NHWC*",
         "CUDNN_ATTENTION",
     ),
+    "timm": ("TIMM_FUSED_ATTN", "TIMM_USE_NAFLEX*"),
+    "transformers": ("USE_HUB_KERNELS", "TRANSFORMERS_SDPA_FORCE_GQA", "FLASH_ATTENTION_DETERMINISTIC"),
     "tensorflow": (
         "TF_ENABLE_ONEDNN_OPTS",
         "TF_ENABLE_ONEDNN_SPMM",

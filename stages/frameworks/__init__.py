@@ -19,10 +19,12 @@ class Spec:
         framework, backend: the adapter's file name, and what must compute (verified after import).
         architecture, arguments: the builder's name in the framework, and its keyword arguments.
         classes: how many scores the network gives.
-        side: height and width of its images, in pixels.
-        weights: the file to load, or None for a random start from `seed`.
+        side: height and width of its images, in pixels, or the length of its texts, in tokens.
+        weights: the file (or folder of files) to load, or None for a random start from `seed`.
         threads: of the framework inside one operation; None leaves it to the machine.
         device: `auto` takes a GPU where there is one; `cpu` and `cuda` insist.
+        sha256: of the weights file, as the user pinned it; it was verified. Files that hold code need it.
+        checkpoint: the name under which the weights were published, `torchvision/ResNet50/IMAGENET1K_V2`.
     """
 
     framework: str
@@ -35,6 +37,8 @@ class Spec:
     threads: int | None
     seed: int
     device: str
+    sha256: str | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,20 @@ class Training:
 class Classifier(Protocol):
     """A network that can be asked.
 
+    Images are finished: float32, NHWC. Texts are token ids: int32, shape (samples, length), -1 where a text has ended.
+
     Attributes:
         device: `cpu` or `cuda`, where it really computes.
         inside: the framework's own object, for those who ask about its layers; None for a compiled file.
+        categories: what the weights' publisher calls the classes, in the order of the scores; None where nobody says.
     """
 
     device: str
     inside: Any
+    categories: tuple[str, ...] | None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Scores (logits, float32, shape (samples, classes)) in inference mode; `images` are finished, NHWC float32."""
+        """Scores (logits, float32, shape (samples, classes)) in inference mode; a language model's are of the next token."""
         ...
 
     def weights(self) -> dict[str, np.ndarray]:

@@ -3,14 +3,17 @@
 import copy
 import os
 import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from stages._weights import load_tensors, require_same_tensors
+from stages._weights import Tensors, load_tensors, require_same_tensors
 from stages.frameworks import Training, batches_per_epoch, cosine_rate, epoch_batches
 from tracking.errors import UserError
 
@@ -25,45 +28,107 @@ def pin(threads: int | None, seed: int, device: str) -> str:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def load_state(module: nn.Module, path: Path) -> None:
-    """Load a safetensors state dict, every name and shape of it."""
+def read_state(path: Path) -> Tensors:
+    """The tensors of a weights file; the `module.` that nn.DataParallel puts before every name is taken off."""
     tensors = load_tensors(path)
-    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    counters = {name for name in wanted if name.endswith("num_batches_tracked")}
-    found = {name: value.shape for name, value in tensors.items()}
-    require_same_tensors(found, {n: s for n, s in wanted.items() if n in found or n not in counters}, str(path))
-    module.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()}, strict=False)
+    wrapped = bool(tensors) and all(name.startswith("module.") for name in tensors)
+    return {name.removeprefix("module."): value for name, value in tensors.items()} if wrapped else tensors
+
+
+def set_state(module: nn.Module, tensors: Tensors, what: str) -> None:
+    """Give `module` every name and shape of a state dict; BatchNorm's counters may be missing, as they are in old files.
+
+    The modules see no version but the root's, so that those that know older names of their weights translate them.
+    """
+    state = OrderedDict((name, torch.from_numpy(value)) for name, value in tensors.items())
+    state._metadata = {"": {"version": module._version}}  # type: ignore[attr-defined]
+    try:
+        keys = module.load_state_dict(state, strict=False)
+        unlike = [*keys.missing_keys, *keys.unexpected_keys]
+    except RuntimeError as problem:
+        unlike = [" ".join(str(problem).split())]
+    if unlike:
+        found = {name: value.shape for name, value in tensors.items()}
+        wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+        counters = {name for name in wanted.keys() - found.keys() if name.endswith("num_batches_tracked")}
+        require_same_tensors(found, {name: wanted[name] for name in wanted.keys() - counters}, what)
+        raise UserError(f"{what}: weights of another architecture; {unlike[0]}")
+
+
+def load_state(module: nn.Module, path: Path) -> None:
+    """As `read_state`, then `set_state`."""
+    set_state(module, read_state(path), str(path))
+
+
+def plain_scores(module: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    """What the module says; of several answers (Inception's auxiliary heads, in training mode) the `logits`."""
+    answer = module(batch)
+    return cast(torch.Tensor, getattr(answer, "logits", answer))
 
 
 class TorchNetwork:
-    """`stages.frameworks.Network` over a module that takes NCHW images and ends in a Linear or 1 x 1 Conv2d layer."""
+    """`stages.frameworks.Network` over a module that takes NCHW images, or token ids, and ends in a Linear or 1 x 1 Conv2d layer.
 
-    def __init__(self, module: nn.Module, device: str) -> None:
+    Args:
+        last: the name of that layer, or the names of several whose scores are averaged; by default the last one that is a
+            Linear or Conv2d.
+        categories: what the weights' publisher calls the classes.
+        ask: how the module gives the scores of a batch, a tensor on its device.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        device: str,
+        *,
+        last: Sequence[str] = (),
+        categories: tuple[str, ...] | None = None,
+        ask: Callable[[nn.Module, torch.Tensor], torch.Tensor] = plain_scores,
+    ) -> None:
         self.module = self.inside = module.to(device).eval()
         self.device = device
+        self.categories = categories
+        self._last = tuple(last)
+        self._ask = ask
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         return self.forward(images, training=False)
 
     def forward(self, images: np.ndarray, *, training: bool) -> np.ndarray:
         self.module.train(training)
-        with torch.no_grad():
-            scores = self.module(self._tensor(images))
-        self.module.eval()
+        try:
+            with torch.no_grad():
+                scores = self._scores(batch_of(images, self.device))
+        finally:
+            self.module.eval()
         return np.asarray(scores.float().cpu().numpy())
+
+    def _scores(self, batch: torch.Tensor) -> torch.Tensor:
+        name = type(self.module).__name__
+        try:
+            scores = self._ask(self.module, batch)
+        except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as problem:
+            said = " ".join(str(problem).split()) or type(problem).__name__
+            raise UserError(f"{name} cannot take a batch of shape {tuple(batch.shape)} ({said})") from problem
+        if not isinstance(scores, torch.Tensor):
+            raise UserError(f"{name} gives a {type(scores).__name__}, not a tensor of scores")
+        return scores
+
+    def _last_layers(self) -> tuple[str, ...]:
+        return self._last or (last_layer(self.module),)
 
     def features(self, images: np.ndarray) -> np.ndarray:
         seen: list[torch.Tensor] = []
-        name, head = _head(self.module)
-        hook = head.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+        name = self._last_layers()[0]
+        hook = self.module.get_submodule(name).register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
         try:
             self.predict(images)
         finally:
             hook.remove()
         if not seen:
             raise UserError(f"layer {name} never ran: this architecture's features cannot be found")
-        features = seen[0].mean(dim=(2, 3)) if seen[0].ndim == 4 else seen[0]
-        return np.asarray(features.float().cpu().numpy())
+        batch = batch_of(images, self.device)
+        return np.asarray(torch.cat([_pooled(each, batch) for each in seen]).float().cpu().numpy())
 
     def freeze(self) -> None:
         self.module.requires_grad_(False)
@@ -78,9 +143,10 @@ class TorchNetwork:
 
     def retarget(self, classes: int, seed: int) -> "TorchNetwork":
         torch.manual_seed(seed)
-        name, head = _head(self.module)
-        twin = _shallow_copy_with(self.module, name, _new_head(head, classes))
-        return TorchNetwork(twin, self.device)
+        twin, names = self.module, self._last_layers()
+        for name in names:
+            twin = shallow_copy_with(twin, name, new_layer(twin.get_submodule(name), classes))
+        return TorchNetwork(twin, self.device, last=names, ask=self._ask)
 
     def weights(self) -> dict[str, np.ndarray]:
         return {name: value.detach().cpu().numpy().copy() for name, value in self.module.state_dict().items()}
@@ -94,7 +160,7 @@ class TorchNetwork:
             for batch, target in epoch_batches(images, labels, training, epoch):
                 for group in optimiser.param_groups:
                     group["lr"] = cosine_rate(training, step, steps)
-                scores = self.module(self._tensor(batch))
+                scores = self._scores(batch_of(batch, self.device))
                 wanted = torch.from_numpy(target).to(self.device)
                 loss = nn.functional.cross_entropy(scores, wanted)
                 optimiser.zero_grad()
@@ -124,30 +190,55 @@ class TorchNetwork:
                 verbose=False,
             )
 
-    def _tensor(self, images: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(self.device)
+
+def batch_of(inputs: np.ndarray, device: str) -> torch.Tensor:
+    """Images (float32, NHWC) as NCHW, token ids as int64, on `device`."""
+    arranged = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs.astype(np.int64)
+    return torch.from_numpy(np.ascontiguousarray(arranged)).to(device)
 
 
-def _head(module: nn.Module) -> tuple[str, nn.Module]:
-    layers = [(name, m) for name, m in module.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    return layers[-1]
+def last_token(ids: torch.Tensor) -> torch.Tensor:
+    """The place of each text's last token (int64, shape (samples,)); what has ended is -1."""
+    return (ids >= 0).sum(dim=1) - 1
 
 
-def _new_head(head: nn.Module, classes: int) -> nn.Module:
-    if isinstance(head, nn.Linear):
-        return nn.Linear(head.in_features, classes)
-    assert isinstance(head, nn.Conv2d)
-    return nn.Conv2d(head.in_channels, classes, kernel_size=1)
+def last_layer(module: nn.Module) -> str:
+    """The name of the last Linear or Conv2d: in nearly every classifier the one that gives the scores."""
+    names = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    if not names:
+        raise UserError(f"{type(module).__name__}: has no Linear or Conv2d layer, so its last layer cannot be found")
+    return names[-1]
 
 
-def _shallow_copy_with(module: nn.Module, name: str, replacement: nn.Module) -> nn.Module:
+def _pooled(inputs: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
+    """One row a sample: a map's mean over its places, a sequence's over its patches, a text at its last token."""
+    if inputs.ndim == 4:
+        return inputs.mean(dim=(2, 3))
+    if inputs.ndim < 3:
+        return inputs
+    if batch.ndim == 4:
+        return inputs.mean(dim=1)
+    return inputs[torch.arange(len(inputs)), last_token(batch)] if len(inputs) == len(batch) else inputs[:, -1]
+
+
+def new_layer(old: nn.Module, classes: int) -> nn.Module:
+    """A layer like `old`, with `classes` outputs and random weights."""
+    bias = getattr(old, "bias", None) is not None
+    if isinstance(old, nn.Linear):
+        return nn.Linear(old.in_features, classes, bias)
+    if isinstance(old, nn.Conv2d):
+        return nn.Conv2d(old.in_channels, classes, old.kernel_size, old.stride, old.padding, bias=bias)  # type: ignore[arg-type]
+    raise UserError(f"a last layer of type {type(old).__name__} cannot be replaced")
+
+
+def shallow_copy_with(module: nn.Module, name: str, replacement: nn.Module) -> nn.Module:
     """A module that shares every part of `module` except the one called `name`."""
     twin = copy.copy(module)
     twin._modules = dict(module._modules)
     first, _, rest = name.partition(".")
     child = module._modules[first]
     assert child is not None
-    twin._modules[first] = _shallow_copy_with(child, rest, replacement) if rest else replacement
+    twin._modules[first] = shallow_copy_with(child, rest, replacement) if rest else replacement
     return twin
 
 

@@ -180,6 +180,8 @@ def _numbered(layers: dict[str, list[tuple[int, ...]]]) -> dict[str, tuple[int, 
 class KerasNetwork:
     """`stages.frameworks.Network` over a functional Keras model that ends in a Dense or 1 x 1 Conv2D layer."""
 
+    categories: tuple[str, ...] | None = None
+
     def __init__(self, model: Any, device: str) -> None:
         self.model = self.inside = model
         self.device = device

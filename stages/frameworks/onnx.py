@@ -40,6 +40,8 @@ def _providers(onnxruntime: Any, device: str) -> list[str]:
 class OnnxClassifier:
     """`stages.frameworks.Classifier` over an onnxruntime session."""
 
+    categories: tuple[str, ...] | None = None
+
     def __init__(self, session: Any, spec: Spec) -> None:
         self.session = session
         self.inside = None

@@ -1,8 +1,10 @@
 """Ask one adapter everything that test_adapters wants to know: `python -m tests.conformance.ask_adapter FW BACKEND DIR`."""
 
+import hashlib
 import json
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,70 @@ from stages.frameworks import Network, Spec, Training, load
 from tracking.errors import UserError
 from tracking.networks import network_settings
 
-ARCHITECTURES = {"torchvision": ("resnet18", {}), "keras": ("MobileNet", {"alpha": 0.25}), "onnx": ("resnet18", {})}
+Save = Callable[[Spec, Path], Spec]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one adapter is asked about.
+
+    Attributes:
+        save: writes a weights file to a folder and returns the spec that loads it.
+        holds_weights: whether the file is a table of named weights; a compiled program names none.
+    """
+
+    architecture: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    save: Save = lambda spec, folder: with_weights(spec, folder)
+    holds_weights: bool = True
+
+
+def with_weights(spec: Spec, folder: Path) -> Spec:
+    path = folder / "weights.safetensors"
+    save_tensors(load(spec).weights(), path)
+    return replace(spec, weights=path)
+
+
+def pinned(spec: Spec, path: Path) -> Spec:
+    return replace(spec, weights=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def resnet(spec: Spec) -> Any:
+    return load(replace(spec, framework="torchvision", backend="torch", architecture="resnet18"))
+
+
+def onnx_file(spec: Spec, folder: Path) -> Spec:
+    resnet(spec).export_onnx(folder / "model.onnx", spec.side)
+    return replace(spec, weights=folder / "model.onnx")
+
+
+def torch_program(spec: Spec, folder: Path) -> Spec:
+    import torch
+
+    batch = torch.export.Dim("batch")
+    example = torch.zeros(2, 3, spec.side, spec.side)
+    program = torch.export.export(resnet(spec).inside, (example,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, folder / "program.pt2")
+    return pinned(spec, folder / "program.pt2")
+
+
+def torch_script(spec: Spec, folder: Path) -> Spec:
+    import torch
+
+    torch.jit.save(torch.jit.script(resnet(spec).inside), folder / "program.pt")
+    return pinned(spec, folder / "program.pt")
+
+
+TINY_RESNET = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+CASES = {
+    "torchvision": Case("resnet18"),
+    "timm": Case("resnet18"),
+    "transformers": Case("ResNetForImageClassification", TINY_RESNET),
+    "factory": Case("tests/conformance/tiny_network.py:tiny_network", {"width": 8}),
+    "torchfile": Case("resnet18", save=torch_program, holds_weights=False),
+    "keras": Case("MobileNet", {"alpha": 0.25}),
+    "onnx": Case("resnet18", save=onnx_file, holds_weights=False),
+}
 
 
 def ask(framework: str, backend: str, folder: Path) -> dict[str, Any]:
@@ -30,6 +95,7 @@ def ask(framework: str, backend: str, folder: Path) -> dict[str, Any]:
         "reloaded_equal": np.array_equal(scores, again.predict(images)),
         "moved_by_predict": [name for name in before if not np.array_equal(before[name], after[name])],
         "images_untouched": np.array_equal(images, untouched),
+        "framework": framework,
         "wanted_backend": backend,
         "backend": backend_in_use(framework),
         "is_network": isinstance(classifier, Network),
@@ -39,36 +105,32 @@ def ask(framework: str, backend: str, folder: Path) -> dict[str, Any]:
 
 
 def saved(framework: str, backend: str, folder: Path) -> Spec:
-    architecture, arguments = ARCHITECTURES[framework]
-    spec = Spec(framework, backend, architecture, arguments, 10, 32, None, 1, 0, "cpu")
-    if framework == "onnx":
-        path = folder / "model.onnx"
-        fresh = load(replace(spec, framework="torchvision", backend="torch"))
-        fresh.export_onnx(path, spec.side)  # type: ignore[attr-defined]
-    else:
-        path = folder / "weights.safetensors"
-        save_tensors(load(spec).weights(), path)
-    return replace(spec, weights=path)
+    case = CASES[framework]
+    spec = Spec(framework, backend, case.architecture, case.arguments, 10, 32, None, 1, 0, "cpu")
+    return case.save(spec, folder)
 
 
 def backend_in_use(framework: str) -> str:
-    if framework == "keras":
+    if framework in ("keras", "kerasfile"):
         return str(sys.modules["keras"].backend.backend())
-    return {"torchvision": "torch", "onnx": "onnxruntime"}[framework]
+    modules = {"onnx": "onnxruntime", "savedmodel": "tensorflow", "tflite": "ai_edge_litert"}
+    module = modules.get(framework, "torch")
+    return {"ai_edge_litert": "litert"}.get(module, module) if module in sys.modules else "not imported"
 
 
 def refusals(spec: Spec, folder: Path) -> dict[str, Any]:
-    damaged, foreign = folder / f"damaged{spec.weights.suffix}", folder / f"foreign{spec.weights.suffix}"  # type: ignore[union-attr]
-    damaged.write_bytes(spec.weights.read_bytes()[:5000])  # type: ignore[union-attr]
+    assert spec.weights is not None
+    damaged, foreign = folder / f"damaged{spec.weights.suffix}", folder / f"foreign{spec.weights.suffix}"
+    content = spec.weights.read_bytes()
+    damaged.write_bytes(content[: len(content) // 2])
     save_tensors({"alien/kernel": np.zeros((2, 2), np.float32)}, foreign)
-    foreign_said = refusal(replace(spec, weights=foreign))
+    foreign_said = refusal(pinned(spec, foreign))
     named = "missing" in foreign_said and "unexpected: alien/kernel" in foreign_said
-    unknown = replace(spec, architecture="resnet19", weights=None)
     return {
-        "damaged_file": refusal(replace(spec, weights=damaged)),
+        "damaged_file": refusal(pinned(spec, damaged)),
         "foreign_weights": foreign_said,
-        "foreign_words": named or spec.framework == "onnx",
-        "unknown_architecture": refusal(unknown),
+        "foreign_words": named or not CASES[spec.framework].holds_weights,
+        "unknown_architecture": refusal(replace(spec, architecture="resnet19", weights=None)),
     }
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.capture import capture, main
+from stages._params import load_params
+from stages.capture import capture, factory_hash, main
 from tests.closure import ROOT
 from tracking.environment import RUNTIMES, Environment
+from tracking.errors import UserError
+from tracking.machine import this_machine
 
+ON_TENSORFLOW = {f"{framework}-tensorflow.json" for framework in ("keras", "kerasfile", "savedmodel")}
 SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists
 
 
@@ -21,7 +25,14 @@ def written(folder: Path) -> dict[str, bytes]:
 
 
 def command(folder: Path) -> list[str]:
-    paths = ["--environment", str(folder / "environment"), "--trackers", str(folder / "trackers.json")]
+    paths = [
+        "--environment",
+        str(folder / "environment"),
+        "--factories",
+        str(folder / "factories"),
+        "--trackers",
+        str(folder / "trackers.json"),
+    ]
     paths += ["--context", str(folder / "context")]
     return [sys.executable, "-m", "stages.capture", *paths]
 
@@ -32,10 +43,11 @@ def run(folder: Path, **environ: str) -> dict[str, bytes]:
 
 
 def test_every_runtime_has_a_file_and_trackers_have_one(tmp_path: Path) -> None:
-    main(tmp_path / "environment", tmp_path / "trackers.json", tmp_path / "context")
-    assert set(written(tmp_path)) == {*(f"{runtime}.json" for runtime in RUNTIMES), "trackers.json"}
+    main(tmp_path / "environment", tmp_path / "factories", tmp_path / "trackers.json", tmp_path / "context")
+    assert set(written(tmp_path / "environment")) == {f"{runtime}.json" for runtime in RUNTIMES}
+    assert (tmp_path / "trackers.json").is_file()
     loaded = [Environment.load(tmp_path / "environment" / f"{runtime}.json") for runtime in RUNTIMES]
-    assert tuple(loaded) == capture()
+    assert tuple(loaded) == capture(this_machine())
 
 
 def test_again_the_same_bytes(tmp_path: Path) -> None:
@@ -44,7 +56,7 @@ def test_again_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_variable_touches_only_the_files_of_the_runtimes_that_read_it(tmp_path: Path) -> None:
     before, after = run(tmp_path / "one"), run(tmp_path / "two", TF_ENABLE_ONEDNN_OPTS="0")
-    assert {name for name in before if before[name] != after[name]} == {"keras-tensorflow.json"}
+    assert {name for name in before if before[name] != after[name]} == ON_TENSORFLOW
 
 
 def test_no_secret_reaches_a_file(tmp_path: Path) -> None:
@@ -66,7 +78,7 @@ def test_every_runtime_of_the_pipelines_models_is_captured() -> None:
 
 
 def test_trackers_are_written_as_json(tmp_path: Path) -> None:
-    main(tmp_path / "environment", tmp_path / "deep" / "trackers.json", tmp_path / "context")
+    main(tmp_path / "environment", tmp_path / "factories", tmp_path / "deep" / "trackers.json", tmp_path / "context")
     assert "mlflow" in json.loads((tmp_path / "deep" / "trackers.json").read_text())
 
 
@@ -78,5 +90,26 @@ def test_a_folder_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_file_names_its_runtime(tmp_path: Path, runtime: str) -> None:
-    main(tmp_path / "environment", tmp_path / "trackers.json", tmp_path / "context")
+    main(tmp_path / "environment", tmp_path / "factories", tmp_path / "trackers.json", tmp_path / "context")
     assert Environment.load(tmp_path / "environment" / f"{runtime}.json").runtime == runtime
+
+
+def test_every_model_has_a_note_of_the_file_that_builds_it(tmp_path: Path) -> None:
+    main(tmp_path / "environment", tmp_path / "factories", tmp_path / "trackers.json", tmp_path / "context")
+    params = load_params(ROOT / "params.yaml")
+    assert set(written(tmp_path / "factories")) == {f"{name}.json" for name in (*params.models, *params.pretrain)}
+
+
+def test_an_edit_of_a_factory_changes_its_hash_and_a_published_architecture_has_none(tmp_path: Path) -> None:
+    assert factory_hash("resnet18") == {}
+    file = tmp_path / "net.py"
+    file.write_text("def network(): ...\n")
+    before = factory_hash(f"{file}:network")
+    file.write_text("def network(): return 1\n")
+    assert before.keys() == factory_hash(f"{file}:network").keys() == {str(file)}
+    assert before != factory_hash(f"{file}:network")
+
+
+def test_a_factory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent\.py: cannot be read"):
+        factory_hash(f"{tmp_path}/absent.py:network")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stages._classes import require_same_classes
 from stages._params import load_params
 from stages._predictions import PredictionSet, SampleSet
 from stages._weights import check_weights, load_tensors, require_same_tensors, save_tensors
@@ -23,8 +24,8 @@ class Fake:
     device = "cpu"
     inside = None
 
-    def __init__(self, columns: int, *, spoil: bool = False) -> None:
-        self.columns, self.spoil = columns, spoil
+    def __init__(self, columns: int, *, spoil: bool = False, categories: tuple[str, ...] | None = None) -> None:
+        self.columns, self.spoil, self.categories = columns, spoil, categories
         self.batches: list[int] = []
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -54,6 +55,33 @@ def test_every_sample_is_predicted_in_order_in_batches() -> None:
 def test_a_wrong_number_of_classes_is_named() -> None:
     with pytest.raises(UserError, match=r"gives 1000 scores per image, data\.classes in params\.yaml says 10"):
         infer(Fake(1000), samples(), MODEL, 10)
+
+
+def test_another_order_of_the_classes_is_named() -> None:
+    with pytest.raises(UserError, match=r"class 0 is '0' in the data and '1' in the model; .*\(2 of 10 in all\)"):
+        infer(Fake(10, categories=tuple("1023456789")), samples(), MODEL, 10)
+
+
+@pytest.mark.parametrize(
+    ("categories", "classes"),
+    [
+        (None, ["cat", "dog"]),
+        (["cat", "dog"], ["Cat", "DOG"]),
+        (["tiger_cat", "hot-dog"], ["tiger cat", "hot dog"]),
+        (["tench", "goldfish"], ["n01440764", "n01443537"]),
+        (["crane", "crane"], ["crane", "crane bird"]),
+        (["dog", "cat", "bird"], ["cat", "dog"]),
+    ],
+)
+def test_classes_that_agree_or_cannot_be_compared_pass(categories: list[str] | None, classes: list[str]) -> None:
+    require_same_classes(categories, classes, "weights")
+
+
+def test_the_first_three_classes_in_another_order_are_named() -> None:
+    with pytest.raises(UserError) as caught:
+        require_same_classes(["a", "b", "c", "d"], ["D", "A", "B", "C"], "weights")
+    assert str(caught.value).count(" in the data and ") == 3
+    assert "(4 of 4 in all)" in str(caught.value)
 
 
 def test_scores_that_are_not_numbers_are_refused() -> None:

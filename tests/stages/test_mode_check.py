@@ -5,21 +5,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages._params import ModeCheck, Recipe, Resize  # noqa: E402
+from stages._params import ModeCheck, load_params  # noqa: E402
 from stages._predictions import SampleSet  # noqa: E402
 from stages.frameworks._torch import TorchNetwork  # noqa: E402
 from stages.mode_check import mode_check  # noqa: E402
+from tests.closure import ROOT  # noqa: E402
 
 PARAMS = ModeCheck(samples=60, batch_size=8)
-RECIPE = Recipe(
-    decode="pillow",
-    colour="RGB",
-    resize=Resize(size=4, fit="squash", interpolation="bilinear", antialias=True),
-    crop=None,
-    scale="0..1",
-    normalise=None,
-    channels="RGB",
-)
+RECIPE = load_params(ROOT / "params.yaml").recipes["digits-32"]
 
 
 def samples() -> SampleSet:

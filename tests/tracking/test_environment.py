@@ -22,6 +22,10 @@ from tracking.variables import READ_BY, variables
 ROOT = Path(__file__).parents[2]
 FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "jaxlib", "onnx", "onnxruntime", "numpy"}
 PROCESSES = 30
+COMPUTING = set(RUNTIMES) - {"images"}
+ON_TORCH = {runtime for runtime in COMPUTING if runtime.endswith("-torch")}
+ON_TENSORFLOW = {"keras-tensorflow", "kerasfile-tensorflow", "savedmodel-tensorflow"}
+ON_JAX = {"keras-jax", "kerasfile-jax"}
 SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists
 
 
@@ -186,19 +190,20 @@ def test_that_guard_can_fail() -> None:
 def test_onednn_variables_reach_every_runtime_that_computes_with_onednn_and_no_other() -> None:
     machine = replace(recorded("intel-container"), environ={"ONEDNN_MAX_CPU_ISA": "AVX2"})
     seeing = {runtime for runtime in RUNTIMES if "variable.ONEDNN_MAX_CPU_ISA" in capture(runtime, machine).facts}
-    assert seeing == {"torchvision-torch", "keras-torch", "keras-tensorflow", "keras-jax"}
+    assert seeing == COMPUTING - {"onnx-onnxruntime", "tflite-litert"}
 
 
 @pytest.mark.parametrize(
     ("variable", "seeing"),
     [
-        ("OMP_NUM_THREADS", {"torchvision-torch", "keras-torch"}),
-        ("MKL_CBWR", {"torchvision-torch", "keras-torch"}),
-        ("ATEN_CPU_CAPABILITY", {"torchvision-torch", "keras-torch"}),
-        ("TF_ENABLE_ONEDNN_OPTS", {"keras-tensorflow"}),
-        ("XLA_FLAGS", {"keras-tensorflow", "keras-jax"}),
-        ("JAX_ENABLE_X64", {"keras-jax"}),
-        ("NVIDIA_TF32_OVERRIDE", set(RUNTIMES) - {"images"}),
+        ("OMP_NUM_THREADS", ON_TORCH),
+        ("MKL_CBWR", ON_TORCH),
+        ("ATEN_CPU_CAPABILITY", ON_TORCH),
+        ("TF_ENABLE_ONEDNN_OPTS", ON_TENSORFLOW),
+        ("XLA_FLAGS", ON_TENSORFLOW | ON_JAX),
+        ("JAX_ENABLE_X64", ON_JAX),
+        ("NVIDIA_TF32_OVERRIDE", COMPUTING - {"tflite-litert"}),
+        ("TIMM_FUSED_ATTN", {"timm-torch"}),
         ("GLIBC_TUNABLES", set(RUNTIMES)),
         ("PYTHONHASHSEED", set()),
         ("TF_CPP_MIN_LOG_LEVEL", set()),
@@ -215,7 +220,13 @@ def test_another_tensorflow_is_no_fact_of_a_torch_model() -> None:
     machine = recorded("intel-container")
     old, new = (with_packages(machine, Package("tensorflow", v), Package("torch", "2.13.0")) for v in ("2.20", "2.21"))
     changed = {runtime for runtime in RUNTIMES if capture(runtime, old) != capture(runtime, new)}
-    assert changed == {"keras-tensorflow"}
+    assert changed == ON_TENSORFLOW
+
+
+def test_every_pair_of_framework_and_backend_has_a_runtime() -> None:
+    from stages._params import BACKENDS
+
+    assert {f"{framework}-{each}" for framework, backends in BACKENDS.items() for each in backends} == COMPUTING
 
 
 def test_codecs_are_facts_of_images_only() -> None:
