@@ -239,6 +239,29 @@ class PreprocessCheck(_Strict):
     samples: Annotated[int, Field(ge=0)]
 
 
+class TopColumns(_Strict):
+    """The columns of a table (CSV) of decisions: image names and class indices, counted from 0."""
+
+    name: str
+    top1: str
+
+
+class Fingerprint(_Strict):
+    """Somebody else's predictions with a model of `models`, to be told which recipe made them.
+
+    Attributes:
+        candidates: how many recipes are tried, at most; each costs a pass over the samples.
+        noise: the share of decisions that other hardware and library versions are expected to flip.
+    """
+
+    model: Name
+    predictions: str
+    columns: TopColumns | None
+    samples: Count
+    candidates: Annotated[int, Field(ge=2)]
+    noise: Annotated[float, Field(gt=0, le=0.05)]
+
+
 class Publish(_Strict):
     experiment: str
     trackers: list[Name]
@@ -255,6 +278,7 @@ class Params(_Strict):
     mode_check: ModeCheck
     transfer_check: Transfer
     preprocess_check: PreprocessCheck
+    fingerprint: dict[Name, Fingerprint]
     publish: Publish
 
     @model_validator(mode="after")
@@ -272,6 +296,8 @@ class Params(_Strict):
         for key, pair in self.backend_parity.items():
             yield f"backend_parity.{key}.reference", pair.reference, self.models
             yield f"backend_parity.{key}.candidate", pair.candidate, self.models
+        for key, asked in self.fingerprint.items():
+            yield f"fingerprint.{key}.model", asked.model, self.models
         for name in self.transfer_check.models:
             yield "transfer_check.models", name, self.models
 

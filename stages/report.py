@@ -52,6 +52,7 @@ def report(runs: Sequence[Run], pairs: Iterable[Parity], seconds: Mapping[str, f
         parity=_parity(found, {(pair.candidate, pair.reference): pair for pair in pairs}),
         curves=list(_curves(runs)),
         transfers=list(_transfers(found)),
+        mistakes=list(_mistakes(found)),
         conditions={
             "Environment": _split({each.subject: each.environment for each in runs}),
             "Parameters": _split({each.subject: each.params for each in runs}),
@@ -455,6 +456,43 @@ def _sweep(
     )
     ticks = _labelled(x, _tick), _labelled(y, _tick_percent)
     return Lines(title, (subject,), "learning rate", *ticks, tuple(series), across)
+
+
+# ---- preprocessing mistakes
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """What `preprocess_check` saw of one model: a row for every mistake, the costliest first, drawn and in numbers."""
+
+    subject: str
+    sentence: str
+    chart: Rows
+    rows: tuple[Mapping[str, Any], ...]
+
+
+def _mistakes(found: Iterable[Finding]) -> Iterator[Mistakes]:
+    for finding in found:
+        if finding.check == "preprocess_check" and "mistakes" in finding.evidence:
+            names = finding.evidence["mistakes_columns"]
+            rows = tuple(dict(zip(names, row, strict=True)) for row in finding.evidence["mistakes"])
+            yield Mistakes(finding.subject, finding.sentence, _costs(rows), rows)
+
+
+def _costs(rows: Sequence[Mapping[str, Any]]) -> Rows:
+    """The change of top-1 accuracy under each mistake, with its interval; 0 is the recipe in use."""
+    names = ("difference", "difference_low", "difference_high")
+    axis = _linear([0.0, *(row[name] for row in rows for name in names)])
+    return Rows(_labelled(axis, _tick_percent), tuple(_mistaken(axis, row) for row in rows))
+
+
+def _mistaken(axis: Axis, row: Mapping[str, Any]) -> Row:
+    low, high = row["difference_low"], row["difference_high"]
+    points = f"{100 * row['difference']:+.1f} points"
+    interval = f"95% interval {100 * low:+.1f} to {100 * high:+.1f}"
+    note = f"{points}, {row['flips']} flip{'' if row['flips'] == 1 else 's'}"
+    marks = ((axis.at(row["difference"]), "circle", points),)
+    return Row(row["mistake"], note, spans=((axis.at(low), axis.at(high), interval),), marks=marks)
 
 
 # ---- time

@@ -53,6 +53,25 @@ def findings() -> tuple[Finding, ...]:
     )  # fmt: skip
 
 
+def mistaken() -> Finding:
+    names = ["mistake", "top1", "top1_low", "top1_high", "difference", "difference_low", "difference_high", "p_value",
+             "flips", "mean_shift", "max_shift", "softmax_shift"]  # fmt: skip
+    rows = [
+        ["BGR <instead> of RGB", 0.4, 0.35, 0.45, -0.156, -0.19, -0.12, 1e-9, 180, 1.5, 17.0, None],
+        ["resized bicubic", 0.56, 0.51, 0.6, 0.004, -0.01, 0.018, 0.75, 1, 0.1, 2.0, 1e-4],
+    ]
+    evidence = {"mistakes": rows, "mistakes_columns": names}
+    return Finding("preprocess_check", "one", Verdict.PASS, "The costliest mistake is BGR.", evidence)
+
+
+def test_preprocessing_mistakes_are_drawn_and_listed_in_their_order() -> None:
+    text = text_of(page(a_run("one", (mistaken(),))))
+    drawn = text[text.index("Preprocessing mistakes") :]
+    assert drawn.index("-15.6 points, 180 flips") < drawn.index("+0.4 points, 1 flip")
+    assert "BGR <instead> of RGB 40.00% 35.00% to 45.00% -15.60% -19.00% to -12.00% 1e-09 180 1.5 17 –" in drawn
+    assert "Preprocessing mistakes" not in text_of(page())
+
+
 def page(*runs: Run) -> str:
     return report(runs or [a_run(), a_run("two", findings(), curves=CURVES)], PAIRS, SECONDS)
 

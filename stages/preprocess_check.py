@@ -1,0 +1,258 @@
+"""What every usual preprocessing mistake would cost this model.
+
+reads   images/, <samples>/test/ (names, labels, the resolved recipe), the weights file,
+        environment/<framework>-<backend>.json and environment/images.json
+writes  findings: the costliest mistake and the table of all; those that accuracy does not show; whether one of them scores
+        better than the recipe in use. costs: the table as CSV, one line per mistake, costliest first
+params  models.<model>, recipes.<recipe>, inference, data.classes, preprocess_check
+
+Differences are paired: the same images, the exact McNemar test, the interval of Agresti and Min (tracking.statistics).
+"""
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages._mistakes import EXIF, mistakes
+from stages._models import load_model
+from stages._params import Model, Params, TextRecipe, load_params
+from stages._predictions import SampleSet
+from stages._preparations import Answer, Preparation, answers, is_turned
+from stages._stage import run
+from stages.frameworks import Classifier
+from tracking.errors import UserError
+from tracking.findings import Finding, Verdict, save_findings
+from tracking.statistics import mcnemar_exact, paired_difference, wilson
+
+CHECK = "preprocess_check"
+RECIPE = "the recipe in use"
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one mistake does; accuracies are fractions, `difference` is mistake minus recipe on the same images.
+
+    Attributes:
+        p_value: of the exact McNemar test.
+        flips: decisions that differ from the recipe's.
+        mean_shift, max_shift: of the absolute difference of scores (logits), over images and classes.
+        softmax_shift: mean absolute difference of the softmax.
+    """
+
+    mistake: str
+    top1: float
+    top1_low: float
+    top1_high: float
+    difference: float
+    difference_low: float
+    difference_high: float
+    p_value: float
+    flips: int
+    mean_shift: float | None
+    max_shift: float | None
+    softmax_shift: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The mistakes' costs, costliest first; the recipe's own top-1 accuracy; what could not be tried, and why."""
+
+    costs: tuple[Cost, ...]
+    top1: float
+    untried: Mapping[str, str]
+
+
+def preprocess_check(model: str, measured: Measured, samples: int, in_place: Sequence[str] = ()) -> Iterator[Finding]:
+    """Three findings out of what was measured on so many samples; `in_place` names Keras modules that edit arrays."""
+    if not measured.costs:
+        sentence = f"No usual preprocessing mistake was tried: {samples} images, {len(measured.untried)} not possible."
+        yield Finding(CHECK, model, Verdict.SKIP, sentence, {"not_tried": _reasons(measured)})
+        return
+    yield _costliest(model, measured, samples, in_place)
+    yield _unseen(model, measured.costs, samples)
+    yield _better(model, measured.costs)
+
+
+def _reasons(measured: Measured) -> list[str]:
+    return [f"{name}: {reason}" for name, reason in measured.untried.items()]
+
+
+def _costliest(model: str, measured: Measured, samples: int, in_place: Sequence[str]) -> Finding:
+    worst = measured.costs[0]
+    evidence = {
+        "mistakes": [list(asdict(cost).values()) for cost in measured.costs],
+        "mistakes_columns": list(Cost.__annotations__),
+        "recipe_top1": measured.top1,
+        "samples": samples,
+        "not_tried": _reasons(measured),
+        **({"keras_modules_that_edit_in_place": list(in_place)} if in_place else {}),
+    }
+    sentence = (
+        f"The costliest preprocessing mistake is '{worst.mistake}': top-1 {worst.top1:.1%} instead of {measured.top1:.1%}, "
+        f"{_points(worst)} on {samples} images; {worst.flips} decisions flip."
+    )
+    return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+
+
+def _points(cost: Cost) -> str:
+    low, high = 100 * cost.difference_low, 100 * cost.difference_high
+    return f"{100 * cost.difference:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def _unseen(model: str, costs: Sequence[Cost], samples: int) -> Finding:
+    unseen = [cost for cost in costs if cost.p_value >= SIGNIFICANT]
+    names, flips = [cost.mistake for cost in unseen], [cost.flips for cost in unseen]
+    evidence = {"unseen": names, "unseen_flips": flips}
+    if not unseen:
+        sentence = f"Each of the {len(costs)} usual mistakes shows in the accuracy of these {samples} images."
+        return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+    sentence = (
+        f"{len(unseen)} of {len(costs)} usual mistakes cannot be told from the right recipe by accuracy on these {samples} "
+        f"images (p >= {SIGNIFICANT:g}), though they flip {min(flips)} to {max(flips)} decisions: "
+        f"{_some(names)}."
+    )
+    return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+
+
+def _some(names: Sequence[str], shown: int = 6) -> str:
+    rest = len(names) - shown
+    return "; ".join(names[:shown]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _better(model: str, costs: Sequence[Cost]) -> Finding:
+    """Bonferroni's correction: with twenty mistakes, one beats p = 0.05 by chance."""
+    best = max(costs, key=lambda cost: (cost.difference, -cost.p_value))
+    evidence = {"best": best.mistake, "best_difference": best.difference, "best_p_value": best.p_value}
+    said = f"'{best.mistake}', {_points(best)}, exact McNemar p = {best.p_value:.2g} among {len(costs)} tried"
+    if best.difference > 0 and best.p_value * len(costs) < SIGNIFICANT:
+        sentence = (
+            f"A supposed mistake scores better than the recipe in use: {said}. The recipe in use is probably not the one "
+            "that the weights were published with."
+        )
+        return Finding(CHECK, model, Verdict.WARN, sentence, evidence)
+    sentence = f"No usual mistake scores significantly better than the recipe in use (best: {said})."
+    return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+
+
+class _Tally:
+    """What is kept of one mistake while batches pass: its decisions, and how far its scores lie from the recipe's."""
+
+    def __init__(self, samples: int) -> None:
+        self.top1 = np.full(samples, -1)
+        self.absolute = self.softmax = self.largest = 0.0
+
+    def add(self, rows: slice, scores: np.ndarray, wanted: np.ndarray) -> None:
+        difference = np.abs(scores.astype(np.float64) - wanted)
+        self.top1[rows] = scores.argmax(axis=1)
+        self.absolute += float(difference.sum())
+        self.largest = float(np.maximum(self.largest, difference.max()))  # unlike max(), keeps what is not a number
+        self.softmax += float(np.abs(_softmax(scores) - _softmax(wanted)).sum())
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def measure(classifier: Classifier, samples: SampleSet, images: Path, batch_size: int) -> Measured:
+    """Make every usual mistake with the images of these names."""
+    files = [images / name for name in samples.names]
+    wanted = mistakes(samples.recipe)
+    untried = {}
+    if EXIF in wanted and not any(is_turned(file) for file in files):
+        del wanted[EXIF]
+        untried[EXIF] = "no image has an orientation to treat"
+    own = _own_scores(classifier, samples, files, batch_size)
+    tallies = {name: _Tally(len(files)) for name in wanted}
+    for answer in answers(classifier, files, wanted, batch_size, f"{CHECK}: {len(wanted)} mistakes"):
+        _count(answer, tallies, untried, own)
+    decisions = own.argmax(axis=1)
+    costs = (_cost(name, tally, decisions, samples.labels, own.size) for name, tally in tallies.items())
+    ranked = sorted(costs, key=lambda cost: (cost.difference, -cost.flips, cost.mistake))
+    return Measured(tuple(ranked), float((decisions == samples.labels).mean()), untried)
+
+
+def _own_scores(classifier: Classifier, samples: SampleSet, files: list[Path], batch_size: int) -> np.ndarray:
+    baseline = {RECIPE: Preparation(samples.recipe)}
+    found = []
+    for answer in answers(classifier, files, baseline, batch_size, f"{CHECK}: {RECIPE}"):
+        if answer.scores is None:
+            raise UserError(f"{RECIPE}: {answer.problem}")
+        found.append(answer.scores)
+    return np.concatenate(found)
+
+
+def _count(answer: Answer, tallies: dict[str, _Tally], untried: dict[str, str], own: np.ndarray) -> None:
+    if answer.scores is None:
+        tallies.pop(answer.name)
+        untried[answer.name] = answer.problem
+    else:
+        tallies[answer.name].add(answer.rows, answer.scores, own[answer.rows])
+
+
+def _cost(name: str, tally: _Tally, right: np.ndarray, labels: np.ndarray, values: int) -> Cost:
+    before, after = right == labels, tally.top1 == labels
+    lost, won, n = int((before & ~after).sum()), int((after & ~before).sum()), len(labels)
+    return Cost(
+        name,
+        float(after.mean()),
+        *wilson(int(after.sum()), n),
+        (won - lost) / n,
+        *paired_difference(lost, won, n),
+        mcnemar_exact(lost, won),
+        int((tally.top1 != right).sum()),
+        _rounded(tally.absolute / values),
+        _rounded(tally.largest),
+        _rounded(tally.softmax / values),
+    )
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def edited_in_place() -> list[str]:
+    """The modules of `keras.applications` whose `preprocess_input` changes a float array that it is given; by trying."""
+    if "keras" not in sys.modules:
+        return []
+    applications = importlib.import_module("keras.applications")
+    names = [module.name for module in pkgutil.iter_modules(applications.__path__)]
+    modules = {name: importlib.import_module(f"keras.applications.{name}") for name in names}
+    return [name for name, module in modules.items() if hasattr(module, "preprocess_input") and _edits(module)]
+
+
+def _edits(module: object) -> bool:
+    array = np.full((1, 2, 2, 3), 100, np.float32)
+    module.preprocess_input(array)  # type: ignore[attr-defined]
+    return bool((array != 100).any())
+
+
+def _look(params: Params, model: Model, samples: Path, images: Path) -> tuple[Measured, int]:
+    """What was measured, and on how many images; on none where params say so, or where the model reads text."""
+    nothing = Measured((), 0.0, {})
+    if params.preprocess_check.samples == 0 or isinstance(params.recipes[model.recipe], TextRecipe):
+        return nothing, 0
+    test = SampleSet.load(samples / "test").shuffled(params.preprocess_check.samples)
+    classifier = load_model(model, params.inference, params.data.classes, test)
+    return measure(classifier, test, images, model.batch_size), len(test)
+
+
+def main(model: str, samples: Path, images: Path, weights: Path, findings: Path, costs: Path) -> None:
+    """Load the model, make every mistake, judge, write."""
+    params = load_params()
+    chosen = params.models[model].model_copy(update={"weights": str(weights)})
+    measured, looked = _look(params, chosen, samples, images)
+    save_findings(preprocess_check(model, measured, looked, edited_in_place()), findings)
+    costs.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(measured.costs, columns=list(Cost.__annotations__)).to_csv(costs, index=False)
+
+
+if __name__ == "__main__":
+    run(main)
