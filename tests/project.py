@@ -49,6 +49,7 @@ def _few_digits(params: Any, smaller: Callable[[Any], None]) -> None:
     params["data"]["source"] = "few_digits.py"
     params["recipes"] = {"digits-32": params["recipes"]["digits-32"]}
     params["transfer_check"] |= {"samples": 60, "epochs": 1}
+    params["preprocess_check"]["samples"] = 20
     params["publish"]["trackers"] = []
     smaller(params)
 

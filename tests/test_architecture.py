@@ -27,9 +27,11 @@ def missing_deps(path: Path, deps: set[str], root: Path = ROOT) -> set[str]:
     wanted = {file.relative_to(root).as_posix() for file in closure(path, root)}
     if "stages/frameworks/__init__.py" in wanted:
         wanted |= {"stages/frameworks/${item.framework}.py", "stages/frameworks/_torch.py"}
+        own = {file.relative_to(root).as_posix() for adapter in ADAPTERS for file in closure(adapter, root)}
+        wanted |= {file for file in own if not file.startswith("stages/frameworks/")}
     if "tracking/trackers/__init__.py" in wanted:
         wanted |= {file.relative_to(root).as_posix() for file in (root / "tracking/trackers").glob("*.py")}
-    return wanted - deps
+    return {file for file in wanted - deps if Path(file).parent.as_posix() not in deps}
 
 
 def test_every_public_module_is_a_stage_and_every_stage_a_module() -> None:
@@ -40,6 +42,12 @@ def test_every_public_module_is_a_stage_and_every_stage_a_module() -> None:
 def test_a_stage_lists_its_import_closure_as_deps(path: Path) -> None:
     if not PIPELINE[path.stem].get("always_changed"):
         assert missing_deps(path, stage_deps(path.stem)) == set()
+
+
+@pytest.mark.parametrize("name", sorted(PIPELINE))
+def test_a_stage_that_loads_a_model_runs_again_when_the_file_that_builds_it_changes(name: str) -> None:
+    loads = "stages/_factories.py" in stage_deps(name)
+    assert loads == any(dep.startswith("data/factories/") for dep in stage_deps(name))
 
 
 def test_the_closure_test_can_fail(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_the_shipped_params_are_valid(path: Path) -> None:
         ("  classes: 10\n", "", "missing key 'data.classes'"),
         ("classes: 10", "classes: ten", "data.classes"),
         ("backend: onnxruntime", "backend: torch", "onnx has no backend 'torch'; known: onnxruntime"),
-        ("framework: onnx\n", "framework: caffe\n", "unknown framework 'caffe'; known: torchvision, keras, onnx"),
+        ("framework: onnx\n", "framework: caffe\n", "unknown framework 'caffe'; known: torchvision, timm"),
         (
             "recipe: digits-64\n    batch_size",
             "recipe: digits-65\n    batch_size",
