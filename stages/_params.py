@@ -217,10 +217,25 @@ class Inference(_Strict):
 
 
 class Parity(_Strict):
+    """Two models whose scores should be the same.
+
+    Attributes:
+        layer_tolerance: the relative difference allowed of the first layer; of the n-th it is sqrt(n) times as much.
+    """
+
     reference: Name
     candidate: Name
     max_score_difference: Annotated[float, Field(ge=0)]
     max_flips: Annotated[int, Field(ge=0)]
+    layer_tolerance: Rate
+
+
+class Activations(_Strict):
+    """What is kept of every layer's output: of these models, for so many test images, so many values of each image."""
+
+    models: list[Name]
+    samples: Count
+    values: Count
 
 
 class ModeCheck(_Strict):
@@ -281,6 +296,7 @@ class Params(_Strict):
     downloads: dict[Name, Download]
     models: dict[Name, Model]
     backend_parity: dict[Name, Parity]
+    activations: Activations
     mode_check: ModeCheck
     transfer_check: Transfer
     preprocess_check: PreprocessCheck
@@ -302,6 +318,8 @@ class Params(_Strict):
         for key, pair in self.backend_parity.items():
             yield f"backend_parity.{key}.reference", pair.reference, self.models
             yield f"backend_parity.{key}.candidate", pair.candidate, self.models
+        for name in self.activations.models:
+            yield "activations.models", name, self.models
         for key, asked in self.fingerprint.items():
             yield f"fingerprint.{key}.model", asked.model, self.models
         for name in self.transfer_check.models:

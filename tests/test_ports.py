@@ -88,7 +88,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def verdicts(keras: PredictionSet, other: PredictionSet) -> list[str]:
-    pair = Parity(reference="keras", candidate="timm", max_score_difference=1e-3, max_flips=0)
+    pair = Parity(reference="keras", candidate="timm", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
     return [finding.verdict.value for finding in backend_parity(pair, keras, other)]
 
 
