@@ -195,13 +195,28 @@ class Model(_Network):
     checkpoint: str | None
 
 
-class Download(_Network):
-    """Weights by the name under which they are published, or by URL; written to `data/weights/<key>/<file>`."""
+class Download(_Strict):
+    """Weights by the name under which they are published, or by URL; written to `data/weights/<key>/<file>`.
 
-    name: str | None
-    url: str | None
-    file: str
+    Attributes:
+        name: `torchvision/<Model>/<WEIGHTS>`, `timm/<model>.<tag>`, `keras/<Model>/imagenet`, `transformers/<repository>`.
+        arguments: of Keras' builder, when they choose among its files (`alpha: 0.25`).
+        file: a plain name; of a transformers repository, which brings several files, the one that must be among them.
+    """
+
+    name: Annotated[str, Field(pattern=r"^(torchvision|timm|keras|transformers)/[\w.-]+(/[\w.-]+)?$")] | None
+    url: Annotated[str, Field(pattern=r"^https?://")] | None
+    arguments: dict[str, Any]
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
     sha256: Sha256 | None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "Download":
+        if (self.name is None) == (self.url is None):
+            raise ValueError("give either `name` or `url`, and null for the other")
+        if self.url is not None and self.sha256 is None:
+            raise ValueError("a URL promises nothing about its content: give its sha256")
+        return self
 
 
 class Inference(_Strict):
@@ -280,6 +295,12 @@ class Params(_Strict):
     preprocess_check: PreprocessCheck
     fingerprint: dict[Name, Fingerprint]
     publish: Publish
+
+    @model_validator(mode="after")
+    def _folders_are_apart(self) -> "Params":
+        if both := sorted(self.downloads.keys() & self.pretrain.keys()):
+            raise ValueError(f"downloads.{both[0]} and pretrain.{both[0]} would write the same folder: rename one")
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":
