@@ -18,7 +18,7 @@ from typing import Any
 
 from stages._http import fetch_file
 from stages._params import Download, load_params
-from stages._published import Remote, Repository, find_published
+from stages._remotes import Remote, Repository, find_remote
 from stages._stage import replacing, run
 from tracking.errors import UserError
 from tracking.secrets import redact_url
@@ -38,7 +38,7 @@ def download(wanted: Download, weights: Path, folder: Path) -> dict[str, Any]:
         for file in files:
             shutil.copyfile(weights / file, folder / file)
         return {**asked, **_record(weights), "files": _hashes(folder)}
-    remote = Remote(wanted.url, None) if wanted.url else find_published(str(wanted.name), wanted.arguments)
+    remote = Remote(wanted.url, None) if wanted.url else find_remote(str(wanted.name), wanted.arguments)
     if isinstance(remote, Repository):
         origin = _from_hub(remote, wanted.file, weights, folder)
     else:
@@ -100,7 +100,6 @@ def _from_hub(remote: Repository, file: str, weights: Path, folder: Path) -> dic
 def _snapshot(remote: Repository, put_it: Path) -> Path:
     """Of the hub's own cache, after it has been brought up to date; the hub's library compares sizes and resumes."""
     os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1"}
-    os.environ.pop("HF_HUB_OFFLINE", None)  # importing a library to find the name has set it
     for name, seconds in (("HF_HUB_ETAG_TIMEOUT", "5"), ("HF_HUB_DOWNLOAD_TIMEOUT", "30")):
         os.environ.setdefault(name, seconds)
     try:

@@ -20,7 +20,7 @@ from stages import _http
 from stages import download as module
 from stages._http import fetch_file
 from stages._params import Download
-from stages._published import Remote, Repository, find_published
+from stages._remotes import Remote, Repository, find_remote
 from stages._stage import replacing
 from stages.download import download
 from tests.closure import ROOT
@@ -206,7 +206,7 @@ def test_a_published_file_in_its_librarys_cache_is_taken_from_there(
     cached = tmp_path / "cache.pth"
     cached.write_bytes(CONTENT)
     remote = Remote("https://no-such-host.invalid/w.pth", SHA256[:8], (tmp_path / "absent.pth", cached))
-    monkeypatch.setattr(module, "find_published", lambda _name, _arguments: remote)
+    monkeypatch.setattr(module, "find_remote", lambda _name, _arguments: remote)
     record = fetched(wanted(None, None, "torchvision/ResNet18/IMAGENET1K_V1"), tmp_path / "weights")
     assert record["files"] == {"weights.bin": SHA256}
     assert record["origin"] == remote.url
@@ -215,7 +215,7 @@ def test_a_published_file_in_its_librarys_cache_is_taken_from_there(
 def test_a_cached_file_with_another_hash_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cache.pth").write_bytes(b"damaged")
     remote = Remote("https://no-such-host.invalid/w.pth", SHA256[:8], (tmp_path / "cache.pth",))
-    monkeypatch.setattr(module, "find_published", lambda _name, _arguments: remote)
+    monkeypatch.setattr(module, "find_remote", lambda _name, _arguments: remote)
     with pytest.raises(UserError, match="offline"):
         fetched(wanted(None, None, "torchvision/ResNet18/IMAGENET1K_V1"), tmp_path / "weights")
 
@@ -255,29 +255,29 @@ def needs(package: str) -> None:
 
 def test_torchvisions_names_are_found_in_its_own_table() -> None:
     needs("torchvision")
-    found = find_published("torchvision/ResNet50/IMAGENET1K_V2", {})
+    found = find_remote("torchvision/ResNet50/IMAGENET1K_V2", {})
     assert isinstance(found, Remote)
     assert found.url.endswith("/resnet50-11ad3fa6.pth")
     assert (found.checksum, found.algorithm()) == ("11ad3fa6", "sha256")
     with pytest.raises(UserError, match="torchvision publishes no such weights"):
-        find_published("torchvision/ResNet50/IMAGENET1K_V9", {})
+        find_remote("torchvision/ResNet50/IMAGENET1K_V9", {})
 
 
 def test_timms_names_are_found_in_its_own_table() -> None:
     needs("timm")
-    assert find_published("timm/resnet50.a1_in1k", {}) == Repository("timm/resnet50.a1_in1k", ("model.safetensors",))
+    assert find_remote("timm/resnet50.a1_in1k", {}) == Repository("timm/resnet50.a1_in1k", ("model.safetensors",))
     with pytest.raises(UserError, match="timm publishes no such weights"):
-        find_published("timm/resnet50.no_such_tag", {})
+        find_remote("timm/resnet50.no_such_tag", {})
 
 
 def test_keras_names_are_found_by_asking_its_builder() -> None:
     needs("keras")
-    found = find_published("keras/MobileNet/imagenet", {"alpha": 0.25})
+    found = find_remote("keras/MobileNet/imagenet", {"alpha": 0.25})
     assert isinstance(found, Remote)
     assert found.url.endswith("/mobilenet_2_5_224_tf.h5")
-    assert find_published("keras/ResNet50/imagenet", {}).algorithm() == "md5"  # type: ignore[union-attr]
+    assert find_remote("keras/ResNet50/imagenet", {}).algorithm() == "md5"  # type: ignore[union-attr]
     with pytest.raises(UserError, match="keras publishes no such weights"):
-        find_published("keras/ResNet51/imagenet", {})
+        find_remote("keras/ResNet51/imagenet", {})
 
 
 @pytest.mark.parametrize(
