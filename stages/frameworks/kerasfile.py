@@ -44,6 +44,6 @@ def _without_softmax(keras: Any, model: Any) -> Any:
     alone = isinstance(last, keras.layers.Softmax | keras.layers.Activation)
     if isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax:
         if alone:
-            return keras.Model(model.input, last.input)
+            return keras.Model(model.inputs[0], last.input)
         last.activation = keras.activations.linear
-    return keras.Model(model.input, model.output)
+    return keras.Model(model.inputs[0], model.outputs[0])
