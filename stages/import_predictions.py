@@ -133,14 +133,14 @@ def read_predictions(asked: Import, source: Path, scores: Path) -> Found:
         raise UserError(
             f"{source}: must hold whole numbers, or scores (images, classes), not {values.dtype} {values.shape}"
         )
-    classes = values.reshape(len(values), -1)
+    classes = values[:, None] if values.ndim == 1 else values
     if scores != source:
         array = _array(scores)
         if array.dtype.kind not in "fiu" or array.ndim not in (1, 2):
             raise UserError(
                 f"{scores}: must hold scores, one for each class in {source}, not {array.dtype} {array.shape}"
             )
-        return Found(None, classes, array.reshape(len(array), -1))
+        return Found(None, classes, array[:, None] if array.ndim == 1 else array)
     if classes.shape[1] > 1:
         raise UserError(
             f"{source}: holds {classes.shape[1]} classes an image; name the file of their `scores`: they order them"

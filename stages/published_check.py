@@ -259,7 +259,7 @@ def _of_runs(key: str, statement: Statement, runs: Sequence[Weighed]) -> Finding
     short = [each for each in known if each.judged == {SHORT}]
     points = sorted(each.shortfall for each in short)
     by = f", by {points[0]:.2f} to {points[-1]:.2f} points" if points else ""
-    ours = dict.fromkeys(each.preprocessing for each in known if each.preprocessing)
+    ours = dict.fromkeys(each.preprocessing for each in known if each.run.is_declared and each.preprocessing)
     theirs = dict.fromkeys(claim.preprocessing for each in known for claim in each.own if claim.preprocessing)
     told = bool(ours and theirs and ours.keys() != theirs.keys())
     sentence = (
