@@ -62,7 +62,7 @@ class Data(_Strict):
 class Resize(_Strict):
     size: Count
     fit: Literal["squash", "short-side"]
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "area"]
+    interpolation: Literal["nearest", "nearest-exact", "bilinear", "bicubic", "lanczos", "area"]
     antialias: bool
     library: Literal["pillow", "opencv", "tensorflow", "torch"]
 
@@ -70,6 +70,12 @@ class Resize(_Strict):
     def _is_one_that_the_library_has(self) -> "Resize":
         if self.library == "pillow" and self.antialias == (self.interpolation == "nearest"):
             raise ValueError("Pillow antialiases every interpolation but nearest: antialias must say so")
+        if self.library == "opencv" and self.antialias != (self.interpolation == "area"):
+            raise ValueError("OpenCV antialiases no interpolation but area: antialias must say so")
+        if self.library != "torch" and self.interpolation == "nearest-exact":
+            raise ValueError("nearest-exact is torch's; Pillow's nearest does the same")
+        if self.library == "torch" and self.interpolation == "lanczos" and not self.antialias:
+            raise ValueError("torch has lanczos with antialias only")
         return self
 
 
@@ -129,7 +135,7 @@ class TextRecipe(_Strict):
 
 
 def _kind_of_recipe(value: Any) -> str:
-    kinds = {Recipe: "steps", Published: "published", TextRecipe: "text"}
+    kinds: dict[type, str] = {Recipe: "steps", Published: "published", TextRecipe: "text"}
     if type(value) in kinds:
         return kinds[type(value)]
     keys = value if isinstance(value, Mapping) else {}

@@ -4,7 +4,7 @@ One `.npy` per array, so that an equal hash means equal bits.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,19 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from stages._params import Recipe
+from stages._params import Recipe, TextRecipe
 from stages._recipes import finish
 from tracking.errors import UserError
 
 
 @dataclass(frozen=True)
 class SampleSet:
-    """Labelled images of one split, prepared by one recipe up to its last whole-image step.
+    """Labelled images of one split, prepared by one recipe up to its last whole-image step; or labelled texts, as tokens.
 
     Attributes:
         names: file names, unique, in the manifest's order.
         labels: int64, shape (samples,).
-        pixels: uint8, shape (samples, height, width, 3); memory-mapped when loaded.
+        pixels: uint8 (float32 in 0..255 where the recipe resizes to that), shape (samples, height, width, 3); of texts int32
+            token ids, shape (samples, length), -1 where a text has ended. Memory-mapped when loaded.
         classes: class names; a label is an index into them.
         recipe: the recipe; its arithmetic steps are applied by `images`.
     """
@@ -33,13 +34,26 @@ class SampleSet:
     labels: np.ndarray
     pixels: np.ndarray
     classes: tuple[str, ...]
-    recipe: Recipe
+    recipe: Recipe | TextRecipe
 
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def image_recipe(self) -> Recipe:
+        """The recipe of images.
+
+        Raises:
+            UserError: these are texts.
+        """
+        if isinstance(self.recipe, TextRecipe):
+            raise UserError("these samples are texts: images are needed here")
+        return self.recipe
+
     def images(self, select: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """Finished images, float32, shape (selected, height, width, 3); always a fresh array."""
+        """Finished images, float32, shape (selected, height, width, 3), or token ids; always a fresh array."""
+        if isinstance(self.recipe, TextRecipe):
+            return np.array(self.pixels[select])
         return finish(self.pixels[select], self.recipe)
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
@@ -67,8 +81,27 @@ class SampleSet:
             labels=_read_array(folder / "labels.npy"),
             pixels=_read_array(folder / "pixels.npy", mapped=True),
             classes=tuple(described["classes"]),
-            recipe=Recipe.model_validate(described["recipe"]),
+            recipe=resolved_recipe(folder),
         )
+
+    def save(self, folder: Path) -> None:
+        """Write what `load` reads."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "pixels.npy", self.pixels)
+        np.save(folder / "labels.npy", self.labels.astype(np.int64))
+        self.describe(folder, self.names, self.classes, self.recipe)
+
+    @staticmethod
+    def describe(folder: Path, names: Sequence[str], classes: Sequence[str], recipe: Recipe | TextRecipe) -> None:
+        """Write all but the arrays, which may be too large to be held at once."""
+        described = {"names": list(names), "classes": list(classes), "recipe": recipe.model_dump()}
+        write_json(folder / "samples.json", described)
+
+
+def resolved_recipe(folder: Path) -> Recipe | TextRecipe:
+    """The steps by which the samples in `folder` were prepared, with nothing left to be looked up."""
+    steps = _read_json(folder / "samples.json")["recipe"]
+    return TextRecipe.model_validate(steps) if "tokenizer" in steps else Recipe.model_validate(steps)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from stages._params import Recipe
 from stages._progress import progress
@@ -14,7 +13,6 @@ from stages._recipes import decode, finish
 from stages.frameworks import Classifier
 from tracking.errors import UserError
 
-ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 _UNFINISHED = {"scale": "0..255", "normalise": None, "channels": "RGB", "dtype": "float32"}
 
 
@@ -133,9 +131,3 @@ def _of_batch(
         if digest not in known:
             known[digest] = classifier.predict(images)
         yield Answer(name, rows, known[digest])
-
-
-def is_turned(file: Path) -> bool:
-    """Whether the image's EXIF data say that it is not to be shown as it is stored."""
-    with Image.open(file) as image:
-        return bool(image.getexif().get(ORIENTATION, 1) != 1)

@@ -2,7 +2,8 @@
 
 reads   params.yaml, to refuse its mistakes before anything is computed;
         this machine: hardware, operating system, installed packages, environment variables on an allow-list
-writes  <environment>/<runtime>.json for every runtime, <trackers>: where each tracker would write
+writes  <environment>/<runtime>.json for every runtime, and <environment>/recipes/<recipe>.json with the libraries that the
+        recipe names alone; <trackers>: where each tracker would write
         <factories>/<model>.json: the hash of the file that a model's `architecture` names, {} where it names none; of a
         source that `pretrain` trains, <factories>/pretrain/<source>.json
         <context>: load, clocks, memory and whatever else moves timings and no prediction; beside the timings and, like
@@ -14,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stages._factories import factory_file
-from stages._params import Model, Params, Pretrain, load_params
+from stages._params import Model, Params, Pretrain, Published, Recipe, TextRecipe, load_params
 from stages._predictions import write_json
 from stages._stage import run
 from tracking.context import context as read_context
-from tracking.environment import RUNTIMES, Environment
+from tracking.environment import RUNTIMES, Environment, capture_preparing
 from tracking.environment import capture as capture_one
 from tracking.errors import UserError
 from tracking.machine import Machine, this_machine
@@ -42,6 +43,15 @@ def factory_hash(architecture: str) -> dict[str, str]:
         ) from None
 
 
+def libraries(recipe: Recipe | Published | TextRecipe) -> tuple[str, ...]:
+    """What prepares samples by this recipe, as names of `tracking.environment.PREPARING`."""
+    if isinstance(recipe, TextRecipe):
+        return ("tokenizers",)
+    if isinstance(recipe, Published):
+        return (recipe.published.framework,)
+    return (recipe.decode.removesuffix("-accurate"), *([recipe.resize.library] if recipe.resize else []))
+
+
 def _write_factories(params: Params, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)  # an output, even where no model is weighed
     sections: dict[Path, Mapping[str, Model | Pretrain]] = {folder: params.models, folder / "pretrain": params.pretrain}
@@ -60,6 +70,8 @@ def main(environment: Path, factories: Path, trackers: Path, context: Path) -> N
     machine = this_machine()
     for captured in capture(machine):
         captured.save(environment / f"{captured.runtime}.json")
+    for name, recipe in params.recipes.items():
+        capture_preparing(libraries(recipe), machine).save(environment / "recipes" / f"{name}.json")
     _write_factories(params, factories)
     write_json(trackers, addresses())
     write_json(context, read_context(machine))

@@ -11,6 +11,7 @@ A folder holds one sub-folder per class (sorted, they are classes 0, 1, ...: tor
 their labels (`data.labels`).
 """
 
+import csv
 import hashlib
 import importlib.util
 import shutil
@@ -18,11 +19,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 from PIL import Image
 
-from stages._params import Data, Labels, load_params
+from stages._params import Data, Labels, Texts, load_params
 from stages._progress import progress
 from stages._stage import replacing, run
 from tracking.errors import UserError
@@ -61,8 +63,31 @@ def fetch(source: Path, data: Data, images: Path) -> tuple[pd.DataFrame, pd.Data
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(item.path, target)
         rows.append((item.name, item.split, item.label, item.class_name, _sha256(target)))
-    manifest = pd.DataFrame(rows, columns=["name", "split", "label", "class", "sha256"])
-    return manifest.sort_values(["split", "name"]), pd.DataFrame(skipped, columns=["name", "reason"])
+    return _manifest(rows), pd.DataFrame(skipped, columns=["name", "reason"])
+
+
+def _manifest(rows: list[tuple[str, str, int, str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["name", "split", "label", "class", "sha256"]).sort_values(["split", "name"])
+
+
+def fetch_texts(source: Path, texts: Texts, classes: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write every text of the table to a file of its own under `folder`; return the manifest, and that none was skipped.
+
+    Raises:
+        UserError: as `fetch`, or a text is empty.
+    """
+    path = source / texts.file
+    table = _read_table(path, texts.text, texts.label, separator="\t" if path.suffix == ".tsv" else ",")
+    (folder / "test").mkdir(parents=True)
+    rows = []
+    for number, (text, label) in enumerate(zip(table[texts.text], table[texts.label], strict=True)):
+        _require_class(path, f"row {number + 2}", int(label), classes)
+        name = f"test/{number:06d}.txt"
+        if not str(text).strip():
+            raise UserError(f"{path}: row {number + 2} has no text")
+        (folder / name).write_text(str(text), encoding="utf-8")
+        rows.append((name, "test", int(label), str(label), _sha256(folder / name)))
+    return _manifest(rows), pd.DataFrame([], columns=["name", "reason"])
 
 
 def _labelled(source: Path, data: Data) -> Iterator[Labelled]:
@@ -94,29 +119,32 @@ def _from_class_folders(folder: Path, split: str, classes: int) -> Iterator[Labe
 
 def _from_table(source: Path, images: str, labels: Labels, classes: int) -> Iterator[Labelled]:
     path = source / labels.file
-    table = _read_table(path, labels)
+    table = _read_table(path, labels.name, labels.label)
     files = {file.stem: file for file in sorted((source / images).iterdir()) if file.suffix.lower() in SUFFIXES}
     files |= {file.name: file for file in files.values()}
     for name, label in zip(table[labels.name], table[labels.label], strict=True):
         if name not in files:
             raise UserError(f"{path}: lists {name!r}, but {source / images} has no such image")
-        if not 0 <= label < classes:
-            raise UserError(
-                f"{path}: {name!r} has label {label}, outside 0..{classes - 1} (data.classes in params.yaml)"
-            )
+        _require_class(path, repr(name), label, classes)
         yield Labelled(files[name], f"test/{files[name].name}", "test", int(label), str(label))
 
 
-def _read_table(path: Path, labels: Labels) -> pd.DataFrame:
+def _require_class(path: Path, what: str, label: int, classes: int) -> None:
+    if not 0 <= label < classes:
+        raise UserError(f"{path}: {what} has label {label}, outside 0..{classes - 1} (data.classes in params.yaml)")
+
+
+def _read_table(path: Path, name: str, label: str, separator: str = ",") -> pd.DataFrame:
+    how: dict[str, Any] = {"sep": separator, "quoting": csv.QUOTE_NONE} if separator == "\t" else {}
     try:
-        table = pd.read_csv(path, dtype={labels.name: str})
+        table: pd.DataFrame = pd.read_csv(path, dtype={name: str}, keep_default_na=False, **how)
     except (OSError, ValueError) as problem:
         raise UserError(f"{path}: labels cannot be read ({problem})") from problem
-    for column in (labels.name, labels.label):
+    for column in (name, label):
         if column not in table:
             raise UserError(f"{path}: has no column {column!r}; its columns are {', '.join(table.columns)}")
-    if not pd.api.types.is_integer_dtype(table[labels.label]):
-        raise UserError(f"{path}: column {labels.label!r} must hold class indices, whole numbers from 0")
+    if not pd.api.types.is_integer_dtype(table[label]):
+        raise UserError(f"{path}: column {label!r} must hold class indices, whole numbers from 0")
     return table
 
 
@@ -151,7 +179,11 @@ def main(source: Path, images: Path, manifest: Path, skipped: Path) -> None:
         folder.mkdir()
         if source.suffix == ".py":
             _written_by(source, Path(made))
-        listed, left_out = fetch(Path(made) if source.suffix == ".py" else source, data, folder)
+        origin = Path(made) if source.suffix == ".py" else source
+        if data.texts is not None:
+            listed, left_out = fetch_texts(origin, data.texts, data.classes, folder)
+        else:
+            listed, left_out = fetch(origin, data, folder)
         for table, path in ((listed, manifest), (left_out, skipped)):
             with replacing(path) as partial:
                 table.to_csv(partial, index=False, lineterminator="\n")

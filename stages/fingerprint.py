@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stages._decoders import is_turned
 from stages._fingerprints import Candidate, Match, match
 from stages._mistakes import EXIF, mistakes, pairs
 from stages._models import load_model
 from stages._params import Fingerprint, Params, Recipe, TextRecipe, TopColumns, load_params
 from stages._predictions import PredictionSet, SampleSet
-from stages._preparations import Preparation, answers, distinct, is_turned, side
+from stages._preparations import Preparation, answers, distinct, side
 from stages._stage import run
 from stages.frameworks import Classifier
 from tracking.errors import UserError
@@ -223,7 +224,7 @@ def _some(observed: Observed, samples: int) -> Observed:
 def _resolved(params: Params, prepared: Path) -> dict[str, Recipe]:
     """Every recipe of params for images, as `preprocess` resolved it."""
     names = [name for name, recipe in params.recipes.items() if not isinstance(recipe, TextRecipe)]
-    return {f"recipe {name}": SampleSet.load(prepared / name / "test").recipe for name in names}
+    return {f"recipe {name}": SampleSet.load(prepared / name / "test").image_recipe for name in names}
 
 
 def _asked(
@@ -232,7 +233,7 @@ def _asked(
     model = params.models[chosen.model]
     turned = any(is_turned(images / name) for name in observed.names)
     others = _resolved(params, prepared)
-    known = candidates(f"recipe {model.recipe}", own.recipe, others, chosen.candidates, turned=turned)
+    known = candidates(f"recipe {model.recipe}", own.image_recipe, others, chosen.candidates, turned=turned)
     classifier = load_model(model, params.inference, params.data.classes, own)
     return try_all(classifier, images, known, observed, model.batch_size)
 

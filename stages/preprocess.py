@@ -1,8 +1,9 @@
-"""Decode and resize every image by one recipe.
+"""Decode and resize every image by one recipe; or turn every text into tokens.
 
-reads   images/, manifest.csv
-writes  <prepared>/<split>/  pixels.npy (uint8, NHWC), labels.npy, samples.json (names, classes, the recipe)
-params  recipes.<recipe>
+reads   images/, manifest.csv; environment/recipes/<recipe>.json, so that a change of a library that prepares runs it again
+writes  <prepared>/<split>/  pixels.npy (uint8 or float32, NHWC; of texts int32 token ids), labels.npy, samples.json (names,
+        classes, the recipe's steps, those that published weights declare looked up)
+params  recipes.<recipe>, data.classes
 """
 
 from pathlib import Path
@@ -10,19 +11,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages._params import Recipe, load_params
-from stages._predictions import write_json
+from stages._params import Params, Published, Recipe, TextRecipe, load_params
+from stages._predictions import SampleSet
 from stages._progress import progress
+from stages._published import resolve
 from stages._recipes import decode
 from stages._stage import replacing, run
+from stages._texts import tokenise, without_last
 from tracking.errors import UserError
 
 
 def preprocess(images: Path, rows: pd.DataFrame, recipe: Recipe, folder: Path) -> None:
-    """Write the samples of one split, in the manifest's order."""
+    """Write pixels and labels of one split, in the manifest's order."""
     folder.mkdir(parents=True)
     first = decode(images / rows["name"].iloc[0], recipe)
-    pixels = np.lib.format.open_memmap(folder / "pixels.npy", "w+", np.uint8, (len(rows), *first.shape))
+    pixels = np.lib.format.open_memmap(folder / "pixels.npy", "w+", first.dtype, (len(rows), *first.shape))
     for index, name in progress(list(enumerate(rows["name"])), f"preprocess {folder.name}"):
         image = decode(images / name, recipe)
         if image.shape != first.shape:
@@ -35,16 +38,48 @@ def preprocess(images: Path, rows: pd.DataFrame, recipe: Recipe, folder: Path) -
     np.save(folder / "labels.npy", rows["label"].to_numpy(np.int64))
 
 
+def preprocess_texts(texts: Path, rows: pd.DataFrame, recipe: TextRecipe, folder: Path, classes: int) -> None:
+    """Write token ids and labels of one split, in the manifest's order."""
+    ids = tokenise([(texts / name).read_text(encoding="utf-8") for name in rows["name"]], recipe)
+    labels = rows["label"].to_numpy(np.int64)
+    if recipe.target == "last-token":
+        ids, labels = without_last(ids)
+        if labels.max() >= classes:
+            raise UserError(
+                f"{recipe.tokenizer}: has token {labels.max()}, but data.classes in params.yaml is {classes}; with "
+                "target: last-token the classes are the model's vocabulary"
+            )
+    folder.mkdir(parents=True)
+    np.save(folder / "pixels.npy", ids)
+    np.save(folder / "labels.npy", labels)
+
+
+def _steps(params: Params, name: str) -> Recipe | TextRecipe:
+    """The recipe with nothing left to be looked up.
+
+    Raises:
+        UserError: it prepares images and the data are texts, or the other way round.
+    """
+    chosen = params.recipes[name]
+    if isinstance(chosen, TextRecipe) != (params.data.texts is not None):
+        raise UserError(f"params.yaml: recipes.{name}: data.texts and a tokenizer go together, and neither with images")
+    return resolve(chosen.published) if isinstance(chosen, Published) else chosen
+
+
 def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
     """Read images and manifest, write one sample set per split."""
-    chosen = load_params().recipes[recipe]
+    params = load_params()
+    chosen = _steps(params, recipe)
     table = pd.read_csv(manifest, dtype={"name": str, "class": str})
     classes = table.drop_duplicates("label").sort_values("label")["class"].tolist()
     with replacing(prepared) as partial:
         for split, rows in table.groupby("split"):
-            preprocess(images, rows, chosen, partial / str(split))
-            described = {"names": rows["name"].tolist(), "classes": classes, "recipe": chosen.model_dump()}
-            write_json(partial / str(split) / "samples.json", described)
+            folder = partial / str(split)
+            if isinstance(chosen, TextRecipe):
+                preprocess_texts(images, rows, chosen, folder, params.data.classes)
+            else:
+                preprocess(images, rows, chosen, folder)
+            SampleSet.describe(folder, rows["name"].tolist(), classes, chosen)
 
 
 if __name__ == "__main__":

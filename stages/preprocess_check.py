@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stages._decoders import is_turned
 from stages._mistakes import EXIF, mistakes
 from stages._models import load_model
 from stages._params import Model, Params, TextRecipe, load_params
 from stages._predictions import SampleSet
-from stages._preparations import Answer, Preparation, answers, is_turned
+from stages._preparations import Answer, Preparation, answers
 from stages._stage import run
 from stages.frameworks import Classifier
 from tracking.errors import UserError
@@ -164,7 +165,7 @@ def _softmax(scores: np.ndarray) -> np.ndarray:
 def measure(classifier: Classifier, samples: SampleSet, images: Path, batch_size: int) -> Measured:
     """Make every usual mistake with the images of these names."""
     files = [images / name for name in samples.names]
-    wanted = mistakes(samples.recipe)
+    wanted = mistakes(samples.image_recipe)
     untried = {}
     if EXIF in wanted and not any(is_turned(file) for file in files):
         del wanted[EXIF]
@@ -180,7 +181,7 @@ def measure(classifier: Classifier, samples: SampleSet, images: Path, batch_size
 
 
 def _own_scores(classifier: Classifier, samples: SampleSet, files: list[Path], batch_size: int) -> np.ndarray:
-    baseline = {RECIPE: Preparation(samples.recipe)}
+    baseline = {RECIPE: Preparation(samples.image_recipe)}
     found = []
     for answer in answers(classifier, files, baseline, batch_size, f"{CHECK}: {RECIPE}"):
         if answer.scores is None:

@@ -1,7 +1,8 @@
 """Put everything known of one model's benchmark into one file: conditions and outcome.
 
-reads   <predictions>, metrics, the findings of every check (and those beside the weights), the environments of the model
-        and of preprocessing, dvc.lock (the hashes that DVC took of what `preprocess` and `infer` read)
+reads   <predictions>, <samples> (the recipe's steps), metrics, the findings of every check (and those beside the weights), the
+        environments of the model and of preprocessing, dvc.lock (the hashes that DVC took of what `preprocess` and `infer`
+        read)
 writes  <run>: a run file (`tracking.runs.Run`)
 params  models.<model>, recipes.<recipe>, data, inference
 """
@@ -13,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from stages._params import Params, load_params
-from stages._predictions import PredictionSet
+from stages._params import Params, Recipe, TextRecipe, load_params
+from stages._predictions import PredictionSet, resolved_recipe
 from stages._recording import code, digests, flat, inputs, locked, read_lock
 from stages._stage import replacing, run
 from tracking.environment import Environment
@@ -26,13 +27,17 @@ from tracking.secrets import redact
 def record(
     model: str,
     params: Params,
+    recipe: Recipe | TextRecipe,
     predictions: PredictionSet,
     environment: Mapping[str, Scalar],
     lock: Mapping[str, Any],
     measured: Mapping[str, Scalar],
     findings: tuple[Finding, ...],
 ) -> Run:
-    """The run of one model; what DVC hashed comes from its lock file's entries for `preprocess` and `infer`."""
+    """The run of one model; what DVC hashed comes from its lock file's entries for `preprocess` and `infer`.
+
+    `recipe` is the model's with its steps looked up, where params name published ones.
+    """
     chosen = params.models[model]
     infer, preprocess = locked(lock, f"infer@{model}"), locked(lock, f"preprocess@{chosen.recipe}")
 
@@ -45,7 +50,7 @@ def record(
         params=flat(
             {
                 "model": chosen.model_dump(),
-                "recipe": params.recipes[chosen.recipe].model_dump(),
+                "recipe": recipe.model_dump(),
                 "inference": params.inference.model_dump(),
                 "data": params.data.model_dump(),
             }
@@ -111,22 +116,24 @@ def _is_current(path: Path, params: Params) -> bool:
 def main(
     model: str,
     weights: Path,
+    samples: Path,
     predictions: Path,
     metrics: Path,
     findings: Path,
     environment: Path,
-    images: Path,
+    preparing: Path,
     skipped: Path,
     written: Path,
 ) -> None:
     """Gather, build the run, write it."""
     params = load_params()
-    facts = {**Environment.load(images).facts, **Environment.load(environment).facts}
+    facts = {**Environment.load(preparing).facts, **Environment.load(environment).facts}
     lock = read_lock()
     measured = {**json.loads(metrics.read_text(encoding="utf-8")), "skipped": len(pd.read_csv(skipped))}
     about = findings_about(params, findings, weights)
     with replacing(written) as partial:
-        record(model, params, PredictionSet.load(predictions), facts, lock, measured, about).save(partial)
+        recipe, predicted = resolved_recipe(samples / "test"), PredictionSet.load(predictions)
+        record(model, params, recipe, predicted, facts, lock, measured, about).save(partial)
 
 
 if __name__ == "__main__":

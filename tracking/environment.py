@@ -6,7 +6,7 @@ business, what is volatile and only moves timings `context`'s.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,22 @@ _TORCH = ("torch", "openmp", "mkl", "onednn", "nvidia", *_GPU)
 _TENSORFLOW = ("tensorflow", "xla", "onednn", "nvidia", *_GPU)
 _JAX = ("jax", "xla", "onednn", "nvidia", *_GPU)
 
-# runtime -> its parts
+# What each library that prepares samples, or declares how, computes with.
+PREPARING: Mapping[str, tuple[str, ...]] = {
+    "pillow": ("pillow",),
+    "opencv": ("pillow", "opencv"),
+    "tensorflow": ("pillow", "tensorflow"),
+    "torch": ("pillow", "torch", "torchvision"),
+    "torchvision": ("pillow", "torch", "torchvision"),
+    "timm": ("pillow", "timm"),
+    "keras": ("pillow", "opencv", "keras"),
+    "transformers": ("pillow", "torch", "torchvision", "transformers"),
+    "tokenizers": ("tokenizers",),
+}
+
+# runtime -> its parts; `images` is every library at once that can prepare them, as the checks of preprocessing do
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "images": ("pillow",),
+    "images": ("pillow", "opencv", "tensorflow", "torch", "torchvision"),
     "torchvision-torch": (*_TORCH, "torchvision", "safetensors"),
     "timm-torch": (*_TORCH, "timm", "torchvision", "safetensors"),
     "transformers-torch": (*_TORCH, "transformers", "safetensors"),
@@ -102,8 +115,17 @@ def capture(runtime: str, machine: Machine | None = None) -> Environment:
     """
     if runtime not in PARTS:
         raise UserError(f"unknown runtime {runtime!r}; known: {', '.join(RUNTIMES)}")
-    machine = machine or this_machine()
-    parts = (*EVERYWHERE, *PARTS[runtime])
+    return _capture(runtime, PARTS[runtime], machine or this_machine())
+
+
+def capture_preparing(libraries: Iterable[str], machine: Machine) -> Environment:
+    """The environment of these libraries (names of `PREPARING`) alone: of one recipe."""
+    parts = dict.fromkeys(part for library in libraries for part in PREPARING[library])
+    return _capture("images", tuple(parts), machine)
+
+
+def _capture(runtime: str, own: tuple[str, ...], machine: Machine) -> Environment:
+    parts = (*EVERYWHERE, *own)
     facts: Facts = {
         **operating_system(machine),
         **interpreter(machine),

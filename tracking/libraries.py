@@ -20,6 +20,10 @@ INSTALLED_AS: Mapping[str, tuple[str, ...]] = {
     "safetensors": ("safetensors",),
     "torch": ("torch", "triton", "pytorch-triton", "pytorch-triton-rocm", "intel-extension-for-pytorch"),
     "torchvision": ("torchvision",),
+    "opencv": tuple(
+        f"opencv{contrib}-python{headless}" for contrib in ("", "-contrib") for headless in ("", "-headless")
+    ),
+    "tokenizers": ("tokenizers",),
     "timm": ("timm",),
     "transformers": ("transformers",),
     "openmp": ("intel-openmp",),

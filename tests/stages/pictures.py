@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from stages._params import Recipe
-from stages._predictions import SampleSet, write_json
+from stages._predictions import SampleSet
 from stages._preparations import side
 from stages._recipes import decode
 
@@ -75,9 +75,6 @@ def sample_set(paths: list[Path], chosen: Recipe, classifier: LinearClassifier, 
 
 def save_prepared(samples: SampleSet, folder: Path) -> None:
     """As `preprocess` writes it."""
+    assert isinstance(samples.recipe, Recipe)
     assert side(samples.recipe) == samples.pixels.shape[1]
-    folder.mkdir(parents=True)
-    np.save(folder / "pixels.npy", samples.pixels)
-    np.save(folder / "labels.npy", samples.labels)
-    described = {"names": list(samples.names), "classes": list(samples.classes), "recipe": samples.recipe.model_dump()}
-    write_json(folder / "samples.json", described)
+    samples.save(folder)

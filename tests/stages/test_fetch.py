@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from stages._digits import write_images
-from stages._params import Data, Labels
-from stages.fetch import fetch
+from stages._params import Data, Labels, Texts
+from stages.fetch import fetch, fetch_texts
 from tracking.errors import UserError
 
 
 def data(classes: int = 2, corrupt: str = "fail", labels: Labels | None = None, images: str | None = None) -> Data:
-    return Data(source="x", images=images, labels=labels, classes=classes, corrupt=corrupt)
+    return Data(source="x", images=images, labels=labels, texts=None, classes=classes, corrupt=corrupt)
 
 
 @pytest.fixture
@@ -102,3 +102,31 @@ def test_the_digits_are_1257_and_540_images_of_ten_classes(tmp_path: Path) -> No
     write_images(tmp_path)
     assert [len(list((tmp_path / split).glob("*/*.png"))) for split in ("train", "test")] == [1257, 540]
     assert sorted(path.name for path in (tmp_path / "test").iterdir()) == list("0123456789")
+
+
+# ---- texts
+
+TSV = Texts(file="t.tsv", text="sentence", label="label")
+
+
+def table(folder: Path, *lines: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "t.tsv").write_text("\n".join(["sentence\tlabel", *lines]) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_texts_become_files_with_their_labels(tmp_path: Path) -> None:
+    source = table(tmp_path / "source", 'a "quoted word\t1', "null\t0")
+    manifest, skipped = fetch_texts(source, TSV, 2, tmp_path / "texts")
+    assert manifest["label"].tolist() == [1, 0]
+    assert [(tmp_path / "texts" / name).read_text() for name in manifest["name"]] == ['a "quoted word', "null"]
+    assert len(skipped) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("x\t2", "row 2 has label 2, outside 0..1"), (" \t1", "row 2 has no text"), ("x\ty", "whole numbers")],
+)
+def test_a_text_that_cannot_be_used_is_named(line: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=words):
+        fetch_texts(table(tmp_path / "source", line), TSV, 2, tmp_path / "texts")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from stages import _preparations as preparations
 from stages import preprocess_check as stage
+from stages._decoders import ORIENTATION
 from stages._mistakes import EXIF, mistakes, pairs
 from stages._params import Recipe
 from stages._predictions import SampleSet
@@ -147,7 +148,7 @@ def test_orientation_is_tried_only_where_an_image_has_one(tmp_path: Path, measur
     paths = write_pictures(tmp_path, 8, "jpg")
     with Image.open(paths[3]) as image:
         exif = image.getexif()
-        exif[preparations.ORIENTATION] = 6
+        exif[ORIENTATION] = 6
         image.save(paths[3], exif=exif)
     classifier = LinearClassifier()
     turned = measure(classifier, sample_set(paths, recipe(), classifier), tmp_path, 4)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.machines import NAMES, machine_of, recorded, with_packages
-from tracking.environment import EVERYWHERE, PARTS, RUNTIMES, Environment, capture
+from tracking.environment import EVERYWHERE, PARTS, PREPARING, RUNTIMES, Environment, capture, capture_preparing
 from tracking.errors import UserError
 from tracking.facts import Fact
 from tracking.libraries import INSTALLED_AS
@@ -24,6 +24,7 @@ FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "jaxlib", "o
 PROCESSES = 30
 COMPUTING = set(RUNTIMES) - {"images"}
 ON_TORCH = {runtime for runtime in COMPUTING if runtime.endswith("-torch")}
+PREPARED_BY_ANY = {"images"}  # prepared by every library at once, as the checks of preprocessing do
 ON_TENSORFLOW = {"keras-tensorflow", "kerasfile-tensorflow", "savedmodel-tensorflow"}
 ON_JAX = {"keras-jax", "kerasfile-jax"}
 SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists
@@ -198,8 +199,8 @@ def test_onednn_variables_reach_every_runtime_that_computes_with_onednn_and_no_o
     [
         ("OMP_NUM_THREADS", ON_TORCH),
         ("MKL_CBWR", ON_TORCH),
-        ("ATEN_CPU_CAPABILITY", ON_TORCH),
-        ("TF_ENABLE_ONEDNN_OPTS", ON_TENSORFLOW),
+        ("ATEN_CPU_CAPABILITY", ON_TORCH | PREPARED_BY_ANY),
+        ("TF_ENABLE_ONEDNN_OPTS", ON_TENSORFLOW | PREPARED_BY_ANY),
         ("XLA_FLAGS", ON_TENSORFLOW | ON_JAX),
         ("JAX_ENABLE_X64", ON_JAX),
         ("NVIDIA_TF32_OVERRIDE", COMPUTING - {"tflite-litert"}),
@@ -220,7 +221,14 @@ def test_another_tensorflow_is_no_fact_of_a_torch_model() -> None:
     machine = recorded("intel-container")
     old, new = (with_packages(machine, Package("tensorflow", v), Package("torch", "2.13.0")) for v in ("2.20", "2.21"))
     changed = {runtime for runtime in RUNTIMES if capture(runtime, old) != capture(runtime, new)}
-    assert changed == ON_TENSORFLOW
+    assert changed == ON_TENSORFLOW | PREPARED_BY_ANY
+
+
+def test_a_recipe_knows_the_libraries_that_it_names_and_no_other() -> None:
+    machine = with_packages(recorded("intel-container"), Package("tensorflow", "2.21"), Package("pillow", "13.0"))
+    seeing = {name: capture_preparing([name], machine).facts.keys() for name in PREPARING}
+    assert [name for name, facts in seeing.items() if "package.tensorflow" in facts] == ["tensorflow"]
+    assert [name for name, facts in seeing.items() if "package.pillow" not in facts] == ["tokenizers"]
 
 
 def test_every_pair_of_framework_and_backend_has_a_runtime() -> None:
@@ -263,7 +271,7 @@ def test_a_variable_off_the_list_is_never_kept() -> None:
 
 
 def test_every_part_of_a_runtime_is_known_by_its_packages_or_its_variables() -> None:
-    parts = {part for parts in PARTS.values() for part in parts} | set(EVERYWHERE)
+    parts = {part for parts in (*PARTS.values(), *PREPARING.values()) for part in parts} | set(EVERYWHERE)
     assert parts == READ_BY.keys() | INSTALLED_AS.keys()
 
 
