@@ -12,8 +12,8 @@ from stages._layers import LayerSet, Recorder
 from stages._models import load_model
 from stages._params import Activations, load_params
 from stages._predictions import SampleSet
-from stages._recording import record_layers
 from stages._stage import replacing, run
+from stages._watching import record_layers
 from stages.frameworks import Classifier
 
 

@@ -46,7 +46,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from stages._layers import LayerSet, Recorder
-from stages._recording import record_layers
+from stages._watching import record_layers
 from stages.frameworks import Spec, load
 framework, backend, architecture, arguments, weights, images, written = sys.argv[1:]
 spec = Spec(framework, backend, architecture, json.loads(arguments), 1000, 224, Path(weights), 1, 0, "cpu")

@@ -17,7 +17,7 @@ from torch import nn
 
 from stages._layers import LayerSet, Recorder
 from stages._params import Parity
-from stages._recording import record_layers
+from stages._watching import record_layers
 from stages.backend_parity import layer_parity
 from stages.frameworks._torch import TorchNetwork
 

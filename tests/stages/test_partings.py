@@ -10,7 +10,7 @@ import pytest
 from stages._layers import SCORES, Layer, LayerSet, Recorder, kind_of
 from stages._params import Parity
 from stages._partings import compare, difference
-from stages._recording import record_layers
+from stages._watching import record_layers
 from stages.backend_parity import layer_parity
 from tracking.errors import UserError
 

@@ -10,7 +10,7 @@ import pytest
 
 from stages._layers import LayerSet, Recorder
 from stages._params import Parity
-from stages._recording import record_layers
+from stages._watching import record_layers
 from stages.backend_parity import layer_parity
 from tests.closure import ROOT
 
