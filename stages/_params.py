@@ -354,6 +354,28 @@ class Activations(_Strict):
     values: Count
 
 
+class BackendCheck(_Strict):
+    """Small networks trained and timed on Keras' backends; the findings are filed with a model.
+
+    Attributes:
+        backends: the first is the one that the others are compared with.
+        repeats: each from other weights; all backends take their turn in each.
+        margin: accuracies within it count as the same.
+    """
+
+    model: Name
+    tasks: Annotated[list[Literal["mlp", "cnn", "bilstm", "bag"]], Field(min_length=1)]
+    backends: Annotated[list[Literal["tensorflow", "jax", "torch"]], Field(min_length=2)]
+    repeats: Annotated[int, Field(ge=5)]
+    steps: Count
+    batch_size: Count
+    optimiser: Literal["adam", "sgd"]
+    learning_rate: Rate
+    threads: Count
+    margin: Annotated[float, Field(gt=0, lt=1)]
+    seed: int
+
+
 class ModeCheck(_Strict):
     samples: Count
     batch_size: Annotated[int, Field(ge=2)]
@@ -415,6 +437,7 @@ class Params(_Strict):
     claims: Claims
     backend_parity: dict[Name, Parity]
     activations: Activations
+    backend_check: dict[Name, BackendCheck]
     mode_check: ModeCheck
     transfer_check: Transfer
     preprocess_check: PreprocessCheck
@@ -456,6 +479,8 @@ class Params(_Strict):
             yield f"backend_parity.{key}.candidate", pair.candidate, self.models
         for name in self.activations.models:
             yield "activations.models", name, self.models
+        for key, timed in self.backend_check.items():
+            yield f"backend_check.{key}.model", timed.model, self.models
         for key, asked in self.fingerprint.items():
             yield f"fingerprint.{key}.model", asked.model, self.models
         for name in self.transfer_check.models:

@@ -17,7 +17,7 @@ from math import sqrt
 
 import numpy as np
 
-from stages._layers import ANY, SCORES, Layer
+from stages._layer_outputs import ANY, SCORES, Layer
 
 HEALED = 1e-3
 SAME_NAME, SAME_VALUES, SAME_KIND, ANY_KIND = 4, 3, 2, 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stages._layers import Recorder, kind_of
+from stages._layer_outputs import Recorder, kind_of
 from stages.frameworks import Classifier
 from tracking.errors import UserError
 

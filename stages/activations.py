@@ -8,7 +8,7 @@ params  models.<model>, inference, data.classes, activations
 
 from pathlib import Path
 
-from stages._layers import LayerSet, Recorder
+from stages._layer_outputs import LayerSet, Recorder
 from stages._models import load_model
 from stages._params import Activations, load_params
 from stages._predictions import SampleSet

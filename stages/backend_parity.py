@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stages._layers import LayerSet
+from stages._layer_outputs import LayerSet
 from stages._params import Parity, load_params
 from stages._partings import Comparison, compare
 from stages._predictions import PredictionSet

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stages._layers import LayerSet
+from stages._layer_outputs import LayerSet
 from stages._params import Parity
 from stages._predictions import PredictionSet
 from stages._weights import load_tensors, save_tensors
@@ -45,7 +45,7 @@ WATCH = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from stages._layers import LayerSet, Recorder
+from stages._layer_outputs import LayerSet, Recorder
 from stages._watching import record_layers
 from stages.frameworks import Spec, load
 framework, backend, architecture, arguments, weights, images, written = sys.argv[1:]

@@ -15,7 +15,7 @@ import keras
 import torch
 from torch import nn
 
-from stages._layers import LayerSet, Recorder
+from stages._layer_outputs import LayerSet, Recorder
 from stages._params import Parity
 from stages._watching import record_layers
 from stages.backend_parity import layer_parity

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages._layers import SCORES, Layer, LayerSet, Recorder, kind_of
+from stages._layer_outputs import SCORES, Layer, LayerSet, Recorder, kind_of
 from stages._params import Parity
 from stages._partings import compare, difference
 from stages._watching import record_layers

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages._layers import LayerSet, Recorder
+from stages._layer_outputs import LayerSet, Recorder
 from stages._params import Parity
 from stages._watching import record_layers
 from stages.backend_parity import layer_parity
