@@ -1,4 +1,4 @@
-"""The situations into which users of Keras bring a network, each on a copy. Imported by the adapter only, when asked.
+"""The situations into which users of Keras bring a network, each on a copy. Imported by `_keras` only, when asked.
 
 `trainable = False` puts a BatchNormalization in inference mode (https://keras.io/guides/transfer_learning/); a training step
 is traced once, by `compile` and the first batch, so what is set later may not be seen. Dropout knows only the call's mode.
@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from stages.frameworks import Behaved, Behaviour
-from stages.frameworks.keras import KerasNetwork, batchnorms, no_gradient
+from stages.frameworks._keras import KerasNetwork, batchnorms, no_gradient
 
 LEARNING_RATE = 0.01  # of one step: any that moves what may move
 

@@ -34,7 +34,7 @@ def keras_network(backend: str) -> Network:
     os.environ |= {"KERAS_BACKEND": backend, "KERAS_HOME": tempfile.mkdtemp(), "TF_CPP_MIN_LOG_LEVEL": "3"}
     import keras
 
-    from stages.frameworks.keras import KerasNetwork
+    from stages.frameworks._keras import KerasNetwork
 
     images = keras.Input((SIDE, SIDE, 3))
     maps = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(images))
