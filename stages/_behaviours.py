@@ -1,16 +1,20 @@
 """Situations that users bring a network into, what each promises, and what the framework makes of it."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
 from stages._modes import KINDS, Move, layer_of, moves
 from stages._progress import progress
-from stages.frameworks import Behaved, Network
+from stages.frameworks import Behaved, Behaviour, Network
+from tracking.errors import UserError
 from tracking.findings import Finding, Verdict
+
+CHECK = "mode_check"
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,16 @@ def behaviour_matrix(
     trainable, named = network.trainable(), versions(framework)
     wanted = [(name, act) for name, act in network.behaviours().items() if name.startswith(CHOICES[chosen])]
     for name, act in progress(wanted, "mode_check: situations"):
-        behaved = act(images, labels)
+        behaved = _tried(act, images, labels)
         moved = tuple(moves(behaved.before, _still_there(behaved), trainable))
         yield Cell(name, framework, named, _outcome(behaved, moved), moved, len(behaved.before))
+
+
+def _tried(act: Behaviour, images: np.ndarray, labels: np.ndarray) -> Behaved:
+    try:
+        return act(images, labels)
+    except UserError as problem:  # such as a last layer that cannot be replaced
+        return Behaved({}, {}, raised=str(problem))
 
 
 def _still_there(behaved: Behaved) -> dict[str, np.ndarray]:
@@ -96,10 +107,10 @@ def _still_there(behaved: Behaved) -> dict[str, np.ndarray]:
 
 def _outcome(behaved: Behaved, moved: Sequence[Move]) -> str:
     if behaved.raised:
-        return f"raises {behaved.raised}"
+        return f"raises {behaved.raised}" if behaved.before else f"cannot be tried: {behaved.raised}"
     kinds = [kind for kind in KINDS if any(move.kind == kind for move in moved)]
     words = f"{' and '.join(kinds)} move" if kinds else "nothing moves"
-    vary = behaved.scores and not np.array_equal(*behaved.scores)
+    vary = any(not np.array_equal(scores, behaved.scores[0]) for scores in behaved.scores)
     return f"{words}, scores vary" if vary else words
 
 
@@ -107,59 +118,59 @@ def versions(framework: str) -> str:
     """Of the library and of what computes beneath it, as imported here: `keras 3.15.1, jax 0.10.2`."""
     names = ["keras", sys.modules["keras"].backend.backend()] if framework.startswith("keras") else [framework, "torch"]
     known = [name for name in dict.fromkeys(names) if name in sys.modules and hasattr(sys.modules[name], "__version__")]
-    return ", ".join(f"{name} {version(name)}" for name in known)
+    return ", ".join(f"{name} {sys.modules[name].__version__}" for name in known)
 
 
-def judged(check: str, model: str, cell: Cell) -> Finding:
-    """Whether the situation kept its promise, in one sentence."""
-    situation = SITUATIONS[cell.situation]
-    broken = [move for move in cell.moved if move.kind in situation.still]
-    verdict = situation.broken if broken else Verdict.PASS
-    layers = sorted({layer_of(move.name) for move in cell.moved})
-    evidence = {
-        "situation": cell.situation,
-        "version": cell.version,
-        "outcome": cell.outcome,
+def behaviour_findings(
+    model: str, network: Network, framework: str, images: np.ndarray, labels: np.ndarray, chosen: str
+) -> Iterator[Finding]:
+    """Whether each situation kept its promise, in one sentence; `row` of its evidence is its row in the matrix."""
+    for cell in behaviour_matrix(network, framework, images, labels, chosen):
+        situation = SITUATIONS[cell.situation]
+        broken = any(move.kind in situation.still for move in cell.moved)
+        verdict = situation.broken if broken else Verdict.PASS
+        yield Finding(CHECK, model, verdict, f"{situation.words} {_effect(cell)}.", _evidence(cell))
+
+
+def _evidence(cell: Cell) -> dict[str, Any]:
+    return {
+        "row": _row(cell),
         f"{_key(cell.situation)}_moved": len(cell.moved),
         "tensors": cell.tensors,
         "moved": [move.name for move in cell.moved],
         "sizes": [move.size for move in cell.moved],
-        "layers": layers,
+        "layers": sorted({layer_of(move.name) for move in cell.moved}),
     }
-    return Finding(check, model, verdict, f"{situation.words} {_effect(cell)}.", evidence)
 
 
 def _key(situation: str) -> str:
-    """The situation as part of a metric's name: letters, digits and underscores."""
-    return "".join(letter if letter.isalnum() else "_" for letter in situation.lower()).replace("__", "_")
+    """The situation as part of a metric's name: `pass_training_weights_frozen`."""
+    return "_".join(re.findall("[a-z0-9]+", situation.lower()))
 
 
 def _effect(cell: Cell) -> str:
-    if cell.outcome.startswith("raises"):
+    if cell.outcome.startswith(("raises", "cannot")):
         return f"{cell.outcome} ({cell.version})"
     vary = "; two such passes differ" if "scores vary" in cell.outcome else ""
     if not cell.moved:
         return f"moves none of {cell.tensors} weights and buffers{vary}"
-    counts = [(kind, sum(move.kind == kind for move in cell.moved)) for kind in KINDS]
-    some = ", ".join(f"{count} {kind}" for kind, count in counts if count)
     most = max(cell.moved, key=lambda move: move.size)
     return (
-        f"moves {len(cell.moved)} of {cell.tensors} weights and buffers ({some}), most of all {most.name} by "
-        f"{most.size:.2g} times its length{vary}"
+        f"moves {len(cell.moved)} of {cell.tensors} weights and buffers ({_counts(cell.moved)}), most of all {most.name} by "
+        f"{most.size:.2g} of its length{vary}"
     )
 
 
-def rows(cells: Sequence[Cell]) -> list[dict[str, object]]:
-    """The table that is written: one row a situation."""
-    return [
-        {**{name: value for name, value in asdict(cell).items() if name != "moved"}, **_counted(cell.moved)}
-        for cell in cells
-    ]
+def _counts(moved: Sequence[Move]) -> str:
+    counts = [(kind, sum(move.kind == kind for move in moved)) for kind in KINDS]
+    return ", ".join(f"{count} {kind}" for kind, count in counts if count)
 
 
-def _counted(moved: Sequence[Move]) -> dict[str, object]:
-    counts = {f"moved_{kind}": sum(move.kind == kind for move in moved) for kind in KINDS}
-    return {**counts, "largest": max((move.size for move in moved), default=0.0)}
+def _row(cell: Cell) -> dict[str, Any]:
+    counts = {f"moved_{kind}": sum(move.kind == kind for move in cell.moved) for kind in KINDS}
+    largest = max((move.size for move in cell.moved), default=0.0)
+    known = {name: value for name, value in asdict(cell).items() if name != "moved"}
+    return {**known, **counts, "largest": largest}
 
 
 COLUMNS = ["situation", "framework", "version", "outcome", "tensors", *(f"moved_{kind}" for kind in KINDS), "largest"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from stages._modes import data_statistics, statistics
+from stages._modes import data_statistics
 from stages._params import Recipe, Shift
 from stages._progress import progress
 from stages.frameworks import Network
@@ -67,23 +67,6 @@ class Outcome:
     unseen_repaired: float
 
 
-@dataclass(frozen=True)
-class Gap:
-    """One layer's stored statistics against the data's.
-
-    Attributes:
-        mean: how far the data's channel means are from the stored ones, in stored standard deviations, averaged.
-        deviation: the data's standard deviation over the stored one, geometric mean over the channels.
-        distance: 2-Wasserstein distance of what the layer gives, N(mean, deviation^2), from the N(0, 1) that it should,
-            averaged over the channels (closed form: Givens and Shortt 1984).
-    """
-
-    layer: str
-    mean: float
-    deviation: float
-    distance: float
-
-
 def shifted(images: np.ndarray, recipe: Recipe, shift: Shift) -> np.ndarray:
     """What the recipe would have made of pixel values (in 0..1) multiplied and added to, without clipping."""
     factor, start = {"-1..1": (2.0, -1.0), "0..255": (255.0, 0.0)}.get(recipe.scale, (1.0, 0.0))
@@ -93,21 +76,6 @@ def shifted(images: np.ndarray, recipe: Recipe, shift: Shift) -> np.ndarray:
     added = (shift.scale * (mean - start) + factor * shift.offset + start - mean) / std
     added = added[::-1] if recipe.channels == "BGR" else added
     return (images * shift.scale + added).astype(np.float32)
-
-
-def gaps(own: Mapping[str, np.ndarray], data: Mapping[str, np.ndarray]) -> list[Gap]:
-    """Layer by layer, from two sets of moving means and variances."""
-    return [_gap(layer, own, data, *names) for layer, names in statistics(own).items()]
-
-
-def _gap(
-    layer: str, own: Mapping[str, np.ndarray], data: Mapping[str, np.ndarray], mean: str, variance: str
-) -> Gap:
-    deviation = np.sqrt(own[variance].astype(np.float64) + 1e-12)
-    shift = (data[mean] - own[mean]) / deviation
-    ratio = np.sqrt(data[variance].astype(np.float64) + 1e-12) / deviation
-    distance = np.sqrt(shift**2 + (ratio - 1) ** 2)
-    return Gap(layer, float(np.abs(shift).mean()), float(np.exp(np.log(ratio).mean())), float(distance.mean()))
 
 
 Features = tuple[np.ndarray, np.ndarray]  # float32, shape (samples, width), of the seen and of the unseen images
@@ -121,18 +89,19 @@ class Views:
         own, repaired: with the stored statistics; with statistics estimated again on the seen images.
         batch: with the statistics of each batch. They do not depend on the stored ones.
         held: in training mode, with BatchNorm in inference mode: dropout acts.
+        statistics: those of the seen images, by name.
     """
 
     own: Features
     repaired: Features
     batch: Features
     held: Features
+    statistics: Mapping[str, np.ndarray]
 
 
-def frozen_heads(network: Network, task: Task, shift: str, seeds: list[int]) -> Iterator[Outcome]:
+def frozen_heads(network: Network, task: Task, views: Views, shift: str, seeds: list[int]) -> Iterator[Outcome]:
     """One outcome for each seed and way of freezing. The network is as it was afterwards, but for its momentum."""
     own = network.weights()
-    views = _views(network, task)
     network.set_batchnorm_momentum(UPDATE)
     for seed in progress(seeds, f"mode_check: heads on {shift}"):
         network.restore(own)
@@ -140,22 +109,29 @@ def frozen_heads(network: Network, task: Task, shift: str, seeds: list[int]) -> 
         moved = _passed(network, task, {"training": False})
         network.restore(own)
         still = _head(network, task, seed, {"training": False}, views.own[0])
-        held = still if _same(views.held, views.own) else _head(network, task, seed, {"training": True, "batchnorm": False})
+        held = (
+            still
+            if _same(views.held, views.own)
+            else _head(network, task, seed, {"training": True, "batchnorm": False})
+        )
         yield _outcome((shift, OLD, seed), by_batch, task, views.batch, views.own, views.repaired)
         yield _outcome((shift, NAIVE, seed), by_batch, task, views.batch, moved, views.repaired)
         yield _outcome((shift, INFERENCE, seed), still, task, views.own, views.own, views.repaired)
         yield _outcome((shift, HELD, seed), held, task, views.held, views.own, views.repaired)
 
 
-def _views(network: Network, task: Task) -> Views:
+def see(network: Network, task: Task) -> Views:
+    """Every view that does not depend on a seed. The network is as it was afterwards, but for its momentum."""
     own = network.weights()
     again = data_statistics(network, _batches(task.seen.images, task.batch_size))
-    still, held = (_passed(network, task, mode) for mode in ({"training": False}, {"training": True, "batchnorm": False}))
+    still, held = (
+        _passed(network, task, mode) for mode in ({"training": False}, {"training": True, "batchnorm": False})
+    )
     batch = _passed(network, task, {"training": True})
     network.restore({**own, **again})
     repaired = _passed(network, task, {"training": False})
     network.restore(own)
-    return Views(still, repaired, batch, held)
+    return Views(still, repaired, batch, held, again)
 
 
 def _same(first: Features, second: Features) -> bool:
@@ -186,9 +162,7 @@ class Head:
         return float(self.layer.score(features / self.scale, labels))
 
 
-def _head(
-    network: Network, task: Task, seed: int, mode: Mapping[str, bool], known: np.ndarray | None = None
-) -> Head:
+def _head(network: Network, task: Task, seed: int, mode: Mapping[str, bool], known: np.ndarray | None = None) -> Head:
     """Trained for `task.epochs` passes through the network, whose batches are mixed anew each time.
 
     `known` are the features of the seen images where the batch does not matter. The head goes over each pass's features

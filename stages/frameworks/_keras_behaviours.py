@@ -102,7 +102,7 @@ def _functional(base: Any, classes: int) -> Any:
     return keras.Model(images, keras.layers.Dense(classes, name="new_head")(base(images, training=False)))
 
 
-class _Subclassed(keras.Model):  # type: ignore[misc]
+class _Subclassed(keras.Model):
     def __init__(self, base: Any, classes: int) -> None:
         super().__init__(name="subclassed")  # TensorFlow allows no underscore in front
         self.base = base

@@ -108,8 +108,9 @@ class TorchNetwork:
     @contextmanager
     def _mode(self, training: bool, batchnorm: bool | None) -> Iterator[None]:
         self.module.train(training)
-        for layer in batchnorms(self.module) if batchnorm is not None else ():
-            layer.train(batchnorm)
+        if batchnorm is not None:
+            for layer in batchnorms(self.module):
+                layer.train(batchnorm)
         try:
             yield
         finally:

@@ -80,7 +80,9 @@ def _step(network: TorchNetwork, images: np.ndarray, labels: np.ndarray, *, step
     return Behaved(before, copied.weights())
 
 
-def _descend(network: TorchNetwork, optimiser: torch.optim.Optimizer, images: np.ndarray, targets: torch.Tensor) -> None:
+def _descend(
+    network: TorchNetwork, optimiser: torch.optim.Optimizer, images: np.ndarray, targets: torch.Tensor
+) -> None:
     network.module.train()
     loss = nn.functional.cross_entropy(network.scores(images), targets)
     optimiser.zero_grad()
