@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from stages._frozen import HELD, INFERENCE, NAIVE, OLD, SEMANTICS, Data, Outcome, Task, frozen_heads, see, shifted
-from stages._modes import data_statistics, share_right, statistics, whole_batches
+from stages._models import in_batches
+from stages._modes import data_statistics, scores_in, share_right, statistics, whole_batches
 from stages._params import Frozen
 from stages._predictions import SampleSet
 from stages.frameworks import Network
@@ -93,21 +94,19 @@ def foreseen(model: str, network: Network, samples: SampleSet, size: int) -> Ite
     if not statistics(own) or len(set(samples.labels.tolist())) < 2:
         return
     data = data_statistics(network, samples.batches(size))
-    right = [share_right(_scores(network, samples, size), samples.labels)]
+    right = [share_right(scores_in(network, samples, size, training=False), samples.labels)]
     still = _features(network, samples, size, training=False)
     by_batch = _features(network, samples, size, training=True)
     network.restore({**own, **data})
-    right.append(share_right(_scores(network, samples, size), samples.labels))
+    right.append(share_right(scores_in(network, samples, size, training=False), samples.labels))
     network.restore(own)
     yield _foreseen(model, predict(own, data, still, by_batch, samples.labels), *right)
 
 
-def _scores(network: Network, samples: SampleSet, size: int) -> np.ndarray:
-    return np.concatenate([network.predict(images) for images in samples.batches(size)])
-
-
 def _features(network: Network, samples: SampleSet, size: int, *, training: bool) -> np.ndarray:
-    return np.concatenate([network.features(images, training=training) for images in samples.batches(size)])
+    return in_batches(
+        lambda images: network.features(images, training=training), samples, size, "mode_check: statistics of the samples"
+    )
 
 
 def _foreseen(model: str, prediction: Prediction, top1: float, repaired: float) -> Finding:

@@ -122,7 +122,7 @@ def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck)
         f"deviation of {100 * spread:.2f} over {len(right)} passes, and changes up to {max(flips)} of "
         f"{len(still)} decisions, by chance."
     )
-    return Finding(CHECK, model, Verdict.WARN, sentence, evidence)
+    return Finding(CHECK, model, Verdict.WARN if max(flips) else Verdict.PASS, sentence, evidence)
 
 
 def randomness(model: str, network: Network, samples: SampleSet, size: int) -> Finding:

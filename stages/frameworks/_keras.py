@@ -128,8 +128,7 @@ class KerasNetwork:
         return self._ask(self.model, images, training, batchnorm)
 
     def features(self, images: np.ndarray, *, training: bool = False, batchnorm: bool | None = None) -> np.ndarray:
-        backbone = self._backbone()
-        return self._ask(backbone, images, True, batchnorm) if training else backbone.predict_on_batch(images)
+        return self._ask(self._backbone(), images, training, batchnorm)
 
     def _ask(self, model: Any, images: np.ndarray, training: bool, batchnorm: bool | None) -> np.ndarray:
         import keras

@@ -7,11 +7,10 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import asdict
 
 import numpy as np
 
-from stages._behaviours import behaviour_matrix
+from stages._behaviours import behaviour_findings
 from stages.frameworks import Network, Spec, load
 
 SIDE, CLASSES = 32, 3
@@ -60,8 +59,10 @@ def network(framework: str, backend: str) -> Network:
 def main(framework: str, backend: str) -> None:
     rng = np.random.default_rng(0)
     images = rng.normal(size=(16, SIDE, SIDE, 3)).astype(np.float32)
-    cells = behaviour_matrix(network(framework, backend), framework, images, rng.integers(0, CLASSES, 16), "all")
-    sys.stdout.write(json.dumps([asdict(cell) for cell in cells]) + "\n")
+    labels = rng.integers(0, CLASSES, 16)
+    found = behaviour_findings("tiny", network(framework, backend), framework, images, labels, "all")
+    cells = [{**finding.evidence["row"], "verdict": finding.verdict} for finding in found]
+    sys.stdout.write(json.dumps(cells) + "\n")
 
 
 if __name__ == "__main__":
