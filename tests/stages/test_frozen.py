@@ -27,7 +27,7 @@ SHIFTS = {
     "plus 0.1": Shift(scale=1.0, offset=0.1),
     "plus 0.5": Shift(scale=1.0, offset=0.5),
 }
-PARAMS = Frozen(models=["m"], target=PARITY, shifts=SHIFTS, samples=512, batch_size=64, epochs=3, seeds=[0, 1, 2, 3, 4])
+PARAMS = Frozen(models=["m"], target=PARITY, shifts=SHIFTS, samples=384, batch_size=64, epochs=3, seeds=[0, 1, 2, 3, 4])
 
 
 def digits(start: int, stop: int) -> SampleSet:
