@@ -63,11 +63,12 @@ class Prediction:
 
     Attributes:
         gaps: every BatchNorm layer's, in the network's order.
-        cliff: the accuracy, as a fraction, that inference mode will lack.
+        cliff: the accuracy, as a fraction, that inference mode will lack; None where the images are of one class, or too
+            few for their classes.
     """
 
     gaps: tuple[Gap, ...]
-    cliff: float
+    cliff: float | None
 
     @property
     def widest(self) -> Gap:
@@ -84,28 +85,43 @@ def predict(
     """From stored and own statistics, and the features of the same images in inference mode and with batch statistics."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+    if not 2 <= len(np.unique(labels)) <= len(labels) / 2:
+        return Prediction(tuple(gaps(own, data)), None)
     head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE).fit(by_batch, labels)
     return Prediction(tuple(gaps(own, data)), float(head.score(by_batch, labels) - head.score(still, labels)))
 
 
 def foreseen(model: str, network: Network, samples: SampleSet, size: int) -> Iterator[Finding]:
-    """What these samples' own labels say; nothing where there is no BatchNorm or where they are of one class."""
+    """What these samples' own labels say; nothing where there is no BatchNorm."""
     own = network.weights()
-    if not statistics(own) or len(set(samples.labels.tolist())) < 2:
+    if not statistics(own):
         return
+    try:
+        yield _foreseen(model, *_looked(network, samples, size))
+    except UserError as problem:  # such as a last layer that cannot be found
+        yield Finding(CHECK, model, Verdict.SKIP, f"The features cannot be had, so nothing is foretold: {problem}.")
+    finally:
+        network.restore(own)
+
+
+def _looked(network: Network, samples: SampleSet, size: int) -> tuple[Prediction, float, float]:
+    """The prediction, and the accuracy with the stored statistics and with those of the samples."""
+    own = network.weights()
     data = data_statistics(network, samples.batches(size))
     right = [share_right(scores_in(network, samples, size, training=False), samples.labels)]
     still = _features(network, samples, size, training=False)
     by_batch = _features(network, samples, size, training=True)
     network.restore({**own, **data})
     right.append(share_right(scores_in(network, samples, size, training=False), samples.labels))
-    network.restore(own)
-    yield _foreseen(model, predict(own, data, still, by_batch, samples.labels), *right)
+    return predict(own, data, still, by_batch, samples.labels), right[0], right[1]
 
 
 def _features(network: Network, samples: SampleSet, size: int, *, training: bool) -> np.ndarray:
     return in_batches(
-        lambda images: network.features(images, training=training), samples, size, "mode_check: statistics of the samples"
+        lambda images: network.features(images, training=training),
+        samples,
+        size,
+        "mode_check: statistics of the samples",
     )
 
 
@@ -113,19 +129,24 @@ def _foreseen(model: str, prediction: Prediction, top1: float, repaired: float) 
     widest = prediction.widest
     sentence = (
         f"The samples' statistics differ most from the stored ones in {widest.layer} of {len(prediction.gaps)} BatchNorm layers "
-        f"(means by {widest.mean:.2f} stored standard deviations, deviations {widest.deviation:.2f}-fold): a head trained on "
-        f"batch statistics would lose {100 * prediction.cliff:.1f} points in inference mode; with the statistics estimated "
-        f"again on these samples the accuracy goes from {top1:.2%} to {repaired:.2%}."
+        f"(means by {widest.mean:.2f} stored standard deviations, deviations {widest.deviation:.2f}-fold){_loss(prediction)}; "
+        f"with the statistics estimated again on these samples the accuracy goes from {top1:.2%} to {repaired:.2%}."
     )
     evidence = {
-        "cliff": prediction.cliff,
+        **({} if prediction.cliff is None else {"cliff": prediction.cliff}),
         "widest_distance": widest.distance,
         "top1_repaired": repaired,
         "statistics": [asdict(gap) for gap in prediction.gaps],
         "curves": {"distance": [[index, gap.distance] for index, gap in enumerate(prediction.gaps)]},
     }
-    large = prediction.cliff > LARGE_GAP or repaired - top1 > LARGE_GAP
+    large = (prediction.cliff or 0.0) > LARGE_GAP or repaired - top1 > LARGE_GAP
     return Finding(CHECK, model, Verdict.WARN if large else Verdict.PASS, sentence, evidence)
+
+
+def _loss(prediction: Prediction) -> str:
+    if prediction.cliff is None:
+        return ""
+    return f": a head trained on batch statistics would lose {100 * prediction.cliff:.1f} points in inference mode"
 
 
 def cliffs(model: str, network: Network, train: SampleSet, test: SampleSet, params: Frozen) -> Iterator[Finding]:
@@ -184,7 +205,7 @@ def _fallen(model: str, shift: str, outcomes: list[Outcome], prediction: Predict
     )
     evidence = {
         **{f"heads.{shift}.{name}": value for name, value in _numbers(outcomes).items()},
-        f"heads.{shift}.predicted_gap": prediction.cliff,
+        **({} if prediction.cliff is None else {f"heads.{shift}.predicted_gap": prediction.cliff}),
         "heads": [list(asdict(outcome).values()) for outcome in outcomes],
         "heads_columns": HEADS_COLUMNS,
         "curves": {f"heads.{shift}.{_SHORT[each]}.{mode}": _by_seed(outcomes, each, mode) for each, mode in _shown()},
@@ -208,7 +229,7 @@ def _by_seed(outcomes: list[Outcome], semantics: str, mode: str) -> list[list[fl
 def _validated(model: str, known: list[tuple[str, Prediction, float]]) -> Iterator[Finding]:
     """How the falls foreseen agree with those measured; two shifts or fewer say nothing."""
     table = pd.DataFrame(
-        [(name, each.cliff, each.widest.distance, gap) for name, each, gap in known],
+        [(name, each.cliff, each.widest.distance, gap) for name, each, gap in known if each.cliff is not None],
         columns=["shift", "predicted", "widest_distance", "measured"],
     )
     if len(table) < 3 or table["measured"].nunique() < 2:

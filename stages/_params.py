@@ -357,7 +357,7 @@ class Frozen(_Strict):
 
     models: list[Name]
     target: dict[str, list[int]]
-    shifts: dict[str, Shift]
+    shifts: dict[Name, Shift]
     samples: Annotated[int, Field(ge=4)]
     batch_size: Annotated[int, Field(ge=2)]
     epochs: Count

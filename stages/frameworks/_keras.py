@@ -227,6 +227,8 @@ class KerasNetwork:
         import keras
 
         layers = [m for m in self.model.layers if isinstance(m, keras.layers.Dense | keras.layers.Conv2D)]
+        if not layers:
+            raise UserError(f"{self.model.name}: has no Dense or Conv2D layer, so its last layer cannot be found")
         features = layers[-1].input
         return keras.layers.Flatten()(features) if len(features.shape) > 2 else features
 

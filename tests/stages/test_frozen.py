@@ -23,9 +23,9 @@ RECIPE = load_params(ROOT / "params.yaml").recipes["digits-32"]
 PARITY = {"even": [0, 2, 4, 6, 8], "odd": [1, 3, 5, 7, 9]}
 SHIFTS = {
     "none": Shift(scale=1.0, offset=0.0),
-    "times 16": Shift(scale=16.0, offset=0.0),
-    "plus 0.1": Shift(scale=1.0, offset=0.1),
-    "plus 0.5": Shift(scale=1.0, offset=0.5),
+    "times_16": Shift(scale=16.0, offset=0.0),
+    "plus_0_1": Shift(scale=1.0, offset=0.1),
+    "plus_0_5": Shift(scale=1.0, offset=0.5),
 }
 PARAMS = Frozen(models=["m"], target=PARITY, shifts=SHIFTS, samples=384, batch_size=64, epochs=3, seeds=[0, 1, 2, 3, 4])
 
@@ -73,13 +73,13 @@ def heads(found: list[Finding], semantics: str, column: str, shift: str) -> list
 
 @pytest.mark.slow
 def test_the_old_way_of_freezing_shows_what_inference_cannot_give(found: list[Finding]) -> None:
-    training, inference = (heads(found, OLD, mode, "times 16") for mode in ("training", "inference"))
+    training, inference = (heads(found, OLD, mode, "times_16") for mode in ("training", "inference"))
     assert len(training) == 5
     assert min(training) >= 0.98
     assert np.mean(inference) < 0.75
-    assert np.mean(heads(found, OLD, "repaired", "times 16")) >= 0.97
+    assert np.mean(heads(found, OLD, "repaired", "times_16")) >= 0.97
     assert found[1].verdict == "warn"
-    assert "times 16" in found[1].sentence
+    assert "times_16" in found[1].sentence
 
 
 @pytest.mark.slow
