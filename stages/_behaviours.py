@@ -154,7 +154,7 @@ def _effect(cell: Cell) -> str:
     vary = "; two such passes differ" if "scores vary" in cell.outcome else ""
     if not cell.moved:
         return f"moves none of {cell.tensors} weights and buffers{vary}"
-    most = max(cell.moved, key=lambda move: move.size)
+    most = max(cell.moved, key=lambda move: (move.kind != "counters", move.size))
     return (
         f"moves {len(cell.moved)} of {cell.tensors} weights and buffers ({_counts(cell.moved)}), most of all {most.name} by "
         f"{most.size:.2g} of its length{vary}"
