@@ -146,7 +146,9 @@ def _foreseen(model: str, prediction: Prediction, top1: float, repaired: float) 
 def _loss(prediction: Prediction) -> str:
     if prediction.cliff is None:
         return ""
-    return f": a head trained on batch statistics would be {-100 * prediction.cliff:+.1f} points apart in inference mode"
+    return (
+        f": a head trained on batch statistics would be {-100 * prediction.cliff:+.1f} points apart in inference mode"
+    )
 
 
 def cliffs(model: str, network: Network, train: SampleSet, test: SampleSet, params: Frozen) -> Iterator[Finding]:

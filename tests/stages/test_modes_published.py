@@ -1,6 +1,5 @@
 """The mode check on published weights and real photographs: ResNet-20 on CIFAR-10. Skipped where they are absent."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
