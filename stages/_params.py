@@ -376,9 +376,48 @@ class BackendCheck(_Strict):
     seed: int
 
 
+class Shift(_Strict):
+    """Pixel values (in 0..1) times `scale` plus `offset`, as a mistake in preprocessing or another camera would have it."""
+
+    scale: float
+    offset: float
+
+
+class Frozen(_Strict):
+    """New heads over a frozen network, for these models, by every meaning that freezing has had.
+
+    Attributes:
+        target: the new task, classes of the source renamed; empty: the source's own classes.
+        samples: of the training images, and of the test images, at most.
+        epochs: passes through the network for each head.
+    """
+
+    models: list[Name]
+    target: dict[str, list[int]]
+    shifts: dict[Name, Shift]
+    samples: Annotated[int, Field(ge=4)]
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Count
+    seeds: Annotated[list[int], Field(min_length=1)]
+
+
 class ModeCheck(_Strict):
+    """What the passes through a model in its modes may cost.
+
+    Attributes:
+        batch_sizes: further sizes, each with mixed and with class-sorted batches.
+        repeats: passes whose spread is dropout's; 1: not.
+        black_batches: batches of black images passed in training mode before the accuracy is taken again; 0: not.
+        behaviours: which situations of `stages._behaviours` are tried: with `all` those with a training step too.
+    """
+
     samples: Count
     batch_size: Annotated[int, Field(ge=2)]
+    batch_sizes: list[Annotated[int, Field(ge=2)]]
+    repeats: Count
+    black_batches: Annotated[int, Field(ge=0)]
+    behaviours: Literal["none", "passes", "all"]
+    frozen: Frozen
 
 
 class Transfer(_Strict):
@@ -483,6 +522,8 @@ class Params(_Strict):
             yield f"backend_check.{key}.model", timed.model, self.models
         for key, asked in self.fingerprint.items():
             yield f"fingerprint.{key}.model", asked.model, self.models
+        for name in self.mode_check.frozen.models:
+            yield "mode_check.frozen.models", name, self.models
         for name in self.transfer_check.models:
             yield "transfer_check.models", name, self.models
         yield from self._asked_of_the_suite()
