@@ -7,7 +7,7 @@ does not decide between two of them there is no advice.
 from dataclasses import dataclass
 
 from stages._similarity import Similarity
-from stages._spreads import Spread
+from stages._spreads import Spread, beats
 from stages._transfer_study import Study, best
 
 SIMILAR = 1.0  # at most as far as the two halves of the source are from each other
@@ -44,9 +44,7 @@ class Quadrant:
     @property
     def held(self) -> bool | None:
         """Whether the advice did better than everything else, or worse; None where that cannot be told."""
-        if self.advised is None or (self.advised.high >= self.other.low and self.other.high >= self.advised.low):
-            return None
-        return self.advised.mean > self.other.mean
+        return None if self.advised is None else beats(self.advised, self.other)
 
 
 def quadrant(study: Study, few: int) -> Quadrant | str:

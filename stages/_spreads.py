@@ -10,12 +10,12 @@ from tracking.statistics import wilson
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean (a fraction) and its 95 % interval over `seeds` measurements."""
+    """A mean (a fraction) and its 95 % interval, over `values`, one a seed."""
 
     mean: float
     low: float
     high: float
-    seeds: int
+    values: tuple[float, ...]
 
     def __str__(self) -> str:
         return f"{self.mean:.1%} [{self.low:.1%}, {self.high:.1%}]"
@@ -34,8 +34,27 @@ def spread(shares: Sequence[float], samples: int) -> Spread:
     values = np.asarray(shares, dtype=float)
     mean = float(values.mean())
     if len(values) == 1:
-        return Spread(mean, *wilson(round(mean * samples), samples), 1)
+        return Spread(mean, *wilson(round(mean * samples), samples), (mean,))
+    half = _half(values)
+    return Spread(mean, max(0.0, mean - half), min(1.0, mean + half), tuple(values.tolist()))
+
+
+def beats(first: Spread, second: Spread) -> bool | None:
+    """Whether the first is greater beyond doubt (False: smaller); None where that cannot be told.
+
+    Of several seeds, Student's 95 % interval of the differences seed by seed decides; of one, whether the intervals meet.
+    """
+    if len(first.values) == len(second.values) > 1:
+        differences = np.subtract(first.values, second.values)
+        centre, half = float(differences.mean()), _half(differences)
+        return None if abs(centre) <= half else centre > 0
+    if first.high >= second.low and second.high >= first.low:
+        return None
+    return first.mean > second.mean
+
+
+def _half(values: np.ndarray) -> float:
+    """Half the width of Student's 95 % interval of the mean."""
     from scipy.stats import t
 
-    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return Spread(mean, max(0.0, mean - half), min(1.0, mean + half), len(values))
+    return float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))

@@ -9,7 +9,7 @@ from stages._finetuning import Outcome
 from stages._params import Transfer
 from stages._quadrants import Quadrant, quadrant
 from stages._similarity import Similarity
-from stages._spreads import Spread
+from stages._spreads import Spread, beats
 from stages._transfer_study import Study, best, cuts_by_layers, way_named
 from tracking.findings import Finding, Verdict
 from tracking.statistics import mcnemar_exact
@@ -56,7 +56,7 @@ def _heads(model: str, task: Transfer, study: Study) -> Finding:
         **pixels.evidence("pixels_target"),
         "pixels_p_value": p_value,
         "train_samples": study.drawn,
-        "seeds": linear.seeds,
+        "seeds": len(linear.values),
     }
     return Finding(CHECK, model, Verdict.PASS if said == "better than" else Verdict.WARN, sentence, evidence)
 
@@ -99,23 +99,18 @@ def _scratch(model: str, task: Transfer, study: Study) -> Finding:
         return skipped(model, f"Nothing was trained from scratch: {reason}.")
     spreads = {way_named(*key): study.target(outcomes) for key, outcomes in groups.items()}
     (way, scratch), (transfer, transferred) = best(spreads), best(study.transfers())
-    said, verdict = _compared(scratch, transferred)
+    won = beats(scratch, transferred)
     evidence: dict[str, Any] = {"curves": {}}
     for (_, rate), outcomes in groups.items():
         name = f"scratch_lr_{rate:g}"
         evidence |= study.target(outcomes).evidence(f"{name}.target")
         evidence |= {f"{name}.by_seed": [[each.seed, each.target] for each in outcomes]}
         evidence["curves"] |= _curves(name, outcomes)
-    sentence = f"{way.capitalize()} the network reaches {scratch} on the target, {said} the best transfer, {transfer}: {transferred}."
-    return Finding(CHECK, model, verdict, sentence, evidence)
-
-
-def _compared(scratch: Spread, transferred: Spread) -> tuple[str, Verdict]:
-    if scratch.low > transferred.high:
-        return "better than", Verdict.WARN
-    if scratch.high < transferred.low:
-        return "worse than", Verdict.PASS
-    return "not to be told from", Verdict.PASS
+    doubt = "" if won is not None else ", which these seeds and images cannot tell apart"
+    sentence = (
+        f"{way.capitalize()} it reaches {scratch} on the target; the best transfer is {transfer}: {transferred}{doubt}."
+    )
+    return Finding(CHECK, model, Verdict.WARN if won else Verdict.PASS, sentence, evidence)
 
 
 def _layers(model: str, task: Transfer, study: Study) -> Iterator[Finding]:
@@ -155,10 +150,13 @@ def _cut(
 
 def _scores(model: str, study: Study) -> Finding:
     found = study.scores
+    few = (
+        "With no more images than features the H-score is as great as it can be. " if study.drawn <= study.width else ""
+    )
     sentence = (
         f"Transfer scores on the target: LogME {found['logme']:.3f}, H-score {found['h_score']:.3f}, LEEP {found['leep']:.3f}, "
         f"NCE {found['nce']:.3f}, TransRate {found['transrate']:.2f}; their null, the model's size: {study.parameters:,} "
-        "parameters. One model's scores say nothing; transfer_ranking holds several models' against what they reached."
+        f"parameters. {few}One model's scores say nothing: transfer_ranking holds several models' against what they reached."
     )
     evidence = {f"score.{name}": value for name, value in found.items()} | {"parameters": study.parameters}
     return Finding(CHECK, model, Verdict.PASS, sentence, evidence)

@@ -31,6 +31,7 @@ class Study:
 
     Attributes:
         parameters: of the model, those that training changes.
+        width: of its features.
         drawn, available: training images of the target, used and there.
         tested: test images of target and source.
         source: accuracy on the source task before anything was trained.
@@ -40,6 +41,7 @@ class Study:
     """
 
     parameters: int
+    width: int
     drawn: int
     available: int
     tested: tuple[int, int]

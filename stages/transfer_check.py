@@ -41,6 +41,7 @@ def transfer_check(task: Transfer, doors: Doors, target: Draws, source: SampleSe
     scratch, cuts, unbuilt = _from_random_starts(task, doors, bouts)
     return Study(
         parameters=sum(value.size for name, value in network.weights().items() if name in network.trainable()),
+        width=network.features(source.images(slice(0, 1))).shape[1],
         drawn=len(bouts[0].train),
         available=target.available,
         probes=[_probed(network, task, bout) for bout in bouts],
