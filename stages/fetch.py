@@ -28,6 +28,8 @@ from stages._progress import progress
 from stages._stage import replacing, run
 from tracking.errors import UserError
 
+NO_IMAGES = "stages/_no_images.py"
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -87,6 +89,8 @@ def fetch_texts(source: Path, texts: Texts, classes: int, folder: Path) -> tuple
 
 
 def _labelled(source: Path, data: Data) -> Iterator[Labelled]:
+    if source.is_dir() and data.source == NO_IMAGES:
+        return
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; set data.source in params.yaml to a folder of labelled images")
     if data.labels is not None:
@@ -156,6 +160,7 @@ def main(source: Path, images: Path, manifest: Path, skipped: Path) -> None:
     """Read the source, write images, manifest and the list of skipped images."""
     data = load_params().data
     with written(source) as origin, replacing(images) as folder:
+        folder.mkdir()
         if data.texts is not None:
             listed, left_out = fetch_texts(origin, data.texts, data.classes, folder)
         else:
