@@ -31,7 +31,7 @@ class Draws:
 
 
 def load_target(images: Path, target: Target, recipe: Recipe, sizes: tuple[int, int], seeds: list[int]) -> Draws:
-    """Decode at most `sizes` (training, test) images, drawn evenly from the classes.
+    """Decode at most `sizes` (training, test) images: training images drawn evenly from the classes, test images as they come.
 
     Raises:
         UserError: no such folder, train/ or test/ is missing, a named class folder is absent, or an image is corrupt.
@@ -40,7 +40,7 @@ def load_target(images: Path, target: Target, recipe: Recipe, sizes: tuple[int, 
         classes, train = _listed(folder / "train", target)
         _, test = _listed(folder / "test", target)
         draws = {seed: _decoded(_drawn(train, sizes[0], seed), classes, recipe) for seed in seeds}
-        return Draws(draws, _decoded(_drawn(test, sizes[1], 0), classes, recipe), len(train))
+        return Draws(draws, _decoded(_mixed(test, 0)[: sizes[1]], classes, recipe), len(train))
 
 
 def _listed(folder: Path, target: Target) -> tuple[tuple[str, ...], Listed]:
@@ -65,9 +65,13 @@ def _listed(folder: Path, target: Target) -> tuple[tuple[str, ...], Listed]:
     return tuple(groups), listed
 
 
+def _mixed(listed: Listed, seed: int) -> Listed:
+    return [listed[index] for index in np.random.default_rng(seed).permutation(len(listed))]
+
+
 def _drawn(listed: Listed, samples: int, seed: int) -> Listed:
     """The first `samples` of a shuffle that takes the classes in turn."""
-    mixed = [listed[index] for index in np.random.default_rng(seed).permutation(len(listed))]
+    mixed = _mixed(listed, seed)
     labels = pd.Series([label for _, label in mixed])
     turns = labels.groupby(labels).cumcount()
     return [mixed[index] for index in np.argsort(turns.to_numpy(), kind="stable")[:samples]]
