@@ -10,8 +10,8 @@ from stages._similarity import Similarity
 from stages._spreads import Spread, beats
 from stages._transfer_study import Study, best
 
-SIMILAR = 1.0  # at most as far as the two halves of the source are from each other
-DIFFERENT = 2.0
+SIMILAR = 0.5  # of the distance between the two halves of the source that are most unlike
+DIFFERENT = 1.0
 _HEAD = "a linear head on frozen features"
 _TUNE = "fine-tuning of the whole network"
 _EARLY = "a linear head on the features of an earlier layer"

@@ -28,13 +28,13 @@ class Spread:
 def spread(shares: Sequence[float], samples: int) -> Spread:
     """Shares of `samples` that were right, one a seed.
 
-    Of several seeds the interval is Student's, of what seeds do; a single one knows nothing of that, and the interval is
-    Wilson's, of what these samples can tell.
+    Of several seeds the interval is Student's, of what seeds do; a single one, or seeds that change nothing, know nothing of
+    that, and the interval is Wilson's, of what these samples can tell.
     """
     values = np.asarray(shares, dtype=float)
     mean = float(values.mean())
-    if len(values) == 1:
-        return Spread(mean, *wilson(round(mean * samples), samples), (mean,))
+    if np.ptp(values) == 0:
+        return Spread(mean, *wilson(round(mean * samples), samples), tuple(values.tolist()))
     half = _half(values)
     return Spread(mean, max(0.0, mean - half), min(1.0, mean + half), tuple(values.tolist()))
 

@@ -9,6 +9,7 @@ from scipy.special import softmax
 
 _ROUNDS = 100
 _CONVERGED = 1e-6
+_LEAST_NOISE = 1e-12  # the variance below which noise is none
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
@@ -35,10 +36,12 @@ def _evidence(left: np.ndarray, squares: np.ndarray, width: int, target: np.ndar
     for _ in range(_ROUNDS):
         precision = alpha + beta * squares
         effective = float((beta * squares / precision).sum())
-        length = float((beta**2 * squares * projected / precision**2).sum()) or np.finfo(float).tiny
-        residual = outside + float((alpha**2 * projected / precision**2).sum())
+        if not _CONVERGED * samples < effective < (1 - _CONVERGED) * samples:
+            break  # the features tell nothing of the target, or all of it: alpha or beta grows without end
+        length = float((beta**2 * squares * projected / precision**2).sum())
+        residual = max(outside + float((alpha**2 * projected / precision**2).sum()), _LEAST_NOISE * samples)
         before, alpha = alpha / beta, effective / length
-        beta = (samples - effective) / max(residual, np.finfo(float).tiny)
+        beta = (samples - effective) / residual
         if abs(alpha / beta - before) <= _CONVERGED * before:
             break
     precision = alpha + beta * squares

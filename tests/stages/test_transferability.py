@@ -40,6 +40,15 @@ def test_logme_is_the_greatest_evidence_that_a_search_finds(rng: np.random.Gener
     assert logme(features, labels) == pytest.approx(np.mean(found), abs=1e-5)
 
 
+def test_logme_is_a_number_where_features_tell_everything_or_nothing(rng: np.random.Generator) -> None:
+    labels = rng.integers(0, 3, 20)
+    told = [
+        logme(each, labels) for each in (rng.normal(size=(20, 64)), np.eye(3)[labels], 1e-9 * rng.normal(size=(20, 4)))
+    ]
+    assert np.isfinite(told).all()
+    assert told[1] == max(told)
+
+
 def test_h_score_is_the_sum_of_squared_canonical_correlations(rng: np.random.Generator) -> None:
     features, labels = features_and_labels(rng)
     bases = [np.linalg.qr(each - each.mean(axis=0))[0] for each in (features, np.eye(3)[labels][:, :2])]
