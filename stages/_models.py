@@ -73,6 +73,21 @@ def load_network(model: Model, inference: Inference, classes: int, samples: Samp
     return classifier if isinstance(classifier, Network) else None
 
 
+def random_network(model: Model, inference: Inference, classes: int, samples: SampleSet, seed: int) -> Network:
+    """The architecture of `model` from a random start.
+
+    Raises:
+        UserError: it cannot be built without its weights, or not be trained.
+    """
+    spec = replace(
+        _random_start(model, classes, samples), threads=inference.threads, seed=seed, device=inference.device
+    )
+    built = load(spec)
+    if not isinstance(built, Network):
+        raise UserError(f"{model.framework} cannot train a network")
+    return built
+
+
 def in_batches(function: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int, label: str) -> np.ndarray:
     """`function` over all finished images, `size` at a time, joined along the first axis."""
     total = -(-len(samples) // size)

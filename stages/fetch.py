@@ -15,17 +15,16 @@ their labels (`data.labels`).
 
 import csv
 import hashlib
-import importlib.util
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 from PIL import Image
 
+from stages._class_folders import SUFFIXES, class_names, images_in, written
 from stages._params import Data, Labels, Texts, load_params
 from stages._progress import progress
 from stages._stage import replacing, run
@@ -34,7 +33,6 @@ from tracking.errors import UserError
 NO_IMAGES = "stages/_no_images.py"
 COLUMNS = ["name", "split", "label", "class", "sha256", "format", "jpeg_step"]
 UNDECODABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 @dataclass(frozen=True)
@@ -114,14 +112,11 @@ def _labelled(source: Path, data: Data) -> Iterator[Labelled]:
 
 
 def _from_class_folders(folder: Path, split: str, classes: int) -> Iterator[Labelled]:
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    names = class_names(folder)
     if len(names) != classes:
         raise UserError(f"{folder}: has {len(names)} class folders, data.classes in params.yaml says {classes}")
     for label, name in enumerate(names):
-        paths = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
-        if not paths:
-            raise UserError(f"{folder / name}: class folder holds no image ({', '.join(sorted(SUFFIXES))})")
-        for path in paths:
+        for path in images_in(folder / name):
             yield Labelled(path, f"{split}/{path.relative_to(folder).as_posix()}", split, label, name)
 
 
@@ -168,25 +163,11 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _written_by(script: Path, folder: Path) -> None:
-    spec = importlib.util.spec_from_file_location("source", script)
-    if spec is None or spec.loader is None or not script.is_file():
-        raise UserError(f"{script}: no such Python file; see data.source in params.yaml")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "write_images"):
-        raise UserError(f"{script}: defines no write_images(folder), which data.source in params.yaml needs")
-    module.write_images(folder)
-
-
 def main(source: Path, images: Path, manifest: Path, skipped: Path) -> None:
     """Read the source, write images, manifest and the list of skipped images."""
     data = load_params().data
-    with TemporaryDirectory() as made, replacing(images) as folder:
+    with written(source) as origin, replacing(images) as folder:
         folder.mkdir()
-        if source.suffix == ".py":
-            _written_by(source, Path(made))
-        origin = Path(made) if source.suffix == ".py" else source
         if data.texts is not None:
             listed, left_out = fetch_texts(origin, data.texts, data.classes, folder)
         else:

@@ -365,15 +365,17 @@ def _curves(runs: Iterable[Run]) -> Iterator[Lines]:
 def _panels(
     curves: Mapping[str, Sequence[tuple[float, float]]],
 ) -> Iterator[tuple[str, tuple[tuple[str, Points], ...]]]:
+    """By title: `<check>.<group>.<name>` together by check and group; what is no fraction has a colon in its title."""
     together: dict[str, list[tuple[str, Points]]] = {}
     for name, pairs in curves.items():
         points = tuple((step, value) for step, value in pairs if _finite(step) and _finite(value))
         check, _, rest = name.partition(".")
-        if points and all(0 <= value <= 1 for _, value in points) and not name.endswith("loss"):
-            together.setdefault(check, []).append((rest or name, points))
-        elif points:
-            yield f"{check}: {rest or name}", ((rest or name, points),)
-    yield from ((check, tuple(series)) for check, series in together.items())
+        group, _, own = rest.partition(".")
+        fraction = all(0 <= value <= 1 for _, value in points) and group != "loss" and not name.endswith("loss")
+        title = (f"{check} {group}" if own else check) if fraction else f"{check}: {group or name}"
+        if points:
+            together.setdefault(title, []).append((own or rest or name, points))
+    yield from ((title, tuple(series)) for title, series in together.items())
 
 
 def _lines(title: str, subjects: Sequence[str], series: Iterable[tuple[str, Points]], *, fraction: bool) -> Lines:
@@ -390,7 +392,7 @@ def _lines(title: str, subjects: Sequence[str], series: Iterable[tuple[str, Poin
     return Lines(
         title,
         tuple(subjects),
-        "epoch",
+        "step",
         _labelled(x, _tick),
         _labelled(y, _tick_percent if fraction else _tick),
         tuple((name, _placed(points, x, y), told) for name, points, told in drawn),

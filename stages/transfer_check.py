@@ -1,174 +1,159 @@
-"""What fine-tuning gains on a second task, and what it destroys of the first.
+"""What a model's features are worth on a second task, what fine-tuning gains there, and what it destroys of the first.
 
-reads   <samples>/train and /test, the weights file, environment/<framework>-<backend>.json
-writes  findings: a linear head on frozen features, and fine-tuning of everything at each learning rate: accuracy on the
-        target, accuracy left on the source task (its own head put back), drift of the pre-trained weights
-        sweep (CSV): method, learning_rate, target, source, drift
+reads   <samples>/test (the source task), the weights file, environment/<framework>-<backend>.json; the target's images: a
+        folder with train/ and test/, one folder per class in each, or a Python file with `write_images(folder)`
+writes  findings: linear head and nearest neighbours on frozen features beside raw pixels; fine-tuning of everything at each
+        learning rate, with and without a trained head to begin with, and from scratch: accuracy on the target, accuracy left
+        on the source task (its own head put back), drift of the weights by layer; AnB and BnB; transfer scores beside the
+        number of parameters; similarity of target and source, and the advice that is given for such targets
+        sweep (CSV): method, learning_rate, seed, target, source, drift
+        scores (JSON): transfer scores, parameters and the best accuracy on the target, for `transfer_ranking`
 params  models.<model>, inference, data.classes, transfer_check
-
-Drift is the Euclidean length of the change of all pre-trained weights (moving statistics apart), as a share of their length
-before. The linear head is scikit-learn's logistic regression on standardised features.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from stages._models import in_batches, load_network
-from stages._params import Model, Params, Transfer, load_params
-from stages._predictions import SampleSet
+from stages._finetuning import Bout, Doors, Outcome, accuracy, fine_tuned, from_scratch
+from stages._layerwise import Cut, layerwise
+from stages._models import in_batches, load_network, random_network
+from stages._params import Model, Params, Recipe, Transfer, load_params
+from stages._predictions import SampleSet, write_json
+from stages._probes import linear_probe, neighbour_probe, small_pixels
+from stages._similarity import MIN_CLASSES, MIN_SAMPLES, Similarity, similarity
 from stages._stage import replacing, run
-from stages.frameworks import Network, Training
+from stages._targets import Draws, load_target
+from stages._transfer_findings import CHECK, judge, skipped
+from stages._transfer_study import COLUMNS, Probes, Study
+from stages._transferability import transfer_scores
+from stages.frameworks import Network
 from tracking.errors import UserError
-from tracking.findings import Finding, Verdict, save_findings
-
-CHECK = "transfer_check"
-LOST = 0.05
+from tracking.findings import save_findings
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """One way of transferring. Accuracies and drift are fractions."""
-
-    method: str
-    learning_rate: float
-    target: float
-    source: float
-    drift: float
-    curve: tuple[tuple[float, float], ...] = field(default=())
-
-
-def transfer_check(
-    params: Params, task: Transfer, model: Model, train: SampleSet, test: SampleSet
-) -> Iterator[Outcome]:
-    """The linear head first, then one outcome per learning rate, each from fresh pre-trained weights."""
-    train = train.shuffled(task.samples)
-    labels = _relabel(train, task), _relabel(test, task)
-    network = load_network(model, params.inference, params.data.classes, test)
-    if network is None:
-        raise UserError(f"{model.weights}: an exported file cannot be fine-tuned; take it out of transfer_check.models")
-    yield _linear_head(network, model, train, test, labels)
-    for rate in task.learning_rates:
-        again = load_network(model, params.inference, params.data.classes, test)
-        assert again is not None
-        yield _fine_tuned(again, model, task, rate, train, test, labels)
-
-
-def _relabel(samples: SampleSet, task: Transfer) -> np.ndarray:
-    """Labels of the target task, int64, shape (samples,)."""
-    of_class = {source: index for index, classes in enumerate(task.target.values()) for source in classes}
-    missing = sorted(set(samples.labels.tolist()) - of_class.keys())
-    if missing:
-        raise UserError(f"params.yaml: transfer_check: target names no class for the source classes {missing[:5]}")
-    return np.asarray([of_class[label] for label in samples.labels.tolist()], dtype=np.int64)
-
-
-def _linear_head(
-    network: Network, model: Model, train: SampleSet, test: SampleSet, labels: tuple[np.ndarray, np.ndarray]
-) -> Outcome:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    features = [in_batches(network.features, part, model.batch_size, f"{CHECK}: features") for part in (train, test)]
-    head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(features[0], labels[0])
-    return Outcome("linear head", 0.0, float(head.score(features[1], labels[1])), _accuracy(network, model, test), 0.0)
-
-
-def _fine_tuned(
-    network: Network,
-    model: Model,
-    task: Transfer,
-    rate: float,
-    train: SampleSet,
-    test: SampleSet,
-    labels: tuple[np.ndarray, np.ndarray],
-) -> Outcome:
-    before = _trainable_weights(network)
-    retargeted = network.retarget(len(task.target), task.seed)
-    curve: list[tuple[float, float]] = []
-    training = Training(
-        optimiser="sgd",
-        learning_rate=rate,
-        momentum=task.momentum,
-        epochs=task.epochs,
-        batch_size=task.batch_size,
-        shift_pixels=0,
-        seed=task.seed,
-        label=f"{CHECK}: learning rate {rate:g}",
-        after_epoch=lambda epoch, _loss, accuracy: curve.append((float(epoch), accuracy)),
+def transfer_check(task: Transfer, doors: Doors, target: Draws, source: SampleSet, batch_size: int) -> Study:
+    """Everything that `task` asks for, each training from fresh weights."""
+    bouts = [Bout(train, target.test, source, batch_size, seed) for seed, train in target.train.items()]
+    network = doors.pretrained()
+    scratch, cuts, unbuilt = _from_random_starts(task, doors, bouts)
+    return Study(
+        parameters=sum(value.size for name, value in network.weights().items() if name in network.trainable()),
+        width=network.features(source.images(slice(0, 1))).shape[1],
+        drawn=len(bouts[0].train),
+        available=target.available,
+        probes=[_probed(network, task, bout) for bout in bouts],
+        source=accuracy(network, source, batch_size),
+        tested=(len(target.test), len(source)),
+        outcomes=list(_fine_tunings(task, doors, bouts)) + scratch,
+        cuts=cuts,
+        unbuilt=unbuilt,
+        scores=_scores(network, bouts[0]),
+        similarity=_similarity(network, bouts[0]),
     )
-    retargeted.fit(train.images(), labels[0], training)
-    scores = in_batches(retargeted.predict, test, model.batch_size, f"{CHECK}: learning rate {rate:g}")
-    target = float((scores.argmax(axis=1) == labels[1]).mean())
-    source = _accuracy(network, model, test)
-    return Outcome("fine-tuned", rate, target, source, _drift(before, _trainable_weights(network)), tuple(curve))
 
 
-def _accuracy(network: Network, model: Model, test: SampleSet) -> float:
-    scores = in_batches(network.predict, test, model.batch_size, f"{CHECK}: source task")
-    return float((scores.argmax(axis=1) == test.labels).mean())
+def _features(network: Network, samples: SampleSet, batch_size: int) -> np.ndarray:
+    return in_batches(network.features, samples, batch_size, f"{CHECK}: features")
 
 
-def _trainable_weights(network: Network) -> dict[str, np.ndarray]:
-    names = network.trainable()
-    return {name: value.astype(np.float64) for name, value in network.weights().items() if name in names}
-
-
-def _drift(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> float:
-    change = sum(float(np.square(after[name] - before[name]).sum()) for name in before)
-    return float(np.sqrt(change / sum(float(np.square(value).sum()) for value in before.values())))
-
-
-def judge(model: str, task: Transfer, outcomes: list[Outcome]) -> Iterator[Finding]:
-    """One sentence for the frozen features, one for every learning rate."""
-    frozen, *tuned = outcomes
-    yield Finding(
-        CHECK,
-        model,
-        Verdict.PASS,
-        f"A linear head on frozen features reaches {frozen.target:.1%} on the target ({' / '.join(task.target)}); the source "
-        f"task stays at {frozen.source:.1%}.",
-        {"frozen_target": frozen.target, "frozen_source": frozen.source},
+def _probed(network: Network, task: Transfer, bout: Bout) -> Probes:
+    train, test = (_features(network, part, bout.batch_size) for part in (bout.train, bout.test))
+    pixels = [in_batches(small_pixels, part, bout.batch_size, f"{CHECK}: pixels") for part in (bout.train, bout.test)]
+    return Probes(
+        bout.seed,
+        linear_probe(train, bout.train.labels, test) == bout.test.labels,
+        neighbour_probe(train, bout.train.labels, test, task.neighbours) == bout.test.labels,
+        linear_probe(pixels[0], bout.train.labels, pixels[1]) == bout.test.labels,
     )
-    for outcome in tuned:
-        lost = frozen.source - outcome.source
-        name = f"lr_{outcome.learning_rate:g}"
-        yield Finding(
-            CHECK,
-            model,
-            Verdict.WARN if lost > LOST else Verdict.PASS,
-            f"Fine-tuning at learning rate {outcome.learning_rate:g} reaches {outcome.target:.1%} on the target, leaves "
-            f"{outcome.source:.1%} on the source task ({-100 * lost:+.1f} points) and moves the weights by {outcome.drift:.1%}.",
-            {
-                f"{name}.target": outcome.target,
-                f"{name}.source": outcome.source,
-                f"{name}.drift": outcome.drift,
-                "curves": {f"{name}.train": [list(point) for point in outcome.curve]},
-            },
-        )
 
 
-def main(model: str, samples: Path, weights: Path, findings: Path, sweep: Path) -> None:
+def _fine_tunings(task: Transfer, doors: Doors, bouts: list[Bout]) -> Iterator[Outcome]:
+    for bout in bouts:
+        for rate in task.learning_rates:
+            yield fine_tuned(doors.pretrained(), task, bout, rate)
+        for rate in task.probed_rates:
+            yield fine_tuned(doors.pretrained(), task, bout, rate, probed=True)
+
+
+def _from_random_starts(task: Transfer, doors: Doors, bouts: list[Bout]) -> tuple[list[Outcome], list[Cut], str]:
+    """Networks from scratch, and those cut from them; or the reason why this architecture has no random start."""
+    outcomes: list[Outcome] = []
+    cuts: list[Cut] = []
+    for bout in bouts:
+        for rate in task.scratch_rates:
+            try:
+                fresh = doors.random(bout.seed)
+            except UserError as problem:
+                return [], [], str(problem)
+            outcome, weights = from_scratch(fresh, task, bout, rate)
+            outcomes.append(outcome)
+            if task.cuts and rate == task.scratch_rates[0]:
+                cuts += layerwise(doors, task, bout, weights)
+    return outcomes, cuts, ""
+
+
+def _scores(network: Network, bout: Bout) -> dict[str, float]:
+    said = in_batches(network.predict, bout.train, bout.batch_size, f"{CHECK}: scores")
+    return transfer_scores(_features(network, bout.train, bout.batch_size), said, bout.train.labels)
+
+
+def _similarity(network: Network, bout: Bout) -> Similarity | str:
+    """Of the target's training images to the source's test images, or why it cannot be told."""
+    resize = bout.source.image_recipe.resize
+    if resize is not None and not resize.antialias:
+        return "the recipe resizes without antialiasing, which moves features by itself (Parmar et al. 2022)"
+    fewest = min(len(bout.train), len(bout.source))
+    if fewest < MIN_SAMPLES:
+        return f"there are {fewest} images, and {MIN_SAMPLES} of target and source each are needed"
+    classes = len(np.unique(bout.source.labels))
+    if classes < MIN_CLASSES:
+        return f"the source has {classes} classes, and {MIN_CLASSES} are needed to give distances a scale"
+    source, target = (_features(network, part, bout.batch_size) for part in (bout.source, bout.train))
+    return similarity(source, bout.source.labels, target, bout.seed)
+
+
+def _doors(params: Params, model: Model, samples: SampleSet) -> Doors | None:
+    """None for an exported file."""
+
+    def pretrained() -> Network:
+        network = load_network(model, params.inference, params.data.classes, samples)
+        assert network is not None
+        return network
+
+    if load_network(model, params.inference, params.data.classes, samples) is None:
+        return None
+    return Doors(pretrained, lambda seed: random_network(model, params.inference, params.data.classes, samples, seed))
+
+
+def _study(params: Params, model: Model, source: SampleSet, target: Path) -> Study | str:
+    """What was seen, or why this model cannot be looked at."""
+    task = params.transfer_check
+    if not isinstance(source.recipe, Recipe):
+        return "Its samples are texts, and the target is a folder of images."
+    doors = _doors(params, model, source)
+    if doors is None:
+        return "An exported file cannot be trained."
+    sizes = task.samples, task.test_samples
+    drawn = load_target(target, task.target, source.recipe, sizes, task.seeds)
+    return transfer_check(task, doors, drawn, source.shuffled(task.test_samples), model.batch_size)
+
+
+def main(model: str, samples: Path, weights: Path, target: Path, findings: Path, sweep: Path, scores: Path) -> None:
     """Transfer in every way, judge, write."""
     params = load_params()
-    task = params.transfer_check
-    outcomes: list[Outcome] = []
-    found = [Finding(CHECK, model, Verdict.SKIP, "Not asked for: transfer_check.models in params.yaml leaves it out.")]
-    if model in task.models:
+    study: Study | str = "Not asked for: transfer_check.models in params.yaml leaves it out."
+    if model in params.transfer_check.models:
         chosen = params.models[model].model_copy(update={"weights": str(weights)})
-        train, test = SampleSet.load(samples / "train"), SampleSet.load(samples / "test")
-        outcomes = list(transfer_check(params, task, chosen, train, test))
-        found = list(judge(model, task, outcomes))
+        study = _study(params, chosen, SampleSet.load(samples / "test"), target)
+    found = [skipped(model, study)] if isinstance(study, str) else judge(model, params.transfer_check, study)
+    table = pd.DataFrame(columns=list(COLUMNS)) if isinstance(study, str) else study.sweep()
     save_findings(found, findings)
-    columns = [field.name for field in fields(Outcome) if field.name != "curve"]
     with replacing(sweep) as partial:
-        pd.DataFrame([asdict(outcome) for outcome in outcomes], columns=columns).to_csv(
-            partial, index=False, lineterminator="\n"
-        )
+        table.to_csv(partial, index=False, lineterminator="\n")
+    write_json(scores, {} if isinstance(study, str) else study.foretold())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
@@ -52,6 +53,8 @@ class Training:
         seed: of the shuffling and the shifts.
         label: what the progress line calls it.
         after_epoch: called with (epoch counted from 1, mean loss, training accuracy).
+        warmup: the share of the steps in which the learning rate first rises linearly from 0, as in Goyal et al. 2017,
+            https://arxiv.org/abs/1706.02677.
     """
 
     optimiser: str
@@ -63,6 +66,7 @@ class Training:
     seed: int
     label: str
     after_epoch: Callable[[int, float, float], None] = field(default=lambda *_: None)
+    warmup: float = 0.0
 
 
 class Classifier(Protocol):
@@ -154,6 +158,17 @@ class Network(Classifier, Protocol):
         """The same backbone (shared, not copied) under a new random last layer of `classes` scores."""
         ...
 
+    def hold(self, names: AbstractSet[str]) -> None:
+        """Keep these weights and buffers as they are while `fit` trains the rest; those held before are let go.
+
+        They get no gradient, and a layer whose own are all held runs in inference mode: BatchNorm's statistics stay.
+        """
+        ...
+
+    def set_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Give the weights and buffers of these names new values, of their shape."""
+        ...
+
     def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
         """Train every trainable weight."""
         ...
@@ -200,4 +215,5 @@ def _shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndar
 
 def cosine_rate(training: Training, step: int, steps: int) -> float:
     """The learning rate of `step` (from 0) out of `steps`."""
-    return float(training.learning_rate * 0.5 * (1 + np.cos(np.pi * step / steps)))
+    risen = min(1.0, (step + 1) / (training.warmup * steps)) if training.warmup else 1.0
+    return float(training.learning_rate * risen * 0.5 * (1 + np.cos(np.pi * step / steps)))

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -120,6 +121,7 @@ class KerasNetwork:
         self.model = self.inside = model
         self.device = device
         self._features_of: Any = None
+        self._held: list[Any] = []
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         return np.asarray(self.model.predict_on_batch(images), dtype=np.float32)
@@ -201,6 +203,19 @@ class KerasNetwork:
         import keras
 
         return {v.path: np.array(keras.ops.convert_to_numpy(v.value)) for v in self.model.weights}
+
+    def hold(self, names: AbstractSet[str]) -> None:
+        for layer in self._held:
+            layer.trainable = True
+        layers = [layer for layer in self.model._flatten_layers() if layer.weights]
+        self._held = [layer for layer in layers if layer.trainable and {v.path for v in layer.weights} <= names]
+        for layer in self._held:
+            layer.trainable = False
+
+    def set_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
+        own = {variable.path: variable for variable in self.model.weights}
+        for name, value in tensors.items():
+            own[name].assign(value)
 
     def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
         import keras

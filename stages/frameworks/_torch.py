@@ -5,6 +5,7 @@ import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import cast
@@ -97,6 +98,7 @@ class TorchNetwork:
         self.categories = categories
         self._last = tuple(last)
         self._ask = ask
+        self._held: AbstractSet[str] = frozenset()
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         return self.forward(images, training=False)
@@ -183,13 +185,26 @@ class TorchNetwork:
             twin = shallow_copy_with(twin, name, new_layer(twin.get_submodule(name), classes))
         return TorchNetwork(twin, self.device, last=names, ask=self._ask)
 
+    def hold(self, names: AbstractSet[str]) -> None:
+        for name, parameter in self.module.named_parameters():
+            if name in names or name in self._held:
+                parameter.requires_grad_(name not in names)
+        self._held = frozenset(names)
+
+    def set_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
+        own = self.module.state_dict(keep_vars=True)
+        with torch.no_grad():
+            for name, value in tensors.items():
+                own[name].copy_(torch.from_numpy(np.asarray(value)))
+
     def weights(self) -> dict[str, np.ndarray]:
         return {name: value.detach().cpu().numpy().copy() for name, value in self.module.state_dict().items()}
 
     def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
         optimiser = _optimiser(self.module, training)
+        still = list(_whole_modules(self.module, self._held))
         steps, step = training.epochs * batches_per_epoch(len(labels), training.batch_size), 0
-        self.module.train()
+        _train_all_but(self.module, still)
         for epoch in range(training.epochs):
             losses, hits, seen = 0.0, 0, 0
             for batch, target in epoch_batches(images, labels, training, epoch):
@@ -206,7 +221,7 @@ class TorchNetwork:
                 hits += int((scores.argmax(1) == wanted).sum())
                 seen += len(target)
             training.after_epoch(epoch + 1, losses / seen, hits / seen)
-            self.module.train()
+            _train_all_but(self.module, still)
         self.module.eval()
 
     def export_onnx(self, path: Path, side: int) -> None:
@@ -280,6 +295,21 @@ def shallow_copy_with(module: nn.Module, name: str, replacement: nn.Module) -> n
     assert child is not None
     twin._modules[first] = shallow_copy_with(child, rest, replacement) if rest else replacement
     return twin
+
+
+def _whole_modules(module: nn.Module, names: AbstractSet[str]) -> Iterator[nn.Module]:
+    """The modules with weights or buffers of their own, all of which are among `names`."""
+    for prefix, part in module.named_modules():
+        direct = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+        own = {f"{prefix}.{name}".lstrip(".") for name, _ in direct} & module.state_dict(keep_vars=True).keys()
+        if own and own <= names:
+            yield part
+
+
+def _train_all_but(module: nn.Module, still: list[nn.Module]) -> None:
+    module.train()
+    for part in still:
+        part.eval()
 
 
 def _optimiser(module: nn.Module, training: Training) -> torch.optim.Optimizer:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from stages._layers import backbone_layers, first
 from stages._weights import save_tensors
 from stages.frameworks import Network, Spec, Training, load
 from tracking.errors import UserError
@@ -204,6 +205,28 @@ def inside(network: Network, scores: np.ndarray, images: np.ndarray) -> dict[str
         "new_head": list(new_scores.shape),
         "losses": losses,
         "backbone_moved": any(not np.array_equal(before[name], after[name]) for name in network.trainable()),
+        **held(network, images, labels, before),
+    }
+
+
+def held(network: Network, images: np.ndarray, labels: np.ndarray, before: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Half of the backbone's layers held while a new head and the rest learn; then all of its weights set back."""
+    head = network.retarget(3, 1)
+    layers = backbone_layers(network, head)
+    still = set(first(layers, max(1, len(layers) // 2)))
+    network.set_weights({name: before[name] for name in first(layers, len(layers))})
+    set_back = network.weights()
+    head.hold(still)
+    head.fit(images, labels, Training("sgd", 0.05, 0.9, 2, 8, 0, 0, "held"))
+    after = network.weights()
+    return {
+        "layers": len(layers),
+        "not_set_back": [
+            name for name in first(layers, len(layers)) if not np.array_equal(set_back[name], before[name])
+        ],
+        "held": len(still),
+        "held_but_moved": [name for name in still if not np.array_equal(after[name], before[name])],
+        "moved_with_half_held": sum(not np.array_equal(after[name], before[name]) for name in after.keys() - still),
     }
 
 

@@ -260,6 +260,19 @@ def test_a_run_with_next_to_nothing_in_it_is_shown() -> None:
     assert "No stage left a note of its time" in shown
 
 
+def test_curves_of_one_group_share_a_chart_and_losses_are_no_fractions() -> None:
+    curves = {
+        f"transfer_check.{name}": ((1, 0.5), (2, 0.9)) for name in ("train.lr_0.1", "train.lr_0.01", "loss.lr_0.1")
+    }
+    panels = dict(stage._panels({**curves, "pretrain.train": ((1, 0.5),), "transfer_check.drift.lr_0.1": ((1, 1.5),)}))
+    assert {title: [name for name, _ in series] for title, series in panels.items()} == {
+        "transfer_check train": ["lr_0.1", "lr_0.01"],
+        "transfer_check: loss": ["lr_0.1"],
+        "pretrain": ["train"],
+        "transfer_check: drift": ["lr_0.1"],
+    }
+
+
 def test_a_number_that_is_none_is_a_dash() -> None:
     nan = math.nan
     found = (

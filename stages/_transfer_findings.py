@@ -1,0 +1,199 @@
+"""Sentences about what `transfer_check` saw: a pure function of it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from stages._finetuning import Outcome
+from stages._params import Transfer
+from stages._quadrants import Quadrant, quadrant
+from stages._similarity import Similarity
+from stages._spreads import Spread, beats
+from stages._transfer_study import Study, best, cuts_by_layers, way_named
+from tracking.findings import Finding, Verdict
+from tracking.statistics import mcnemar_exact
+
+CHECK = "transfer_check"
+LOST = 0.05
+SIGNIFICANT = 0.05
+_SHORT = {"fine-tuned": "lr", "probed": "probed_lr", "scratch": "scratch_lr"}
+
+
+def skipped(model: str, reason: str) -> Finding:
+    """Nothing was looked at."""
+    return Finding(CHECK, model, Verdict.SKIP, reason)
+
+
+def judge(model: str, task: Transfer, study: Study) -> Iterator[Finding]:
+    """Every finding about one model."""
+    yield _heads(model, task, study)
+    for (method, rate), outcomes in study.trainings().items():
+        if method != "scratch":
+            yield _tuning(model, study, method, rate, outcomes)
+    yield _scratch(model, task, study)
+    yield from _layers(model, task, study)
+    yield _scores(model, study)
+    yield _similarity(model, study.similarity)
+    yield _advice(model, quadrant(study, task.few), study)
+
+
+def _heads(model: str, task: Transfer, study: Study) -> Finding:
+    linear, neighbours, pixels = (study.probed(name) for name in ("linear", "neighbours", "pixels"))
+    first = study.probes[0]
+    only, never = int((first.linear & ~first.pixels).sum()), int((first.pixels & ~first.linear).sum())
+    p_value = mcnemar_exact(only, never)
+    worse = never > only and p_value < SIGNIFICANT
+    said = "better than" if only > never and p_value < SIGNIFICANT else "worse than" if worse else "no better than"
+    sentence = (
+        f"Of the target a linear head on frozen features gets {linear}, {task.neighbours} nearest neighbours {neighbours}: "
+        f"{said} a linear head on raw pixels, {pixels} (McNemar's p {p_value:.2g}). The source task stays at {study.source:.1%}."
+    )
+    evidence = {
+        **linear.evidence("frozen_target"),
+        "frozen_source": study.source,
+        **neighbours.evidence("neighbours_target"),
+        **pixels.evidence("pixels_target"),
+        "pixels_p_value": p_value,
+        "train_samples": study.drawn,
+        "seeds": len(linear.values),
+    }
+    return Finding(CHECK, model, Verdict.PASS if said == "better than" else Verdict.WARN, sentence, evidence)
+
+
+def _tuning(model: str, study: Study, method: str, rate: float, outcomes: list[Outcome]) -> Finding:
+    target, left = study.target(outcomes), study.left(outcomes)
+    drift = float(np.mean([outcome.drift for outcome in outcomes if outcome.drift is not None]))
+    layers = {
+        name: float(np.mean([each.drift_by_layer[name] for each in outcomes])) for name in outcomes[0].drift_by_layer
+    }
+    lost = study.source - left.mean
+    most = max(layers, key=layers.__getitem__)
+    name = f"{_SHORT[method]}_{rate:g}"
+    sentence = (
+        f"{way_named(method, rate).capitalize()} reaches {target} on the target, leaves {left} on the source task "
+        f"({-100 * lost:+.1f} points) and moves the weights by {drift:.1%}, most in {most} ({layers[most]:.1%})."
+    )
+    evidence = {
+        **target.evidence(f"{name}.target"),
+        **left.evidence(f"{name}.source"),
+        f"{name}.drift": drift,
+        f"{name}.drift_by_layer": [[layer, moved] for layer, moved in layers.items()],
+        f"{name}.by_seed": [[each.seed, each.target, each.source, each.drift] for each in outcomes],
+        "curves": _curves(name, outcomes)
+        | {f"drift.{name}": [[i + 1, moved] for i, moved in enumerate(layers.values())]},
+    }
+    return Finding(CHECK, model, Verdict.WARN if lost > LOST else Verdict.PASS, sentence, evidence)
+
+
+def _curves(name: str, outcomes: Sequence[Outcome]) -> dict[str, list[list[float]]]:
+    """Training accuracy and mean loss by epoch, averaged over the seeds."""
+    points = np.mean([outcome.curve for outcome in outcomes], axis=0)
+    return {f"train.{name}": points[:, [0, 2]].tolist(), f"loss.{name}": points[:, [0, 1]].tolist()}
+
+
+def _scratch(model: str, task: Transfer, study: Study) -> Finding:
+    groups = {key: outcomes for key, outcomes in study.trainings().items() if key[0] == "scratch"}
+    if not groups:
+        reason = study.unbuilt or "transfer_check.scratch_rates in params.yaml is empty"
+        return skipped(model, f"Nothing was trained from scratch: {reason}.")
+    spreads = {way_named(*key): study.target(outcomes) for key, outcomes in groups.items()}
+    (way, scratch), (transfer, transferred) = best(spreads), best(study.transfers())
+    won = beats(scratch, transferred)
+    evidence: dict[str, Any] = {"curves": {}}
+    for (_, rate), outcomes in groups.items():
+        name = f"scratch_lr_{rate:g}"
+        evidence |= study.target(outcomes).evidence(f"{name}.target")
+        evidence |= {f"{name}.by_seed": [[each.seed, each.target] for each in outcomes]}
+        evidence["curves"] |= _curves(name, outcomes)
+    doubt = "" if won is not None else ", which these seeds and images cannot tell apart"
+    sentence = (
+        f"{way.capitalize()} it reaches {scratch} on the target; the best transfer is {transfer}: {transferred}{doubt}."
+    )
+    return Finding(CHECK, model, Verdict.WARN if won else Verdict.PASS, sentence, evidence)
+
+
+def _layers(model: str, task: Transfer, study: Study) -> Iterator[Finding]:
+    if not study.cuts:
+        reason = study.unbuilt or "transfer_check.cuts in params.yaml is 0"
+        yield skipped(model, f"Layers were not transferred one by one: {reason}.")
+        return
+    base = study.target(study.trainings()["scratch", task.scratch_rates[0]])
+    curves: dict[str, list[list[float]]] = {}
+    for layers, kinds in cuts_by_layers(study.cuts):
+        spreads = {kind: study.target(cuts) for kind, cuts in kinds.items()}
+        for kind, reached in spreads.items():
+            curves.setdefault(f"layers.{_name(kind)}", []).append([layers, reached.mean])
+        evidence = {"curves": curves} if layers == max(cut.layers for cut in study.cuts) else {}
+        yield _cut(model, layers, study.cuts[0].of, spreads, base, evidence)
+
+
+def _name(kind: str) -> str:
+    """As trackers allow it."""
+    return kind.replace("+", "_tuned")
+
+
+def _cut(
+    model: str, layers: int, of: int, spreads: dict[str, Spread], base: Spread, evidence: dict[str, Any]
+) -> Finding:
+    lost = spreads["BnB"].mean - spreads["AnB"].mean
+    sentence = (
+        f"With the first {layers} of {of} layers held, the source's (AnB) reach {spreads['AnB']} on the target, the target's own "
+        f"(BnB) {spreads['BnB']}: {-100 * lost:+.1f} points for what is special to the source. Fine-tuned, AnB+ reaches "
+        f"{spreads['AnB+']} and BnB+ {spreads['BnB+']}; held random layers {spreads['RnB']}; all from scratch {base}."
+    )
+    evidence = {"layers": of, f"cut_{layers}.base": base.mean, **evidence}
+    for kind, reached in spreads.items():
+        evidence |= reached.evidence(f"cut_{layers}.{_name(kind)}")
+    return Finding(CHECK, model, Verdict.WARN if lost > LOST else Verdict.PASS, sentence, evidence)
+
+
+def _scores(model: str, study: Study) -> Finding:
+    found = study.scores
+    few = (
+        "With no more images than features the H-score is as great as it can be. " if study.drawn <= study.width else ""
+    )
+    sentence = (
+        f"Transfer scores on the target: LogME {found['logme']:.3f}, H-score {found['h_score']:.3f}, LEEP {found['leep']:.3f}, "
+        f"NCE {found['nce']:.3f}, TransRate {found['transrate']:.2f}; their null, the model's size: {study.parameters:,} "
+        f"parameters. {few}One model's scores say nothing: transfer_ranking holds several models' against what they reached."
+    )
+    evidence = {f"score.{name}": value for name, value in found.items()} | {"parameters": study.parameters}
+    return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+
+
+def _similarity(model: str, found: Similarity | str) -> Finding:
+    if isinstance(found, str):
+        return skipped(model, f"How similar the target is to the source cannot be told: {found}.")
+    sentence = (
+        f"In this model's features the target lies {found.ratio:.2f} times [{found.low:.2f}, {found.high:.2f}] as far from the "
+        f"source as two halves of the source's classes from each other (kernel distance {found.kernel:.3g} against "
+        f"{found.within:.3g}; by chance {found.noise:.2g}; Fréchet distance {found.frechet:.3g})."
+    )
+    names = ("frechet", "kernel", "within", "noise", "ratio", "low", "high")
+    evidence = {f"distance.{name}": getattr(found, name) for name in names}
+    return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+
+
+def _advice(model: str, found: Quadrant | str, study: Study) -> Finding:
+    if isinstance(found, str):
+        return skipped(model, f"No advice from size and similarity: {found}.")
+    seen = {True: "It holds here", False: "It does not hold here", None: "Here it cannot be told from the rest"}[
+        found.held
+    ]
+    if found.advised is None:
+        seen, reached = "That was not tried here", ""
+    else:
+        reached = f": {found.advised}, against {found.other} by {found.other_way}"
+    sentence = (
+        f"The target is {found.size} ({study.drawn} training images) and {found.kind} to the source; the usual advice (CS231n) "
+        f"is {found.advice}. {seen}{reached}."
+    )
+    evidence: dict[str, Any] = {
+        "quadrant": f"{found.size}, {found.kind}",
+        "advice": found.advice,
+        **found.other.evidence("other_target"),
+    }
+    if found.advised is not None:
+        evidence |= found.advised.evidence("advised_target")
+    return Finding(CHECK, model, Verdict.WARN if found.held is False else Verdict.PASS, sentence, evidence)
