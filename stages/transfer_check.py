@@ -38,20 +38,21 @@ def transfer_check(task: Transfer, doors: Doors, target: Draws, source: SampleSe
     """Everything that `task` asks for, each training from fresh weights."""
     bouts = [Bout(train, target.test, source, batch_size, seed) for seed, train in target.train.items()]
     network = doors.pretrained()
+    features = [_features(network, bout.train, batch_size) for bout in bouts]
     scratch, cuts, unbuilt = _from_random_starts(task, doors, bouts)
     return Study(
         parameters=sum(value.size for name, value in network.weights().items() if name in network.trainable()),
         width=network.features(source.images(slice(0, 1))).shape[1],
         drawn=len(bouts[0].train),
         available=target.available,
-        probes=[_probed(network, task, bout) for bout in bouts],
+        probes=[_probed(network, task, bout, train) for bout, train in zip(bouts, features, strict=True)],
         source=accuracy(network, source, batch_size),
         tested=(len(target.test), len(source)),
         outcomes=list(_fine_tunings(task, doors, bouts)) + scratch,
         cuts=cuts,
         unbuilt=unbuilt,
-        scores=_scores(network, bouts[0]),
-        similarity=_similarity(network, bouts[0]),
+        scores=_scores(network, bouts[0], features[0]),
+        similarity=_similarity(network, bouts[0], features[0]),
     )
 
 
@@ -59,8 +60,8 @@ def _features(network: Network, samples: SampleSet, batch_size: int) -> np.ndarr
     return in_batches(network.features, samples, batch_size, f"{CHECK}: features")
 
 
-def _probed(network: Network, task: Transfer, bout: Bout) -> Probes:
-    train, test = (_features(network, part, bout.batch_size) for part in (bout.train, bout.test))
+def _probed(network: Network, task: Transfer, bout: Bout, train: np.ndarray) -> Probes:
+    test = _features(network, bout.test, bout.batch_size)
     pixels = [in_batches(small_pixels, part, bout.batch_size, f"{CHECK}: pixels") for part in (bout.train, bout.test)]
     return Probes(
         bout.seed,
@@ -95,12 +96,12 @@ def _from_random_starts(task: Transfer, doors: Doors, bouts: list[Bout]) -> tupl
     return outcomes, cuts, ""
 
 
-def _scores(network: Network, bout: Bout) -> dict[str, float]:
+def _scores(network: Network, bout: Bout, features: np.ndarray) -> dict[str, float]:
     said = in_batches(network.predict, bout.train, bout.batch_size, f"{CHECK}: scores")
-    return transfer_scores(_features(network, bout.train, bout.batch_size), said, bout.train.labels)
+    return transfer_scores(features, said, bout.train.labels)
 
 
-def _similarity(network: Network, bout: Bout) -> Similarity | str:
+def _similarity(network: Network, bout: Bout, target: np.ndarray) -> Similarity | str:
     """Of the target's training images to the source's test images, or why it cannot be told."""
     resize = bout.source.image_recipe.resize
     if resize is not None and not resize.antialias:
@@ -111,7 +112,7 @@ def _similarity(network: Network, bout: Bout) -> Similarity | str:
     classes = len(np.unique(bout.source.labels))
     if classes < MIN_CLASSES:
         return f"the source has {classes} classes, and {MIN_CLASSES} are needed to give distances a scale"
-    source, target = (_features(network, part, bout.batch_size) for part in (bout.source, bout.train))
+    source = _features(network, bout.source, bout.batch_size)
     return similarity(source, bout.source.labels, target, bout.seed)
 
 

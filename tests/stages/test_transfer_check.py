@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from stages._class_folders import images_in, written  # noqa: E402
 from stages._finetuning import Bout, Doors  # noqa: E402
-from stages._models import load_network, new_network, random_network  # noqa: E402
+from stages._models import in_batches, load_network, new_network, random_network  # noqa: E402
 from stages._params import Params, Recipe, load_params  # noqa: E402
 from stages._predictions import SampleSet  # noqa: E402
 from stages._recipes import decode  # noqa: E402
@@ -113,7 +113,8 @@ def test_photographs_features_are_worth_no_more_than_raw_pixels_on_chest_x_rays(
     drawn = load_target(Path("suites/pneumonia_xray.py"), params.transfer_check.target, recipe, (200, 300), [0])
     network = load_network(model, params.inference, params.data.classes, drawn.test)
     assert network is not None
-    seen = _probed(network, params.transfer_check, Bout(drawn.train[0], drawn.test, drawn.test, 32, 0))
+    train = in_batches(network.features, drawn.train[0], 32, "features")
+    seen = _probed(network, params.transfer_check, Bout(drawn.train[0], drawn.test, drawn.test, 32, 0), train)
     assert seen.linear.mean() > 0.6
     only, never = int((seen.linear & ~seen.pixels).sum()), int((seen.pixels & ~seen.linear).sum())
     assert never > only or mcnemar_exact(only, never) > 0.05
