@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from stages._isolation import CannotBeAskedError
 from stages._serving import ask_server
 from stages._weights import save_tensors
 from stages.frameworks import Classifier, Network, Spec, load
@@ -30,7 +31,7 @@ Way = Callable[[Classifier, list[np.ndarray]], np.ndarray]
 def ways_elsewhere(spec: Spec, seconds: int) -> Mapping[str, Way]:
     """By scenario, how the loaded classifier is taken to another process and asked there about batches.
 
-    Each raises a `UserError` where this model cannot go that way.
+    Each raises a `CannotBeAskedError` where this model cannot go that way.
     """
     return {
         "reload": partial(_through, _save, spec, seconds),
@@ -53,7 +54,7 @@ def _through(
 
 def _save(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
     if spec.framework in _OWN_FILES:
-        raise UserError("its file is a compiled program, which this process read and cannot write")
+        raise CannotBeAskedError("its file is a compiled program, which this process read and cannot write")
     if spec.framework == "kerasfile":
         classifier.inside.save(folder / "model.keras")
         return replace(spec, weights=folder / "model.keras", sha256=None)
@@ -78,10 +79,10 @@ def _export(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
             classifier.inside.export(folder / "model", verbose=False)
             return replace(own, framework="savedmodel", weights=folder / "model")
     except Exception as problem:
-        raise UserError(
+        raise CannotBeAskedError(
             f"its export fails ({type(problem).__name__}: {' '.join(str(problem).split())[:300]})"
         ) from problem
-    raise UserError(
+    raise CannotBeAskedError(
         f"{spec.framework} on {spec.backend} has no export here (ONNX from torch, SavedModel from TensorFlow)"
     )
 
@@ -90,7 +91,8 @@ def in_fresh_process(spec: Spec, batches: list[np.ndarray], folder: Path, second
     """The scores of all batches, joined, from a process that has done nothing else; `folder` is for its files.
 
     Raises:
-        UserError: it refuses the model, dies of it, or takes longer than `seconds`.
+        UserError: it refuses the model, or dies of it.
+        CannotBeAskedError: it takes longer than `seconds`.
     """
     (folder / "spec.json").write_text(json.dumps(asdict(spec), default=str))
     for number, images in enumerate(batches):
@@ -99,7 +101,7 @@ def in_fresh_process(spec: Spec, batches: list[np.ndarray], folder: Path, second
     try:
         done = subprocess.run(command, cwd=_PROJECT, timeout=seconds, capture_output=True, text=True, check=False)
     except subprocess.TimeoutExpired as problem:
-        raise UserError(f"the fresh process took more than {seconds} s (isolation_check.seconds)") from problem
+        raise CannotBeAskedError(f"the fresh process took more than {seconds} s (isolation_check.seconds)") from problem
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no word"])[-1]
         raise UserError(f"the fresh process ended with exit code {done.returncode} ({said})")

@@ -14,6 +14,10 @@ FLIPS_LISTED = 50
 _NOT_A_NUMBER = float(np.finfo(np.float32).max)
 
 
+class CannotBeAskedError(UserError):
+    """This model has no such way to be asked, or not within the budget: nothing is wrong with it."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One way to ask.
@@ -132,6 +136,12 @@ def skipped(model: str, name: str, reason: str) -> Finding:
     """A scenario that this model cannot go through."""
     evidence = {"scenario": name}
     return Finding(CHECK, model, Verdict.SKIP, f"{SCENARIOS[name].words}: not asked, {reason}.", evidence)
+
+
+def broken(model: str, name: str, reason: str) -> Finding:
+    """A scenario in which a model that answers alone gives no answer."""
+    evidence = {"scenario": name, "cause": "breaks"}
+    return Finding(CHECK, model, Verdict.FAIL, f"{SCENARIOS[name].words}, it gives no answer: {reason}.", evidence)
 
 
 def spread_batches(samples: int, batch_size: int, at_most: int) -> list[slice]:

@@ -7,8 +7,11 @@ Shared: weights or settings of the framework that another model's use changed. T
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from stages._params import TextRecipe
 from stages._predictions import SampleSet
 from stages._preparations import Preparation
 from stages.frameworks import Classifier, Network
+from tracking.errors import UserError
 from tracking.runtimes import settings
 
 Cause = tuple[str, str]
@@ -194,9 +198,9 @@ class Case:
     tolerance: float
 
     def fits(self, scores: np.ndarray) -> bool:
-        """Whether a hypothesis that gives these scores for all rows explains those that were got."""
+        """Whether a hypothesis that gives these scores explains those that were got."""
         apart = distance(self.expected, self.asked.scores)
-        return distance(scores[self.asked.chosen], self.asked.scores) <= max(self.tolerance, CLOSE * apart)
+        return distance(scores, self.asked.scores) <= max(self.tolerance, CLOSE * apart)
 
 
 def explain(case: Case) -> Cause:
@@ -237,8 +241,11 @@ def _training_mode(case: Case) -> Iterator[Cause]:
     network = case.subject.fresh()
     if not isinstance(network, Network):
         return
-    if case.fits(case.subject.scores(lambda images: network.forward(images, training=True))):
-        yield "training-mode", "These are its scores in training mode: it was left in that mode."
+    trained = cast(Classifier, SimpleNamespace(predict=partial(network.forward, training=True)))
+    with suppress(UserError):  # a batch of one image may be too small for that mode
+        asked = ask(case.subject, case.name if case.name in ("batch", "order") else "alone", trained)
+        if len(asked.scores) == len(case.asked.scores) and case.fits(asked.scores):
+            yield "training-mode", "These are its scores in training mode: it was left in that mode."
 
 
 def _wrong_inputs(case: Case) -> Iterator[Cause]:
@@ -271,4 +278,4 @@ def _companions(case: Case) -> Iterator[Cause]:
         yield "companions", "Its scores depend on the other images in the batch, as with BatchNorm in training mode."
 
 
-LOOKS = (_edited, _moved, _by_chance, _training_mode, _wrong_inputs, _shared, _companions)
+LOOKS = (_edited, _training_mode, _moved, _by_chance, _wrong_inputs, _shared, _companions)

@@ -5,9 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from stages._isolation import CannotBeAskedError
 from stages._progress import progress
 from stages.frameworks import Spec
 from tracking.errors import UserError
@@ -24,11 +25,7 @@ PORTS_TRIED = 3
 VALUES_A_REQUEST = 2**20  # JSON takes some 20 bytes a value
 _PROJECT = Path(__file__).resolve().parents[1]
 _CODE = Path(__file__).with_name("_served.py")
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "PYTHONPATH": str(_PROJECT),
-}
+_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 class PortTakenError(Exception):
@@ -39,18 +36,20 @@ def ask_server(spec: Spec, batches: list[np.ndarray], seconds: int) -> np.ndarra
     """Save the model for MLflow, serve it, and post every batch; the joined scores.
 
     Raises:
-        UserError: it cannot be served, or a request is refused.
+        UserError: the server ends, or refuses a request.
+        CannotBeAskedError: it is not ready in time, or finds no free port.
     """
     with TemporaryDirectory(prefix="serving-") as made:
         model = Path(made) / "model"
         save_for_mlflow(spec, batches[0], model)
         for _ in range(PORTS_TRIED):
             try:
-                with served(model, free_port(), seconds) as address:
+                port = free_port()
+                with served(serve_command(model, port), port, Path(made) / "server.log", seconds) as address:
                     return post_all(address, batches, seconds)
             except PortTakenError:
                 continue
-    raise UserError(f"{PORTS_TRIED} free ports of {HOST} were taken before the server had them")
+    raise CannotBeAskedError(f"{PORTS_TRIED} free ports of {HOST} were taken before the server had them")
 
 
 def save_for_mlflow(spec: Spec, images: np.ndarray, folder: Path) -> None:
@@ -62,9 +61,11 @@ def save_for_mlflow(spec: Spec, images: np.ndarray, folder: Path) -> None:
 
     signature = ModelSignature(inputs=Schema([TensorSpec(images.dtype, (-1, *images.shape[1:]))]))
     values = asdict(spec) | {"weights": str(spec.weights.resolve()) if spec.weights else None}
-    mlflow.pyfunc.save_model(
-        folder, python_model=str(_CODE), model_config=values, signature=signature, pip_requirements=[]
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an example of the input would load the model once more
+        mlflow.pyfunc.save_model(
+            folder, python_model=str(_CODE), model_config=values, signature=signature, pip_requirements=[]
+        )
 
 
 def free_port() -> int:
@@ -74,22 +75,26 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def serve_command(model: Path, port: int) -> list[str]:
+    """MLflow's own, as people type it."""
+    program = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(model), "--env-manager", "local"]
+    return [*program, "--host", HOST, "--port", str(port)]
+
+
 @contextmanager
-def served(model: Path, port: int, seconds: int) -> Iterator[str]:
-    """Serve an MLflow model while the block lasts; its address. The server and its children are ended whatever happens.
+def served(command: list[str], port: int, log: Path, seconds: int) -> Iterator[str]:
+    """Run a server on `port` while the block lasts; its address. It and its children are ended whatever happens.
 
     Raises:
         PortTakenError: another process has the port.
-        UserError: the server ends, or is not ready within `seconds`.
+        UserError: the server ends.
+        CannotBeAskedError: it is not ready within `seconds`.
     """
-    program = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(model), "--env-manager", "local"]
-    log = model.parent / f"server-{port}.log"
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # mlflow looks for uvicorn there
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [*program, "--host", HOST, "--port", str(port)],
-            cwd=model.parent,
-            env={**os.environ, **_QUIET, "PATH": path},
+            command,
+            cwd=_PROJECT,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -102,18 +107,27 @@ def served(model: Path, port: int, seconds: int) -> Iterator[str]:
         _stop(server)
 
 
+def _environment() -> dict[str, str]:
+    """With `stages` to be imported, and this Python's programs first: MLflow looks for uvicorn there."""
+    modules = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, **_QUIET, "PYTHONPATH": modules, "PATH": programs}
+
+
 def _wait(server: "subprocess.Popen[bytes]", log: Path, port: int, seconds: int) -> None:
     """Until the server itself says that it listens: another one might answer on its port."""
-    started = time.monotonic()
-    for _ in progress(iter(lambda: time.sleep(0.2), 0), "isolation_check: waiting for the server"):
+    for _ in progress(range(seconds), "isolation_check: waiting for the server, second"):
+        ended = server.poll() is not None
         said = log.read_text(errors="replace")
-        if f"running on http://{HOST}:{port}" in said:
-            return
         if "address already in use" in said:
             raise PortTakenError
-        if server.poll() is not None or time.monotonic() - started > seconds:
-            why = "ended" if server.poll() is not None else f"was not ready within {seconds} s"
-            raise UserError(f"the server {why} ({(said.strip().splitlines() or ['no word'])[-1]})")
+        if ended:
+            raise UserError(f"the server ended ({(said.strip().splitlines() or ['no word'])[-1]})")
+        if f"running on http://{HOST}:{port}" in said:
+            return
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=1)
+    raise CannotBeAskedError(f"the server was not ready within {seconds} s (isolation_check.seconds)")
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:

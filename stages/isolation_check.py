@@ -18,7 +18,17 @@ from pathlib import Path
 import numpy as np
 
 from stages._elsewhere import ways_elsewhere
-from stages._isolation import CHECK, SCENARIOS, compare, finding, skipped, spread_batches, verdict
+from stages._isolation import (
+    CHECK,
+    SCENARIOS,
+    CannotBeAskedError,
+    broken,
+    compare,
+    finding,
+    skipped,
+    spread_batches,
+    verdict,
+)
 from stages._leaks import Case, State, Subject, ask, explain
 from stages._models import load_model, load_other, spec_of
 from stages._params import IsolationCheck, Model, Params, load_params
@@ -40,8 +50,10 @@ def isolation_check(model: str, subject: Subject, alone: np.ndarray, params: Iso
             expected = (alone if name == "alone" else here)[asked.chosen]
             case = Case(subject, name, classifier, before, expected, asked, params.max_score_difference)
             yield _judged(model, case)
-        except UserError as reason:
+        except CannotBeAskedError as reason:
             yield skipped(model, name, str(reason))
+        except UserError as reason:
+            yield broken(model, name, str(reason))
 
 
 def _judged(model: str, case: Case) -> Finding:

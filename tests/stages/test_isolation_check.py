@@ -1,12 +1,11 @@
 """The isolation check finds and names what leaks from one use of a model into another, and invents nothing."""
 
-import importlib.util
 import json
 import socket
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from stages import _serving  # noqa: E402
-from stages._isolation import SCENARIOS, compare, spread_batches, verdict  # noqa: E402
+from stages._isolation import SCENARIOS, CannotBeAskedError, compare, spread_batches, verdict  # noqa: E402
 from stages._leaks import Subject  # noqa: E402
 from stages._params import IsolationCheck, load_params  # noqa: E402
 from stages._predictions import SampleSet  # noqa: E402
-from stages.frameworks import Spec  # noqa: E402
+from stages._weights import save_tensors  # noqa: E402
+from stages.frameworks import Spec, load  # noqa: E402
 from stages.frameworks._torch import TorchNetwork  # noqa: E402
 from stages.isolation_check import isolation_check  # noqa: E402
 from tests.closure import ROOT  # noqa: E402
@@ -28,6 +28,7 @@ from tracking.findings import Finding  # noqa: E402
 
 HERE = ["alone", "repeated", "interleaved", "after_others", "batch", "order"]
 RECIPE = load_params(ROOT / "params.yaml").recipes["digits-32"]
+FACTORY = "tests/conformance/tiny_network.py:tiny_network"
 nn = torch.nn
 
 
@@ -96,20 +97,20 @@ class LeftInTraining(TorchNetwork):
         return self.forward(images, training=True)
 
 
-class HalfPrecision(TorchNetwork):
+class TurnsASwitch(TorchNetwork):
     """Turns a switch of the whole framework when it is used."""
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
         return super().predict(images)
 
 
-class OfDefaultType(TorchNetwork):
-    """Computes in whatever the framework's default type is."""
+class ObeysASwitch(TorchNetwork):
+    """Computes otherwise when that switch is turned."""
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         scores = super().predict(images)
-        return scores if torch.get_default_dtype() == torch.float32 else scores + np.float32(1)
+        return scores + np.float32(torch.are_deterministic_algorithms_enabled())
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -146,12 +147,12 @@ def test_a_shared_global_is_found_when_another_model_is_loaded() -> None:
 def test_a_switch_of_the_framework_that_another_model_turns_is_named() -> None:
     try:
         said = found(
-            lambda: OfDefaultType(network().module, "cpu"), other=lambda: HalfPrecision(network(1).module, "cpu")
+            lambda: ObeysASwitch(network().module, "cpu"), other=lambda: TurnsASwitch(network(1).module, "cpu")
         )
     finally:
-        torch.set_default_dtype(torch.float32)
+        torch.use_deterministic_algorithms(False)
     assert cause(said["interleaved"]) == "shared-state"
-    assert "torch.default_dtype: torch.float32 -> torch.float64" in said["interleaved"].sentence
+    assert "torch.deterministic: False -> True" in said["interleaved"].sentence
 
 
 def test_weights_shared_with_another_model_are_named() -> None:
@@ -164,12 +165,26 @@ def test_weights_shared_with_another_model_are_named() -> None:
 
     said = found(lambda: mine, ["repeated", "interleaved"], other=other)
     assert cause(said["interleaved"]) == "weights-moved"
-    assert "3.weight" in said["interleaved"].sentence or "2.weight" in said["interleaved"].sentence
+    assert "6 of its weights and buffers moved" in said["interleaved"].sentence
 
 
 def test_a_model_left_in_training_mode_depends_on_its_companions() -> None:
     said = found(lambda: LeftInTraining(network().module, "cpu"), ["batch", "order"])
-    assert {cause(f) for f in said.values()} <= {"companions", "weights-moved", "training-mode"}
+    assert {cause(f) for f in said.values()} == {"training-mode"}
+
+
+class MeanOfBatch(TorchNetwork):
+    """Subtracts the mean of the batch, in every mode."""
+
+    def forward(self, images: np.ndarray, *, training: bool) -> np.ndarray:
+        scores = super().forward(images, training=False)
+        return scores - scores.mean(axis=0) * np.float32(not training)
+
+
+def test_scores_that_depend_on_companions_are_found_in_inference_mode_too() -> None:
+    said = found(lambda: MeanOfBatch(network().module, "cpu"), ["repeated", "batch", "order"])
+    assert cause(said["batch"]) == cause(said["order"]) == "companions"
+    assert said["repeated"].verdict == "pass"
 
 
 def test_dropout_left_on_is_told_from_everything_else() -> None:
@@ -211,7 +226,7 @@ def test_other_weights_behind_the_server_have_no_known_cause() -> None:
 
 def test_what_a_model_cannot_do_is_skipped_with_the_reason() -> None:
     def cannot(*_: object) -> np.ndarray:
-        raise UserError("it has no export")
+        raise CannotBeAskedError("it has no export")
 
     said = list(
         isolation_check(
@@ -258,3 +273,132 @@ def test_other_bits_are_a_warning_only_where_the_very_same_was_asked() -> None:
 )
 def test_batches_are_whole_and_spread(total: int, size: int, most: int, wanted: list[tuple[int, int]]) -> None:
     assert [(b.start, b.stop) for b in spread_batches(total, size, most)] == wanted
+
+
+def test_a_model_that_breaks_elsewhere_fails_and_is_not_skipped() -> None:
+    def dies(*_: object) -> np.ndarray:
+        raise UserError("the fresh process died")
+
+    said = found(network, ["reload"], reload=dies)
+    assert cause(said["reload"]) == "breaks"
+
+
+def export_by_trace(network: TorchNetwork, path: Path) -> None:
+    """torch's older exporter, told to keep training mode."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated, and says what it traces
+        torch.onnx.export(
+            network.module,
+            (torch.zeros(2, 3, 4, 4),),
+            str(path),
+            dynamo=False,
+            training=torch.onnx.TrainingMode.TRAINING,
+            input_names=["images"],
+            dynamic_axes={"images": {0: "batch"}},
+        )
+
+
+def said_of_export(export: Callable[[TorchNetwork, Path], None], path: Path) -> Finding:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    exported = network()
+    exported.module.train()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of torch, about the mode
+        export(exported, path)
+    spec = Spec("onnx", "onnxruntime", "m", {}, 5, 4, path, 1, 0, "cpu")
+
+    def in_a_new_session(_classifier: object, batches: list[np.ndarray]) -> np.ndarray:
+        session = load(spec)
+        return np.concatenate([session.predict(images) for images in batches])
+
+    return found(network, ["export"], export=in_a_new_session)["export"]
+
+
+def test_an_onnx_file_that_keeps_training_mode_is_found(tmp_path: Path) -> None:
+    assert cause(said_of_export(export_by_trace, tmp_path / "model.onnx")) == "training-mode"
+
+
+def test_the_adapters_exporter_writes_inference_mode_whatever_the_models(tmp_path: Path) -> None:
+    said = said_of_export(lambda exported, path: exported.export_onnx(path, 4), tmp_path / "model.onnx")
+    assert said.verdict == "pass", said.sentence
+
+
+ECHO = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return
+    body, more = b"", True
+    while more:
+        part = await receive()
+        body, more = body + part["body"], part.get("more_body")
+    import json
+    sums = [[sum(map(float, image))] for image in json.loads(body)["inputs"]]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps({"predictions": sums}).encode()})
+"""
+
+
+def echo_server(folder: Path, port: int) -> list[str]:
+    """The program that MLflow starts too, with another application."""
+    (folder / "echo.py").write_text(ECHO)
+    program = [sys.executable, "-m", "uvicorn", "--app-dir", str(folder), "--lifespan", "off", "echo:app"]
+    return [*program, "--host", _serving.HOST, "--port", str(port)]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((_serving.HOST, port)) == 0
+
+
+def test_a_server_is_asked_in_bounded_requests_and_is_gone_after_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_serving, "VALUES_A_REQUEST", 6)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nobody is there: it must not be asked
+    port, batch = _serving.free_port(), np.arange(15, dtype=np.float32).reshape(5, 3)
+
+    def asked_until_interrupted() -> None:
+        with _serving.served(echo_server(tmp_path, port), port, tmp_path / "log", 60) as address:
+            assert listens(port)
+            assert _serving.post_all(address, [batch], 60).ravel().tolist() == batch.sum(axis=1).tolist()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        asked_until_interrupted()
+    assert not listens(port)
+
+
+def test_a_port_that_was_taken_meanwhile_is_noticed_and_another_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as somebody:
+        somebody.bind((_serving.HOST, 0))
+        somebody.listen()
+        ports = iter([somebody.getsockname()[1], _serving.free_port()])
+        monkeypatch.setattr(_serving, "free_port", lambda: next(ports))
+        monkeypatch.setattr(_serving, "save_for_mlflow", lambda *_: None)
+        monkeypatch.setattr(_serving, "serve_command", lambda _model, port: echo_server(tmp_path, port))
+        spec = Spec("m", "m", "m", {}, 1, 1, None, None, 0, "cpu")
+        assert _serving.ask_server(spec, [np.ones((2, 3), np.float32)], 60).tolist() == [[3.0], [3.0]]
+    assert list(ports) == []
+
+
+@pytest.mark.slow
+def test_a_network_behind_mlflow_gives_the_same_bits_and_a_wrong_client_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = Spec("factory", "torch", FACTORY, {"width": 8}, 5, 4, None, 1, 0, "cpu")
+    save_tensors(load(spec).weights(), tmp_path / "weights.safetensors")
+    spec = replace(spec, weights=tmp_path / "weights.safetensors")
+    real, asked = _serving.post_all, {}
+
+    def both(address: str, batches: list[np.ndarray], seconds: int) -> np.ndarray:
+        asked["wrong"] = real(address, [images[..., ::-1] for images in batches], seconds)
+        return real(address, batches, seconds)
+
+    monkeypatch.setattr(_serving, "post_all", both)
+    ways = {"serve": lambda _c, batches: _serving.ask_server(spec, batches, 300), "export": lambda *_: asked["wrong"]}
+    said = found(lambda: load(spec), ["serve", "export"], **ways)
+    assert said["serve"].evidence["equal_bits"]
+    assert cause(said["export"]) == "inputs"
