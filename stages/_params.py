@@ -333,15 +333,91 @@ class Inference(_Strict):
 
 
 class Parity(_Strict):
+    """Two models whose scores should be the same.
+
+    Attributes:
+        layer_tolerance: the relative difference allowed of the first layer; of the n-th it is sqrt(n) times as much.
+    """
+
     reference: Name
     candidate: Name
     max_score_difference: Annotated[float, Field(ge=0)]
     max_flips: Annotated[int, Field(ge=0)]
+    layer_tolerance: Rate
+
+
+class Activations(_Strict):
+    """What is kept of every layer's output: of these models, for so many test images, so many values of each image."""
+
+    models: list[Name]
+    samples: Count
+    values: Count
+
+
+class BackendCheck(_Strict):
+    """Small networks trained and timed on Keras' backends; the findings are filed with a model.
+
+    Attributes:
+        backends: the first is the one that the others are compared with.
+        repeats: each from other weights; all backends take their turn in each.
+        margin: accuracies within it count as the same.
+    """
+
+    model: Name
+    tasks: Annotated[list[Literal["mlp", "cnn", "bilstm", "bag"]], Field(min_length=1)]
+    backends: Annotated[list[Literal["tensorflow", "jax", "torch"]], Field(min_length=2)]
+    repeats: Annotated[int, Field(ge=5)]
+    steps: Count
+    batch_size: Count
+    optimiser: Literal["adam", "sgd"]
+    learning_rate: Rate
+    threads: Count
+    margin: Annotated[float, Field(gt=0, lt=1)]
+    seed: int
+
+
+class Shift(_Strict):
+    """Pixel values (in 0..1) times `scale` plus `offset`, as a mistake in preprocessing or another camera would have it."""
+
+    scale: float
+    offset: float
+
+
+class Frozen(_Strict):
+    """New heads over a frozen network, for these models, by every meaning that freezing has had.
+
+    Attributes:
+        target: the new task, classes of the source renamed; empty: the source's own classes.
+        samples: of the training images, and of the test images, at most.
+        epochs: passes through the network for each head.
+    """
+
+    models: list[Name]
+    target: dict[str, list[int]]
+    shifts: dict[Name, Shift]
+    samples: Annotated[int, Field(ge=4)]
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Count
+    seeds: Annotated[list[int], Field(min_length=1)]
 
 
 class ModeCheck(_Strict):
+    """What the passes through a model in its modes may cost.
+
+    Attributes:
+        batch_sizes: further sizes, each with mixed and with class-sorted batches.
+        repeats: passes whose spread is dropout's; 1: not.
+        black_batches: batches of black images passed in training mode before the accuracy is taken again; 0: not.
+        behaviours: which situations of `stages._behaviours` are tried: with `all` those with a training step too.
+    """
+
     samples: Count
     batch_size: Annotated[int, Field(ge=2)]
+    batch_sizes: list[Annotated[int, Field(ge=2)]]
+    repeats: Count
+    black_batches: Annotated[int, Field(ge=0)]
+    behaviours: Literal["none", "passes", "all"]
+    frozen: Frozen
 
 
 class IsolationCheck(_Strict):
@@ -421,6 +497,8 @@ class Params(_Strict):
     imports: dict[Name, Import]
     claims: Claims
     backend_parity: dict[Name, Parity]
+    activations: Activations
+    backend_check: dict[Name, BackendCheck]
     mode_check: ModeCheck
     isolation_check: IsolationCheck
     transfer_check: Transfer
@@ -461,8 +539,14 @@ class Params(_Strict):
         for key, pair in self.backend_parity.items():
             yield f"backend_parity.{key}.reference", pair.reference, self.models
             yield f"backend_parity.{key}.candidate", pair.candidate, self.models
+        for name in self.activations.models:
+            yield "activations.models", name, self.models
+        for key, timed in self.backend_check.items():
+            yield f"backend_check.{key}.model", timed.model, self.models
         for key, asked in self.fingerprint.items():
             yield f"fingerprint.{key}.model", asked.model, self.models
+        for name in self.mode_check.frozen.models:
+            yield "mode_check.frozen.models", name, self.models
         for name in self.transfer_check.models:
             yield "transfer_check.models", name, self.models
         for name in self.isolation_check.models or ():

@@ -89,16 +89,53 @@ class Classifier(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Behaved:
+    """What one situation did to a copy of a network.
+
+    Attributes:
+        before, after: its weights and buffers, as `Classifier.weights` gives them.
+        scores: of two passes over the same batch, one after the other; none where the situation is a training step.
+        raised: the name of the exception with which the framework refused; empty where it did not.
+    """
+
+    before: Mapping[str, np.ndarray]
+    after: Mapping[str, np.ndarray]
+    scores: tuple[np.ndarray, ...] = ()
+    raised: str = ""
+
+
+Behaviour = Callable[[np.ndarray, np.ndarray], Behaved]
+
+
 @runtime_checkable
 class Network(Classifier, Protocol):
     """A classifier whose inside can be reached: modes, features, training."""
 
-    def forward(self, images: np.ndarray, *, training: bool) -> np.ndarray:
-        """Scores of one batch in training or inference mode, without a gradient step."""
+    def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
+        """Scores of one batch in training or inference mode, without a gradient step.
+
+        `batchnorm` says whether the BatchNorm layers are in training mode; None leaves them as the rest is.
+        """
         ...
 
-    def features(self, images: np.ndarray) -> np.ndarray:
-        """What the last layer sees, in inference mode: float32, shape (samples, width)."""
+    def features(self, images: np.ndarray, *, training: bool = False, batchnorm: bool | None = None) -> np.ndarray:
+        """What the last layer sees, in a mode as of `forward`: float32, shape (samples, width)."""
+        ...
+
+    def restore(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Put back what `weights` gave, or another value of the same names and shapes."""
+        ...
+
+    def randomness(self) -> dict[str, bytes]:
+        """The state of every random number generator that the framework keeps, by name."""
+        ...
+
+    def behaviours(self) -> Mapping[str, Behaviour]:
+        """Situations that users bring a network into, by a name of `stages._behaviours`; those its framework knows.
+
+        Each takes one batch of images and labels, and acts on a copy of the network.
+        """
         ...
 
     def freeze(self) -> None:

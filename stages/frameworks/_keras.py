@@ -11,13 +11,13 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from stages.frameworks import Spec, Training, batches_per_epoch, cosine_rate, epoch_batches
+from stages.frameworks import Behaviour, Spec, Training, batches_per_epoch, cosine_rate, epoch_batches
 from tracking.errors import UserError
 
 
@@ -119,21 +119,43 @@ class KerasNetwork:
     def __init__(self, model: Any, device: str) -> None:
         self.model = self.inside = model
         self.device = device
+        self._features_of: Any = None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         return np.asarray(self.model.predict_on_batch(images), dtype=np.float32)
 
-    def forward(self, images: np.ndarray, *, training: bool) -> np.ndarray:
+    def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
+        return self._ask(self.model, images, training, batchnorm)
+
+    def features(self, images: np.ndarray, *, training: bool = False, batchnorm: bool | None = None) -> np.ndarray:
+        return self._ask(self._backbone(), images, training, batchnorm)
+
+    def _ask(self, model: Any, images: np.ndarray, training: bool, batchnorm: bool | None) -> np.ndarray:
         import keras
 
-        with _no_gradient():
-            scores = self.model(keras.ops.convert_to_tensor(images), training=training)
+        with self._batchnorm_mode(batchnorm), no_gradient():
+            scores = model(keras.ops.convert_to_tensor(images), training=training)
         return np.asarray(keras.ops.convert_to_numpy(scores), dtype=np.float32)
 
-    def features(self, images: np.ndarray) -> np.ndarray:
+    @contextmanager
+    def _batchnorm_mode(self, batchnorm: bool | None) -> Iterator[None]:
+        """An untrainable BatchNorm is in inference mode, whatever the call says; that a call alone cannot undo."""
+        layers = batchnorms(self.model) if batchnorm is not None else []
+        kept = [layer.trainable for layer in layers]
+        for layer in layers:
+            layer.trainable = bool(batchnorm)
+        try:
+            yield
+        finally:
+            for layer, trainable in zip(layers, kept, strict=True):
+                layer.trainable = trainable
+
+    def _backbone(self) -> Any:
         import keras
 
-        return np.asarray(keras.Model(self.model.input, self._last_features()).predict_on_batch(images))
+        if self._features_of is None:
+            self._features_of = keras.Model(self.model.input, self.last_features())
+        return self._features_of
 
     def freeze(self) -> None:
         self.model.trainable = False
@@ -142,17 +164,37 @@ class KerasNetwork:
         return {variable.path for variable in self.model.trainable_weights}
 
     def set_batchnorm_momentum(self, momentum: float) -> None:
+        for layer in batchnorms(self.model):
+            layer.momentum = momentum
+
+    def restore(self, weights: Mapping[str, np.ndarray]) -> None:
+        for variable in self.model.weights:
+            variable.assign(weights[variable.path])
+
+    def randomness(self) -> dict[str, bytes]:
         import keras
 
-        for layer in self.model._flatten_layers():
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.momentum = momentum
+        states = {v.path: v for v in self.model.variables if "seed_generator" in v.path}
+        return {path: np.asarray(keras.ops.convert_to_numpy(v.value)).tobytes() for path, v in states.items()}
+
+    def behaviours(self) -> Mapping[str, Behaviour]:
+        from stages.frameworks._keras_behaviours import behaviours
+
+        return behaviours(self)
+
+    def copied(self) -> "KerasNetwork":
+        """The same network with weights of its own, under the same names."""
+        import keras
+
+        model = keras.models.clone_model(self.model)
+        model.set_weights(self.model.get_weights())
+        return KerasNetwork(model, self.device)
 
     def retarget(self, classes: int, seed: int) -> "KerasNetwork":
         import keras
 
         keras.utils.set_random_seed(seed)
-        scores = keras.layers.Dense(classes, name="new_head")(self._last_features())
+        scores = keras.layers.Dense(classes, name="new_head")(self.last_features())
         return KerasNetwork(keras.Model(self.model.input, scores), self.device)
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -180,15 +222,25 @@ class KerasNetwork:
                 seen += len(target)
             training.after_epoch(epoch + 1, *(sums / seen).tolist())
 
-    def _last_features(self) -> Any:
+    def last_features(self) -> Any:
+        """The symbolic tensor that the last layer takes, flat."""
         import keras
 
         layers = [m for m in self.model.layers if isinstance(m, keras.layers.Dense | keras.layers.Conv2D)]
+        if not layers:
+            raise UserError(f"{self.model.name}: has no Dense or Conv2D layer, so its last layer cannot be found")
         features = layers[-1].input
         return keras.layers.Flatten()(features) if len(features.shape) > 2 else features
 
 
-def _no_gradient() -> Any:
+def batchnorms(model: Any) -> list[Any]:
+    """Every BatchNormalization layer in it, those inside nested models too."""
+    import keras
+
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def no_gradient() -> Any:
     """Torch records gradients unless told not to; the other backends record none outside a tape."""
     if sys.modules["keras"].backend.backend() != "torch":
         return nullcontext()

@@ -4,8 +4,8 @@ import copy
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from stages._weights import Tensors, load_tensors, require_same_tensors
-from stages.frameworks import Training, batches_per_epoch, cosine_rate, epoch_batches
+from stages.frameworks import Behaviour, Training, batches_per_epoch, cosine_rate, epoch_batches
 from tracking.errors import UserError
 
 
@@ -74,6 +74,10 @@ class TorchNetwork:
             Linear or Conv2d.
         categories: what the weights' publisher calls the classes.
         ask: how the module gives the scores of a batch, a tensor on its device.
+        remedies: the library's own ways to freeze BatchNorm, by a name of `stages._behaviours`.
+
+    Attributes:
+        delivered_training: the mode in which the library handed the module over.
     """
 
     def __init__(
@@ -84,7 +88,10 @@ class TorchNetwork:
         last: Sequence[str] = (),
         categories: tuple[str, ...] | None = None,
         ask: Callable[[nn.Module, torch.Tensor], torch.Tensor] = plain_scores,
+        remedies: Mapping[str, Callable[[nn.Module], object]] | None = None,
     ) -> None:
+        self.delivered_training = module.training
+        self.remedies = remedies or {}
         self.module = self.inside = module.to(device).eval()
         self.device = device
         self.categories = categories
@@ -94,14 +101,29 @@ class TorchNetwork:
     def predict(self, images: np.ndarray) -> np.ndarray:
         return self.forward(images, training=False)
 
-    def forward(self, images: np.ndarray, *, training: bool) -> np.ndarray:
+    def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
+        with self._mode(training, batchnorm), torch.no_grad():
+            return self.scores(images).float().cpu().numpy()
+
+    @contextmanager
+    def _mode(self, training: bool, batchnorm: bool | None) -> Iterator[None]:
         self.module.train(training)
+        if batchnorm is not None:
+            for layer in batchnorms(self.module):
+                layer.train(batchnorm)
         try:
-            with torch.no_grad():
-                scores = self._scores(batch_of(images, self.device))
+            yield
         finally:
             self.module.eval()
-        return np.asarray(scores.float().cpu().numpy())
+
+    def scores(self, images: np.ndarray) -> torch.Tensor:
+        """Of one batch, in the mode in which the module is, with a gradient where one is recorded."""
+        return self._scores(batch_of(images, self.device))
+
+    def copied(self) -> "TorchNetwork":
+        """The same network with weights of its own."""
+        module = copy.deepcopy(self.module).train(self.delivered_training)
+        return TorchNetwork(module, self.device, last=self._last, ask=self._ask, remedies=self.remedies)
 
     def _scores(self, batch: torch.Tensor) -> torch.Tensor:
         name = type(self.module).__name__
@@ -117,12 +139,12 @@ class TorchNetwork:
     def _last_layers(self) -> tuple[str, ...]:
         return self._last or (last_layer(self.module),)
 
-    def features(self, images: np.ndarray) -> np.ndarray:
+    def features(self, images: np.ndarray, *, training: bool = False, batchnorm: bool | None = None) -> np.ndarray:
         seen: list[torch.Tensor] = []
         name = self._last_layers()[0]
         hook = self.module.get_submodule(name).register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
         try:
-            self.predict(images)
+            self.forward(images, training=training, batchnorm=batchnorm)
         finally:
             hook.remove()
         if not seen:
@@ -137,9 +159,22 @@ class TorchNetwork:
         return {name for name, parameter in self.module.named_parameters() if parameter.requires_grad}
 
     def set_batchnorm_momentum(self, momentum: float) -> None:
-        for module in self.module.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.momentum = 1 - momentum
+        for layer in batchnorms(self.module):
+            layer.momentum = 1 - momentum
+
+    def restore(self, weights: Mapping[str, np.ndarray]) -> None:
+        self.module.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+
+    def randomness(self) -> dict[str, bytes]:
+        states = {"torch": torch.get_rng_state()}
+        if self.device == "cuda":
+            states["torch.cuda"] = torch.cuda.get_rng_state()
+        return {name: state.numpy().tobytes() for name, state in states.items()}
+
+    def behaviours(self) -> Mapping[str, Behaviour]:
+        from stages.frameworks._torch_behaviours import behaviours
+
+        return behaviours(self)
 
     def retarget(self, classes: int, seed: int) -> "TorchNetwork":
         torch.manual_seed(seed)
@@ -195,6 +230,11 @@ def batch_of(inputs: np.ndarray, device: str) -> torch.Tensor:
     """Images (float32, NHWC) as NCHW, token ids as int64, on `device`."""
     arranged = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs.astype(np.int64)
     return torch.from_numpy(np.ascontiguousarray(arranged)).to(device)
+
+
+def batchnorms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Every BatchNorm layer in it, synchronised ones and libraries' own subclasses too."""
+    return [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
 
 
 def last_token(ids: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ def load(spec: Spec) -> Any:
     if spec.weights is not None:
         tensors = _renamed(module, _torch.read_state(spec.weights), spec.weights)
         _torch.set_state(module, tensors, str(spec.weights))
-    return _torch.TorchNetwork(module, device, last=_classifiers(module))
+    return _torch.TorchNetwork(module, device, last=_classifiers(module), remedies=_REMEDIES)
 
 
 def _import_timm() -> Any:
@@ -65,3 +65,13 @@ def _classifiers(module: Any) -> tuple[str, ...]:
     declared = (getattr(module, "pretrained_cfg", None) or {}).get("classifier") or ()
     names = (declared,) if isinstance(declared, str) else tuple(declared)
     return names if set(names) <= {name for name, _ in module.named_modules()} else ()
+
+
+def _freeze_batchnorm(module: Any) -> None:
+    """Into layers that hold their statistics as constants, in every mode; in place, but for a module that is one itself."""
+    from timm.utils.model import freeze_batch_norm_2d
+
+    freeze_batch_norm_2d(module)
+
+
+_REMEDIES = {"pass, BatchNorm frozen by the library's function": _freeze_batchnorm}

@@ -1,24 +1,44 @@
-"""The mode check sees what moves, on networks small enough to know by heart."""
+"""The mode check sees what moves, on networks small enough to know by heart: each fault beside its healthy twin."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages._params import ModeCheck, load_params  # noqa: E402
+from stages._behaviours import COLUMNS, SITUATIONS  # noqa: E402
+from stages._params import Frozen, ModeCheck, Shift, load_params  # noqa: E402
 from stages._predictions import SampleSet  # noqa: E402
+from stages.frameworks import Training  # noqa: E402
 from stages.frameworks._torch import TorchNetwork  # noqa: E402
 from stages.mode_check import mode_check  # noqa: E402
 from tests.closure import ROOT  # noqa: E402
+from tracking.findings import Finding  # noqa: E402
 
-PARAMS = ModeCheck(samples=60, batch_size=8)
+NO_HEADS = Frozen(models=[], target={}, shifts={}, samples=4, batch_size=2, epochs=1, seeds=[0])
+PARAMS = ModeCheck(
+    samples=60, batch_size=8, batch_sizes=[4], repeats=3, black_batches=40, behaviours="all", frozen=NO_HEADS
+)
 RECIPE = load_params(ROOT / "params.yaml").recipes["digits-32"]
+KINDS = {
+    "accuracy": "top1_inference",
+    "batches": "batch_flips",
+    "dropout": "dropout_layers",
+    "randomness": "generators",
+    "black": "black_top1",
+    "statistics": "cliff",
+}
+Layers = Callable[[], list["torch.nn.Module"]]
 
 
 def samples() -> SampleSet:
+    """Five classes, each a grey of its own under noise."""
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (60, 4, 4, 3), np.uint8)
-    return SampleSet(tuple(map(str, range(60))), rng.integers(0, 5, 60), pixels, tuple("abcde"), RECIPE)
+    labels = rng.integers(0, 5, 60)
+    greys = np.linspace(30, 226, 5)[labels].reshape(60, 1, 1, 1)
+    pixels = np.clip(greys + rng.normal(0, 12, (60, 4, 4, 1)), 0, 255).repeat(3, axis=3).astype(np.uint8)
+    return SampleSet(tuple(map(str, range(60))), labels, pixels, tuple("abcde"), RECIPE)
 
 
 def network(*layers: "torch.nn.Module", seed: int = 0) -> TorchNetwork:
@@ -26,48 +46,178 @@ def network(*layers: "torch.nn.Module", seed: int = 0) -> TorchNetwork:
     return TorchNetwork(torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(48, 5)), "cpu")
 
 
+def trained(*layers: "torch.nn.Module") -> TorchNetwork:
+    net, known = network(*layers), samples()
+    steps = Training("sgd", 0.1, 0.9, epochs=12, batch_size=20, shift_pixels=0, seed=0, label="test")
+    net.fit(known.images(), known.labels, steps)
+    return net
+
+
+def check(net: TorchNetwork | None, params: ModeCheck = PARAMS) -> dict[str, Finding]:
+    """Findings by situation or kind."""
+    found = list(mode_check("m", lambda: net, samples(), params, framework="torch", train=samples()))
+    named = {finding.evidence["row"]["situation"]: finding for finding in found if "row" in finding.evidence}
+    named |= {name: finding for finding in found for name, key in KINDS.items() if key in finding.evidence}
+    return named | {"last": found[-1]}
+
+
 def verdicts(*layers: "torch.nn.Module") -> dict[str, str]:
-    found = mode_check("m", lambda: network(*layers), samples(), PARAMS)
-    names = ("inference", "training", "accuracy", "dropout", "frozen")
-    return dict(zip(names, (finding.verdict.value for finding in found), strict=True))
+    return {name: finding.verdict.value for name, finding in check(network(*layers)).items()}
 
 
 def test_a_plain_network_is_healthy_in_every_mode() -> None:
-    assert set(verdicts().values()) == {"pass"}
+    found = verdicts()
+    assert found.pop("last") == "skip"
+    assert set(found.values()) == {"pass"}
+    assert len(found) > 10
 
 
-def test_batchnorm_moves_in_training_mode_and_freezing_weights_does_not_stop_it() -> None:
-    found = list(mode_check("m", lambda: network(torch.nn.BatchNorm2d(3)), samples(), PARAMS))
-    assert [f.verdict for f in found] == [
-        "pass",
-        "warn",
-        "warn" if found[2].verdict == "warn" else "pass",
-        "pass",
-        "warn",
-    ]
-    for finding in (found[1], found[4]):
-        assert finding.evidence["moved"] == ["0.num_batches_tracked", "0.running_mean", "0.running_var"]
+@pytest.mark.parametrize(
+    ("situation", "moved"),
+    [
+        ("pass, as delivered", 3),
+        ("pass, training", 3),
+        ("pass, training, weights frozen", 3),
+        ("pass, training, BatchNorm frozen", 0),
+        ("pass, training, BatchNorm frozen and undone", 3),
+        ("pass, training, BatchNorm momentum keeps all", 1),
+        ("step, weights frozen before", 3),
+        ("step, weights frozen after", 3),
+    ],
+)
+def test_what_batchnorm_moves_is_named_with_its_size(situation: str, moved: int) -> None:
+    finding = check(network(torch.nn.BatchNorm2d(3)))[situation]
+    names = ["0.num_batches_tracked", "0.running_mean", "0.running_var"]
+    assert finding.verdict == ("warn" if moved else "pass")
+    assert finding.evidence["moved"] == names[:moved]
+    assert len(finding.evidence["sizes"]) == moved
+    assert all(size > 0 for size in finding.evidence["sizes"])
+    assert list(finding.evidence["row"]) == COLUMNS
+    assert finding.sentence.startswith(SITUATIONS[situation].words)
+
+
+def test_the_network_itself_is_left_as_it_was() -> None:
+    net = network(torch.nn.BatchNorm2d(3))
+    before = net.weights()
+    check(net)
+    assert all(np.array_equal(value, before[name]) for name, value in net.weights().items())
 
 
 def test_a_dropout_left_on_is_seen_and_a_dropout_of_rate_zero_is_not() -> None:
-    assert verdicts(torch.nn.Dropout(0.5))["dropout"] == "warn"
+    left_on = check(network(torch.nn.Dropout(0.5)))["dropout"]
+    assert left_on.verdict == "warn"
+    assert left_on.evidence["dropout_flips"] > 0
+    assert left_on.evidence["dropout_top1_sd"] > 0
     assert verdicts(torch.nn.Dropout(0.0))["dropout"] == "pass"
 
 
+def test_batchnorm_alone_is_no_dropout() -> None:
+    assert verdicts(torch.nn.BatchNorm2d(3))["dropout"] == "pass"
+
+
+class Counting(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, images: "torch.Tensor") -> "torch.Tensor":
+        self.calls += 1
+        return images
+
+
+class Drawing(torch.nn.Module):
+    """Draws, and shows it in the scores only when told to."""
+
+    def __init__(self, noise: float) -> None:
+        super().__init__()
+        self.noise = noise
+
+    def forward(self, images: "torch.Tensor") -> "torch.Tensor":
+        return images + self.noise * torch.rand_like(images)
+
+
 def test_a_layer_that_moves_in_inference_mode_fails() -> None:
-    class Counting(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("calls", torch.zeros(1))
+    assert verdicts(Counting())["pass, inference"] == "fail"
 
-        def forward(self, images: "torch.Tensor") -> "torch.Tensor":
-            self.calls += 1
-            return images
 
-    assert verdicts(Counting())["inference"] == "fail"
+def test_random_numbers_drawn_in_inference_mode_are_seen() -> None:
+    assert verdicts(Drawing(0.5))["randomness"] == "fail"
+    assert verdicts(Drawing(0.0))["randomness"] == "warn"
+    assert verdicts(torch.nn.Dropout(0.5))["randomness"] == "pass"
+
+
+def test_a_network_that_looks_at_its_companions_in_inference_mode_fails() -> None:
+    seen = check(trained(torch.nn.BatchNorm2d(3, track_running_stats=False)))["batches"]
+    assert seen.verdict == "fail"
+    assert seen.evidence["batch_flips"] > 0
+    healthy = check(trained(torch.nn.BatchNorm2d(3)))["batches"]
+    assert healthy.evidence["batch_flips"] == 0
+
+
+def test_batches_of_one_class_cost_a_network_with_batchnorm_its_accuracy_and_another_not() -> None:
+    companions, alone = check(trained(torch.nn.BatchNorm2d(3))), check(trained(torch.nn.Identity()))
+    assert companions["accuracy"].verdict == companions["batches"].verdict == "warn"
+    assert companions["accuracy"].evidence["top1_training_by_class"] < 0.8
+    assert alone["accuracy"].verdict == alone["batches"].verdict == "pass"
+    assert len({alone["accuracy"].evidence[name] for name in ("top1_inference", "top1_training_by_class")}) == 1
+
+
+def test_black_images_in_training_mode_spoil_a_network_with_batchnorm_and_no_other() -> None:
+    assert check(trained(torch.nn.BatchNorm2d(3)))["black"].verdict == "warn"
+    assert check(trained(torch.nn.Identity()))["black"].verdict == "pass"
+
+
+def test_statistics_that_lag_behind_the_weights_are_seen_and_what_repairs_them_is_said() -> None:
+    net = trained(torch.nn.BatchNorm2d(3))
+    healthy = check(net)
+    assert healthy["statistics"].verdict == "pass"
+    own = net.weights()
+    net.restore(own | {"0.running_mean": own["0.running_mean"] + 3, "0.running_var": 9 * own["0.running_var"]})
+    lagging = check(net)
+    assert lagging["accuracy"].evidence["top1_training"] > lagging["accuracy"].evidence["top1_inference"] + 0.2
+    assert lagging["statistics"].verdict == "warn"
+    assert lagging["statistics"].evidence["top1_repaired"] > 0.95
+    assert lagging["statistics"].evidence["cliff"] > 0.2
+    assert "in 0 of 1 BatchNorm layers" in lagging["statistics"].sentence
 
 
 def test_an_exported_file_is_skipped_with_a_reason() -> None:
-    (finding,) = mode_check("m", lambda: None, samples(), PARAMS)
+    finding = check(None)["last"]
     assert finding.verdict == "skip"
     assert "no training mode" in finding.sentence
+
+
+@pytest.mark.parametrize(("asked", "situations"), [("none", 0), ("passes", 7), ("all", 9)])
+def test_the_situations_tried_are_a_parameter(asked: str, situations: int) -> None:
+    found = check(network(torch.nn.BatchNorm2d(3)), PARAMS.model_copy(update={"behaviours": asked}))
+    assert len(found.keys() & SITUATIONS.keys()) == situations
+
+
+def test_heads_without_training_images_are_skipped_with_a_reason() -> None:
+    asked = PARAMS.model_copy(update={"frozen": NO_HEADS.model_copy(update={"models": ["m"]})})
+    *_, last = mode_check("m", lambda: network(), samples(), asked, framework="torch")
+    assert (last.verdict, last.sentence) == ("skip", "There are no training images: no new head can be trained.")
+
+
+def test_a_network_without_batchnorm_has_one_way_to_be_frozen() -> None:
+    heads = NO_HEADS.model_copy(update={"models": ["m"], "shifts": {"none": Shift(scale=1.0, offset=0.0)}})
+    found = check(network(), PARAMS.model_copy(update={"frozen": heads}))
+    assert found["last"].verdict == "skip"
+    assert "no BatchNorm" in found["last"].sentence
+
+
+HEALTHY = {
+    "linear": list,
+    "convolution": lambda: [torch.nn.Conv2d(3, 3, 3, padding=1), torch.nn.ReLU()],
+    "group norm": lambda: [torch.nn.GroupNorm(3, 3)],
+    "layer norm": lambda: [torch.nn.LayerNorm([3, 4, 4])],
+    "no dropout": lambda: [torch.nn.Dropout(0.0), torch.nn.GELU()],
+}
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("layers", HEALTHY.values(), ids=HEALTHY)
+def test_nothing_is_invented_about_a_healthy_network(layers: Layers, seed: int) -> None:
+    few = PARAMS.model_copy(update={"behaviours": "passes", "samples": 24, "black_batches": 2})
+    found = check(network(*layers(), seed=seed), few)
+    assert {name: finding.verdict for name, finding in found.items() if finding.verdict != "pass"} == {"last": "skip"}

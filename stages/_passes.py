@@ -1,0 +1,166 @@
+"""Accuracy in either mode, what the companions in a batch change, what chance changes: a model's passes compared."""
+
+import random
+from typing import Any
+
+import numpy as np
+
+from stages._modes import moves, scores_in, share_right, whole_batches
+from stages._params import ModeCheck
+from stages._predictions import SampleSet
+from stages.frameworks import Network
+from tracking.findings import Finding, Verdict
+from tracking.networks import network_settings
+from tracking.statistics import mcnemar_exact
+
+CHECK = "mode_check"
+SIGNIFICANT = 0.01
+LARGE_GAP = 0.02
+ROUNDING = 1e-3  # scores that differ by less may have been summed in another order
+
+
+def accuracies(model: str, network: Network, samples: SampleSet, size: int) -> Finding:
+    """Inference against training mode on the same images; then with every batch of one class; then repaired."""
+    own, labels = network.weights(), samples.labels
+    inference = scores_in(network, samples, size, training=False)
+    training = scores_in(network, samples, size, training=True)
+    by_class = samples.sorted_by_class()
+    together = share_right(scores_in(network, by_class, size, training=True), by_class.labels)
+    network.restore(own)
+    right, right_training = inference.argmax(axis=1) == labels, training.argmax(axis=1) == labels
+    counts = int((right & ~right_training).sum()), int((right_training & ~right).sum())
+    p_value = mcnemar_exact(*counts)
+    sentence = (
+        f"Accuracy is {right.mean():.2%} in inference mode and {right_training.mean():.2%} in training mode on the same "
+        f"{len(labels)} samples (exact McNemar p = {p_value:.2g}); {together:.2%} in training mode when each batch "
+        "holds samples of one class."
+    )
+    evidence = {
+        "top1_inference": float(right.mean()),
+        "top1_training": float(right_training.mean()),
+        "top1_training_by_class": together,
+        "only_inference_right": counts[0],
+        "only_training_right": counts[1],
+        "p_value": p_value,
+    }
+    depends = p_value < SIGNIFICANT or abs(together - float(right.mean())) > LARGE_GAP
+    return Finding(CHECK, model, Verdict.WARN if depends else Verdict.PASS, sentence, evidence)
+
+
+def batches(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+    """Whether a sample's companions change its answer: other sizes, another order, in either mode."""
+    known = scores_in(network, samples, params.batch_size, training=False)
+    rows = [_of_size(network, samples, known, size) for size in (1, params.batch_size, *params.batch_sizes)]
+    flips, apart = max(row["flips"] for row in rows), max(row["max_score_difference"] for row in rows)
+    trained = [row for row in rows if row["batch_size"] > 1]
+    spread = [row[name] for row in trained for name in ("top1_training", "top1_training_by_class")]
+    sizes = ", ".join(str(row["batch_size"]) for row in rows)
+    sentence = (
+        f"In inference mode, batches of {sizes} and another order change {flips} decisions (scores by {apart:.2g} at most); "
+        f"in training mode accuracy lies between {min(spread):.2%} and {max(spread):.2%} with size and order of the batches."
+    )
+    curves = {
+        name: [[row["batch_size"], row[name]] for row in sorted(trained, key=lambda row: row["batch_size"])]
+        for name in ("top1_training", "top1_training_by_class")
+    }
+    evidence = {"batch_flips": flips, "batch_max_score_difference": apart, "batches": rows, "curves": curves}
+    varies = flips or max(spread) - min(spread) > LARGE_GAP
+    verdict = Verdict.FAIL if flips and apart > ROUNDING else Verdict.WARN if varies else Verdict.PASS
+    return Finding(CHECK, model, verdict, sentence, evidence)
+
+
+def _of_size(network: Network, samples: SampleSet, known: np.ndarray, size: int) -> dict[str, Any]:
+    """In inference mode class after class, against `known`; in training mode mixed and class after class."""
+    few = (
+        samples.shuffled(min(len(samples), ALONE)) if size == 1 else samples.shuffled(whole_batches(len(samples), size))
+    )
+    by_class = few.sorted_by_class()
+    of_known = {name: row for row, name in enumerate(samples.names)}
+    expected = known[[of_known[name] for name in by_class.names]]
+    scores = scores_in(network, by_class, size, training=False)
+    row: dict[str, Any] = {
+        "batch_size": size,
+        "flips": int((scores.argmax(1) != expected.argmax(1)).sum()),
+        "max_score_difference": float(np.abs(scores - expected).max()),
+    }
+    if size == 1:
+        return row
+    own = network.weights()
+    for name, part in (("top1_training", few), ("top1_training_by_class", by_class)):
+        row[name] = share_right(scores_in(network, part, size, training=True), part.labels)
+    network.restore(own)
+    return row
+
+
+ALONE = 32  # samples that are asked one by one
+
+
+def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+    """What a dropout left on costs, by repeated passes in training mode with BatchNorm in inference mode."""
+    layers = {
+        kind: network_settings(network.inside).get(f"model.{kind}.layers", 0) for kind in ("dropout", "batchnorm")
+    }
+    still = scores_in(network, samples, params.batch_size, training=False)
+    passes = [
+        scores_in(network, samples, params.batch_size, training=True, batchnorm=False) for _ in range(params.repeats)
+    ]
+    right = [share_right(scores, samples.labels) for scores in passes]
+    flips = [int((scores.argmax(1) != still.argmax(1)).sum()) for scores in passes]
+    cost, spread = share_right(still, samples.labels) - float(np.mean(right)), float(np.std(right, ddof=len(right) > 1))
+    evidence = {
+        "dropout_layers": layers["dropout"],
+        "batchnorm_layers": layers["batchnorm"],
+        "dropout_top1": float(np.mean(right)),
+        "dropout_top1_sd": spread,
+        "dropout_cost": cost,
+        "dropout_flips": max(flips),
+        "curves": {"dropout_top1": [[number, share] for number, share in enumerate(right)]},
+    }
+    if all(np.array_equal(scores, passes[0]) for scores in passes):
+        sentence = "Passes in training mode, BatchNorm apart, give the same bits: no dropout acts."
+        return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+    sentence = (
+        f"Dropout left on ({layers['dropout']} layers) costs {100 * cost:.2f} points, with a standard "
+        f"deviation of {100 * spread:.2f} over {len(right)} passes, and changes up to {max(flips)} of "
+        f"{len(still)} decisions, by chance."
+    )
+    return Finding(CHECK, model, Verdict.WARN if max(flips) else Verdict.PASS, sentence, evidence)
+
+
+def randomness(model: str, network: Network, samples: SampleSet, size: int) -> Finding:
+    """Whether a pass in inference mode draws random numbers, and whether it says the same twice."""
+    part = samples.shuffled(whole_batches(min(len(samples), size), size))
+    before, first = _generators(network), scores_in(network, part, size, training=False)
+    after, second = _generators(network), scores_in(network, part, size, training=False)
+    drawn = sorted(name for name in before if before[name] != after[name])
+    same = np.array_equal(first, second)
+    said = f"draws from {', '.join(drawn)}" if drawn else "draws no random number"
+    sentence = f"A pass in inference mode {said}, and repeated it gives {'the same bits' if same else 'other scores'}."
+    evidence = {"generators": sorted(before), "drawn": drawn, "repeated_equal": same}
+    verdict = Verdict.PASS if same and not drawn else Verdict.FAIL if drawn and not same else Verdict.WARN
+    return Finding(CHECK, model, verdict, sentence, evidence)
+
+
+def _generators(network: Network) -> dict[str, bytes]:
+    numpy = np.random.get_state(legacy=False)
+    own = {"python's random": repr(random.getstate()).encode(), "numpy's random": repr(numpy["state"]).encode()}
+    return {**own, **network.randomness()}
+
+
+def black(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+    """What a server left in training mode comes to: black images pass, and the accuracy afterwards in inference mode."""
+    own, size = network.weights(), params.batch_size
+    before = share_right(scores_in(network, samples, size, training=False), samples.labels)
+    images = np.zeros_like(next(samples.batches(size)))
+    for _ in range(params.black_batches):
+        network.forward(images, training=True)
+    moved = moves(own, network.weights(), network.trainable())
+    after = share_right(scores_in(network, samples, size, training=False), samples.labels)
+    network.restore(own)
+    sentence = (
+        f"{params.black_batches} batches of {len(images)} empty images in training mode, without a gradient, take the accuracy "
+        f"from {before:.2%} to {after:.2%}."
+    )
+    evidence = {"black_top1_before": before, "black_top1": after, "black_moved": len(moved)}
+    lost = before - after > LARGE_GAP
+    return Finding(CHECK, model, Verdict.WARN if lost else Verdict.PASS, sentence, evidence)
