@@ -19,16 +19,28 @@ def load_model(model: Model, inference: Inference, classes: int, samples: Sample
     weights = Path(model.weights)
     if model.sha256 is not None or not weights.is_dir():  # a folder of files has no one hash; DVC knows those of all
         check_weights(weights, model.sha256)
-    return load(
-        replace(
-            _random_start(model, classes, samples),
-            weights=weights,
-            threads=inference.threads,
-            seed=inference.seed,
-            device=inference.device,
-            sha256=model.sha256,
-            checkpoint=model.checkpoint,
-        )
+    return load(spec_of(model, inference, classes, samples))
+
+
+def load_other(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:
+    """Another model of this framework: the architecture from a random start, or the same file where that cannot be had."""
+    spec = spec_of(model, inference, classes, samples)
+    try:
+        return load(replace(spec, weights=None, checkpoint=None, seed=spec.seed + 1))
+    except UserError:
+        return load(spec)
+
+
+def spec_of(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Spec:
+    """What the model's adapter is told."""
+    return replace(
+        _random_start(model, classes, samples),
+        weights=Path(model.weights),
+        threads=inference.threads,
+        seed=inference.seed,
+        device=inference.device,
+        sha256=model.sha256,
+        checkpoint=model.checkpoint,
     )
 
 

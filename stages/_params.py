@@ -440,6 +440,28 @@ class Target(_Strict):
         return self
 
 
+class IsolationCheck(_Strict):
+    """In which ways a model is asked about the same images.
+
+    Attributes:
+        models: which; null: all.
+        scenarios: `reload`, `export` and `serve` start processes; `serve` an MLflow server on 127.0.0.1.
+        samples: of the test images, at most, in whole batches of the model's `batch_size` (at least one).
+        one_by_one: how many of these are asked about singly, at most.
+        max_score_difference: what counts as rounding.
+        seconds: how long another process, a server's start or one answer of it may take.
+    """
+
+    models: list[Name] | None
+    scenarios: list[
+        Literal["alone", "repeated", "interleaved", "after_others", "batch", "order", "reload", "export", "serve"]
+    ]
+    samples: Count
+    one_by_one: Count
+    max_score_difference: Annotated[float, Field(ge=0)]
+    seconds: Count
+
+
 class Transfer(_Strict):
     """A second task for these models.
 
@@ -525,6 +547,7 @@ class Params(_Strict):
     activations: Activations
     backend_check: dict[Name, BackendCheck]
     mode_check: ModeCheck
+    isolation_check: IsolationCheck
     transfer_check: Transfer
     preprocess_check: PreprocessCheck
     fingerprint: dict[Name, Fingerprint]
@@ -573,6 +596,8 @@ class Params(_Strict):
             yield "mode_check.frozen.models", name, self.models
         for name in self.transfer_check.models:
             yield "transfer_check.models", name, self.models
+        for name in self.isolation_check.models or ():
+            yield "isolation_check.models", name, self.models
         yield from self._asked_of_the_suite()
 
     def _asked_of_the_suite(self) -> Iterator[tuple[str, str, Collection[str]]]:

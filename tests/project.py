@@ -50,6 +50,7 @@ def _few_digits(params: Any, smaller: Callable[[Any], None]) -> None:
     params["recipes"] = {"digits-32": params["recipes"]["digits-32"]}
     params["transfer_check"] |= {"samples": 60, "epochs": 1}
     params["preprocess_check"]["samples"] = 20
+    params["isolation_check"] |= {"models": ["resnet18-torchvision"], "samples": 16}
     params["publish"]["trackers"] = []
     smaller(params)
     params["activations"]["models"] = [name for name in params["activations"]["models"] if name in params["models"]]
