@@ -17,7 +17,7 @@ from tracking.sources import cache_folder
 FOLDER = ".dir"
 
 
-class NotHere(UserError):
+class NotHereError(UserError):
     """Something that a run used cannot be had on this machine."""
 
 
@@ -31,7 +31,7 @@ def hold(digest: str, working: Path, root: Path, folder: Path) -> Path:
         folder: an empty place for links; the link bears the name of `working`, since loaders go by suffixes.
 
     Raises:
-        NotHere: neither holds that content.
+        NotHereError: neither holds that content.
     """
     path = (root / working).resolve()
     if path.exists() and content_hash(path) == digest:
@@ -39,7 +39,9 @@ def hold(digest: str, working: Path, root: Path, folder: Path) -> Path:
     cache = cache_folder(root)
     kept = _cached(cache, digest)
     if not kept.is_file():
-        raise NotHere(f"{working}: the content with md5 {digest} is not here; `dvc pull` or `dvc repro` may bring it")
+        raise NotHereError(
+            f"{working}: the content with md5 {digest} is not here; `dvc pull` or `dvc repro` may bring it"
+        )
     link = folder / working.name
     if digest.endswith(FOLDER):
         _link_folder(kept, cache, link, working)
@@ -53,7 +55,7 @@ def _link_folder(listing: Path, cache: Path, link: Path, working: Path) -> None:
     for entry in json.loads(listing.read_bytes()):
         kept, place = _cached(cache, entry["md5"]), link / entry["relpath"]
         if not kept.is_file() or ".." in Path(entry["relpath"]).parts:
-            raise NotHere(f"{working}/{entry['relpath']}: its content (md5 {entry['md5']}) is not in DVC's cache")
+            raise NotHereError(f"{working}/{entry['relpath']}: its content (md5 {entry['md5']}) is not in DVC's cache")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(kept.resolve())
 

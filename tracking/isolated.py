@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tracking.holdings import NotHere
+from tracking.holdings import NotHereError
 from tracking.libraries import INSTALLED_AS
 from tracking.secrets import redact
 
@@ -44,7 +44,7 @@ def python_with(packages: Mapping[str, str], folder: Path) -> Path:
         folder: where environments are kept, each under a digest of what distinguishes it.
 
     Raises:
-        NotHere: a package cannot be installed, or is none that Weighbridge records.
+        NotHereError: a package cannot be installed, or is none that Weighbridge records.
     """
     wanted = others(packages)
     if not wanted:
@@ -60,7 +60,9 @@ def python_with(packages: Mapping[str, str], folder: Path) -> Path:
 def _spec(name: str, number: str) -> str:
     """A run file may come from anywhere: what it names goes to an installer only if it is a plain version of a known package."""
     if name not in KNOWN or not VERSION.fullmatch(number):
-        raise NotHere(f"package.{name}: {number!r} is no version of a package that Weighbridge records; not installed")
+        raise NotHereError(
+            f"package.{name}: {number!r} is no version of a package that Weighbridge records; not installed"
+        )
     return f"{name}=={number}"
 
 
@@ -72,7 +74,9 @@ def _build(place: Path, specs: list[str]) -> None:
     if ended.returncode != 0:
         shutil.rmtree(place, ignore_errors=True)
         last = (ended.stderr.strip() or "the installer failed").splitlines()[-1]
-        raise NotHere(f"package.{specs[0].partition('==')[0]}: {' '.join(specs)} cannot be installed: {redact(last)}")
+        raise NotHereError(
+            f"package.{specs[0].partition('==')[0]}: {' '.join(specs)} cannot be installed: {redact(last)}"
+        )
     behind = Path(sysconfig.get_path("purelib", vars={"base": str(place), "platbase": str(place)})) / "behind.pth"
     behind.write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
     (place / "complete").write_text("\n".join(specs) + "\n", encoding="utf-8")

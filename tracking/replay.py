@@ -5,9 +5,9 @@ The interface, for everything that runs something again (`explain`, `verify`, an
 | | |
 |---|---|
 | `settable(run.conditions)` | the part of a run's flat conditions that can be set; change, add or delete entries at will |
-| `Replayer(root).replay(conditions)` | the `Outcome` under these conditions: from `data/hybrids`, else run now |
+| `Replayer(root).replay(conditions)` | the `Outcome` (`tracking.outcomes`) under these conditions: from `data/hybrids`, else run now |
 | `Replayer(root).replay(conditions, repeat=1)` | once more, kept apart: what differs between repeats is nobody's doing |
-| `NotHere`, `Refused` | it cannot be run here, and why; it ran and a stage refused it |
+| `NotHereError`, `RefusedError` | it cannot be run here, and why; it ran and a stage refused it |
 
 How each condition is set:
 
@@ -16,7 +16,7 @@ How each condition is set:
 | ``param.*`` | a ``params.yaml`` in the scratch folder: the project's own with the one model and its recipe added |
 | ``variable.*`` | environment variables of the new process; every other one that Weighbridge records is unset |
 | ``package.*`` | an environment that differs in these packages only (`tracking.isolated`) |
-| ``input.weights``, ``input.images``, ``input.manifest`` | by DVC's hash: the working copy, else DVC's cache (`tracking.holdings`) |
+| ``input.weights``, ``.images``, ``.manifest`` | by DVC's hash: the working copy, else DVC's cache (`tracking.holdings`) |
 | ``code.commit``, ``input.code/*`` | the project's own files where their hashes fit, else a git worktree of the commit |
 | ``torch.*`` of `FLAGS` | set in the new process before the stage starts |
 
@@ -31,12 +31,9 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +41,12 @@ import numpy as np
 
 from tracking.environment import RUNTIMES, capture
 from tracking.errors import UserError
-from tracking.holdings import NotHere, content_hash, hold
+from tracking.holdings import NotHereError, content_hash, hold
 from tracking.isolated import KNOWN, others, python_with
-from tracking.runs import Run, Scalar, unpack_decisions
+from tracking.outcomes import Outcome
+from tracking.runs import Scalar
 from tracking.secrets import HIDDEN, redact
 from tracking.variables import READ_BY, variables
-
-__all__ = ["FLAGS", "NotHere", "Outcome", "Refused", "Replayer", "digest", "recorded", "settable"]
 
 Conditions = Mapping[str, Scalar]
 KEY = "replayed"  # of model and recipe in the params written here
@@ -86,45 +82,8 @@ FLAGS: Mapping[str, str] = {
 LAUNCH = "import json, runpy, sys; flags = json.loads(sys.argv.pop(1)); import torch\n"
 
 
-class Refused(UserError):
+class RefusedError(UserError):
     """A stage would not run under these conditions: they contradict one another, or it failed."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one run gave.
-
-    Attributes:
-        names: file names of the samples, in order; empty where only their digest is known.
-        labels, top1: int, shape (samples,).
-        scores: sha256 of the scores' bytes; None where they were not recorded.
-        process: settings of the predicting process.
-    """
-
-    names: tuple[str, ...]
-    labels: np.ndarray
-    top1: np.ndarray
-    scores: str | None
-    process: Mapping[str, Any] = field(default_factory=dict)
-
-    @cached_property
-    def decisions(self) -> str:
-        """The sha256 of the decisions, as a run records it."""
-        return hashlib.sha256(self.top1.astype(np.int64).tobytes()).hexdigest()
-
-    @cached_property
-    def right(self) -> np.ndarray:
-        """Whether each decision is the label: bool, shape (samples,)."""
-        return np.asarray(self.top1 == self.labels)
-
-    @property
-    def accuracy(self) -> float:
-        return float(self.right.mean())
-
-    def hashes(self) -> dict[str, Scalar]:
-        """What tells this outcome from another, finest first."""
-        correct = int(self.right.sum())
-        return {"scores": self.scores, "decisions": self.decisions, "right": correct, "samples": len(self.top1)}
 
 
 def settable(conditions: Conditions) -> dict[str, Scalar]:
@@ -144,21 +103,6 @@ def _is_settable(name: str) -> bool:
 def digest(conditions: Conditions) -> str:
     """64 hexadecimal digits that name these conditions on any machine."""
     return hashlib.sha256(json.dumps(dict(conditions), sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
-def recorded(run: Run) -> Outcome:
-    """What a run recorded of its outcome.
-
-    Raises:
-        UserError: it recorded no decision for each sample.
-    """
-    if "top1" not in run.decisions:
-        raise UserError(
-            f"{run.subject} {run.id[:12]}: recorded no decision by sample, so nothing can be held against it"
-        )
-    labels, top1 = (unpack_decisions(run.decisions[name]) for name in ("labels", "top1"))
-    scores = run.results.get("scores.sha256")
-    return Outcome((), labels, top1, None if scores is None else str(scores))
 
 
 class Replayer:
@@ -184,8 +128,8 @@ class Replayer:
         """The outcome under these conditions. Safe to call from several threads.
 
         Raises:
-            NotHere: something that the conditions name cannot be had here.
-            Refused: a stage refused to run so.
+            NotHereError: something that the conditions name cannot be had here.
+            RefusedError: a stage refused to run so.
         """
         place = self._place(conditions, repeat)
         with self._lock(str(place)):
@@ -223,7 +167,7 @@ class Replayer:
     def _run(self, conditions: Conditions, place: Path) -> None:
         hidden = next((name for name, value in conditions.items() if HIDDEN in str(value)), None)
         if hidden:
-            raise NotHere(f"{hidden}: its value was taken out when it was recorded, as a secret")
+            raise NotHereError(f"{hidden}: its value was taken out when it was recorded, as a secret")
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="scratch-") as made:
             scratch = Scratch(self, conditions, Path(made))
@@ -253,17 +197,19 @@ class Replayer:
         """The folder whose code is the recorded one: the project's own, else a worktree of the commit.
 
         Raises:
-            NotHere: neither has the files that were recorded.
+            NotHereError: neither has the files that were recorded.
         """
         wanted = {name.removeprefix(CODE): str(value) for name, value in conditions.items() if name.startswith(CODE)}
         if not _differing(self.root, wanted):
             return self.root
         commit = str(conditions.get("code.commit") or "")
         if not re.fullmatch("[0-9a-f]{40,64}", commit):
-            raise NotHere(f"code: {_differing(self.root, wanted)[0]} is another one here, and no commit was recorded")
+            raise NotHereError(
+                f"code: {_differing(self.root, wanted)[0]} is another one here, and no commit was recorded"
+            )
         place = self._worktree(commit)
         if changed := _differing(place, wanted):
-            raise NotHere(f"code: {changed[0]} had uncommitted changes at {commit[:12]}, which were not kept")
+            raise NotHereError(f"code: {changed[0]} had uncommitted changes at {commit[:12]}, which were not kept")
         return place
 
     def _worktree(self, commit: str) -> Path:
@@ -278,7 +224,9 @@ class Replayer:
                     repo.git.worktree("prune")
                     repo.git.worktree("add", "--detach", "--force", str(place), commit)
                 except (InvalidGitRepositoryError, GitCommandError) as problem:
-                    raise NotHere(f"code: commit {commit[:12]} is not in this repository; `git fetch` it") from problem
+                    raise NotHereError(
+                        f"code: commit {commit[:12]} is not in this repository; `git fetch` it"
+                    ) from problem
         return place
 
     def python(self, conditions: Conditions) -> Path:
@@ -325,7 +273,7 @@ class Scratch:
         role = {IMAGES: "input.images", MANIFEST: "input.manifest"}.get(working, "input.weights")
         md5 = self.conditions.get(role)
         if md5 is None:
-            raise NotHere(f"{working}: the run did not record its hash")
+            raise NotHereError(f"{working}: the run did not record its hash")
         return hold(str(md5), working, self.root, self.folder / role)
 
     # ---- params
@@ -336,7 +284,7 @@ class Scratch:
 
         params = dict(YAML(typ="safe").load((self.code / "params.yaml").read_text(encoding="utf-8")))
         model = {**self._model(), "recipe": KEY}
-        steps = next((each for each in params["recipes"].values() if "decode" in each), {})
+        steps: dict[str, Any] = next((each for each in params["recipes"].values() if "decode" in each), {})
         recipe = nested(self.conditions, "param.recipe.")
         return {
             **params,
@@ -351,7 +299,7 @@ class Scratch:
 
     def _absolute(self, model: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
         """The model as params have it; what it names by a path is named from here."""
-        keys = next(iter(params["models"].values()), {})
+        keys: dict[str, Any] = next(iter(params["models"].values()), {})
         filled = {"arguments": {}, **_filled(model, keys), "claim": None}
         filled["arguments"] = filled["arguments"] or {}
         file, colon, function = str(filled["architecture"]).partition(".py:")
@@ -378,7 +326,7 @@ class Scratch:
         )
         if ended.returncode != 0:
             last = (ended.stderr.strip() or f"{stage} ended with {ended.returncode}").splitlines()[-1]
-            raise Refused(redact(last))
+            raise RefusedError(redact(last))
 
     def _options(self, stage: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
         from ruamel.yaml import YAML
@@ -387,7 +335,7 @@ class Scratch:
         words = shlex.split(entry.get("do", entry)["cmd"])
         names = [word.removeprefix("--") for word in words if word.startswith("--")]
         if unknown := [name for name in names if name not in values]:
-            raise NotHere(f"code: its {stage} takes --{unknown[0]}, which a replay does not know")
+            raise NotHereError(f"code: its {stage} takes --{unknown[0]}, which a replay does not know")
         return [(f"--{name}", values[name]) for name in names]
 
     def _environ(self) -> dict[str, str]:
@@ -399,9 +347,9 @@ class Scratch:
             if name.startswith("variable.")
         }
         if unknown := set(wanted) - {name.removeprefix("variable.") for name in variables(wanted, READ_BY)}:
-            raise NotHere(f"variable.{min(unknown)}: is none that Weighbridge records")
+            raise NotHereError(f"variable.{min(unknown)}: is none that Weighbridge records")
         if "LD_PRELOAD" in wanted:
-            raise NotHere("variable.LD_PRELOAD: only the names of its files were recorded")
+            raise NotHereError("variable.LD_PRELOAD: only the names of its files were recorded")
         own.pop("DVC_STAGE", None)
         return {**own, **wanted, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -446,7 +394,6 @@ def _write(path: Path, value: Any) -> None:
 def _load(place: Path) -> Outcome:
     scores = np.load(place / "scores.npy", allow_pickle=False)
     return Outcome(
-        names=tuple(json.loads((place / "names.json").read_text(encoding="utf-8"))),
         labels=np.load(place / "labels.npy", allow_pickle=False),
         top1=scores.argmax(axis=1),
         scores=hashlib.sha256(scores.tobytes()).hexdigest(),
