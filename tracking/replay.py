@@ -5,7 +5,7 @@ The interface, for everything that runs something again (`explain`, `verify`, an
 | | |
 |---|---|
 | `settable(run.conditions)` | the part of a run's flat conditions that can be set; change, add or delete entries at will |
-| `Replayer(root).replay(conditions)` | the `Outcome` (`tracking.outcomes`) under these conditions: from `data/hybrids`, else run now |
+| `Replayer(root).replay(conditions)` | the `Outcome` under these conditions: from `data/hybrids`, else run now |
 | `Replayer(root).replay(conditions, repeat=1)` | once more, kept apart: what differs between repeats is nobody's doing |
 | `NotHereError`, `RefusedError` | it cannot be run here, and why; it ran and a stage refused it |
 
@@ -110,15 +110,21 @@ class Replayer:
 
     Args:
         root: the project's folder.
-        folder: where answers are kept; `data/hybrids` by default.
+        folder: where environments, code and answers are kept; `data/hybrids` by default.
+        answers: where answers are kept instead: an empty folder has everything run anew.
         say: called with a line on what is being done.
     """
 
     def __init__(
-        self, root: Path = Path(), folder: Path | None = None, say: Callable[[str], None] = lambda _: None
+        self,
+        root: Path = Path(),
+        folder: Path | None = None,
+        answers: Path | None = None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.root = root.resolve()
         self.folder = (folder or root / "data/hybrids").resolve()
+        self.answers = (answers or self.folder).resolve()
         self.say = say
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -145,7 +151,7 @@ class Replayer:
 
     def _place(self, conditions: Conditions, repeat: int) -> Path:
         key = digest({**_identity(conditions), "here": self._this_machine(conditions)})
-        return self.folder / "outcomes" / f"{key[:32]}-{repeat}"
+        return self.answers / "outcomes" / f"{key[:32]}-{repeat}"
 
     def _this_machine(self, conditions: Conditions) -> str:
         """A digest of what conditions do not set: processor, operating system, the packages installed here."""
@@ -168,8 +174,8 @@ class Replayer:
         hidden = next((name for name, value in conditions.items() if HIDDEN in str(value)), None)
         if hidden:
             raise NotHereError(f"{hidden}: its value was taken out when it was recorded, as a secret")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix="scratch-") as made:
+        self.answers.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.answers, prefix="scratch-") as made:
             scratch = Scratch(self, conditions, Path(made))
             scratch.infer(self._prepared(scratch), Path(made) / "predictions")
             shutil.rmtree(place, ignore_errors=True)
@@ -182,7 +188,7 @@ class Replayer:
         model = ("param.model.", "param.inference.", "input.weights")
         kept = {name: value for name, value in _identity(scratch.conditions).items() if not name.startswith(model)}
         kept["here"] = self._this_machine(scratch.conditions)
-        place = self.folder / "prepared" / digest(kept)[:32]
+        place = self.answers / "prepared" / digest(kept)[:32]
         with self._lock(str(place)):
             if not place.is_dir():
                 made = scratch.folder / "prepared"

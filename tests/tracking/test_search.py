@@ -128,11 +128,11 @@ def test_what_only_moves_bits_is_found_at_bits_and_not_among_decisions() -> None
 # ---- noise
 
 
-def jitter(size: float):  # noqa: ANN201
+def jitter(size: float):
     return lambda chosen: chosen.normal(scale=size, size=(60, 5))
 
 
-def two_states(share: float):  # noqa: ANN201
+def two_states(share: float):
     """Now and then a run comes out the other way, always the same one."""
     other = np.random.default_rng(5).normal(size=(60, 5))
     return lambda chosen: other * float(chosen.random() < share)
