@@ -201,13 +201,129 @@ class Model(_Network):
     checkpoint: str | None
 
 
-class Download(_Network):
-    """Weights by the name under which they are published, or by URL; written to `data/weights/<key>/<file>`."""
+class ImportColumns(_Strict):
+    """The columns of a table (CSV, Parquet) of predictions.
+
+    Attributes:
+        name: the image's name; null: images are known by their row.
+        label: the class index in the labels' table, which may be the same file.
+        classes: class indices, the best first; with `scores` in any order.
+        scores: the scores of `classes`, one each; or, where `classes` is empty, the score of every class in order.
+    """
 
     name: str | None
-    url: str | None
+    label: str | None
+    classes: list[str]
+    scores: list[str]
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> "ImportColumns":
+        named = [*self.classes, *self.scores]
+        if not named or len(set(named)) < len(named):
+            raise ValueError("columns: name those of classes or scores, each once")
+        if self.classes and self.scores and len(self.classes) != len(self.scores):
+            raise ValueError(
+                f"columns: {len(self.scores)} scores for {len(self.classes)} classes; give one each, or none"
+            )
+        return self
+
+
+class Import(_Strict):
+    """Somebody else's predictions, to be weighed as a run. What they declare of how they were made is taken as declared.
+
+    Attributes:
+        predictions: `.npy` or `.json` (decisions; best classes; or scores of every class), `.csv`, `.parquet`.
+        scores, labels: where those are; the same file again where it holds them too (DVC wants a path).
+        classes: how many classes the model tells apart.
+        declared: facts of the environment, by the names that captured ones have: `package.keras: "2.2.4"`.
+        preprocessing: steps as their authors describe them, by the names that recipes have.
+    """
+
+    framework: str
+    backend: str | None
+    architecture: str
+    checkpoint: str | None
+    claim: Claim | None
+    predictions: str
+    scores: str
+    labels: str
+    columns: ImportColumns | None
+    classes: Annotated[int, Field(ge=2)]
+    declared: dict[str, str | int | float | bool]
+    preprocessing: dict[str, str]
+
+
+class Claims(_Strict):
+    """Published accuracies: the shipped table, or one with the same columns that is added to it."""
+
     file: str
+
+
+class Compared(_Strict):
+    """Two runs on the same images, for example one architecture in two frameworks."""
+
+    reference: Name
+    candidate: Name
+
+
+class Statement(_Strict):
+    """A claim in words that many pairs or runs decide together.
+
+    Attributes:
+        says: the claim, as it was made.
+        pairs: keys of `pairs`; `better` is the side that is said to win in each.
+        runs: or runs that are said to fall short of their published accuracy.
+    """
+
+    says: str
+    pairs: list[Name]
+    better: Literal["reference", "candidate"] | None
+    runs: list[Name]
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> "Statement":
+        if bool(self.pairs) == bool(self.runs) or bool(self.pairs) != bool(self.better):
+            raise ValueError("give either pairs, with which is better, or runs")
+        return self
+
+
+class PublishedCheck(_Strict):
+    """What is asked of a whole suite.
+
+    Attributes:
+        table: the beginning of a claim's source: its cells should come back to the last digit; null: no such table.
+        known: for runs whose cells do not, why, where that is known.
+        pairs: which runs are compared, on the same images.
+    """
+
+    table: str | None
+    known: dict[Name, str]
+    pairs: dict[Name, Compared]
+    statements: dict[Name, Statement]
+
+
+class Download(_Strict):
+    """Weights by the name under which they are published, or by URL; written to `data/weights/<key>/<file>`.
+
+    Attributes:
+        name: `torchvision/<Model>/<WEIGHTS>`, `timm/<model>.<tag>`, `keras/<Model>/imagenet`, `transformers/<repository>`.
+        arguments: of Keras' builder, when they choose among its files (`alpha: 0.25`).
+        file: a plain name; of a transformers repository, which brings several files, the one that must be among them.
+    """
+
+    name: Annotated[str, Field(pattern=r"^(torchvision|timm|keras|transformers)/[\w.-]+(/[\w.-]+)?$")] | None
+    url: Annotated[str, Field(pattern=r"^https?://")] | None
+    arguments: dict[str, Any]
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
     sha256: Sha256 | None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "Download":
+        if (self.name is None) == (self.url is None):
+            raise ValueError("give either `name` or `url`, and null for the other")
+        if self.url is not None and self.sha256 is None:
+            raise ValueError("a URL promises nothing about its content: give its sha256")
+        return self
 
 
 class Inference(_Strict):
@@ -280,12 +396,32 @@ class Params(_Strict):
     pretrain: dict[Name, Pretrain]
     downloads: dict[Name, Download]
     models: dict[Name, Model]
+    imports: dict[Name, Import]
+    claims: Claims
     backend_parity: dict[Name, Parity]
     mode_check: ModeCheck
     transfer_check: Transfer
     preprocess_check: PreprocessCheck
     fingerprint: dict[Name, Fingerprint]
+    published_check: PublishedCheck
     publish: Publish
+
+    @property
+    def weighed(self) -> tuple[str, ...]:
+        """The subject of every run: the models, then the imported predictions."""
+        return (*self.models, *self.imports)
+
+    @model_validator(mode="after")
+    def _subjects_are_unique(self) -> "Params":
+        if twice := self.models.keys() & self.imports.keys():
+            raise ValueError(f"imports: {', '.join(sorted(twice))} is a model's name too")
+        return self
+
+    @model_validator(mode="after")
+    def _folders_are_apart(self) -> "Params":
+        if both := sorted(self.downloads.keys() & self.pretrain.keys()):
+            raise ValueError(f"downloads.{both[0]} and pretrain.{both[0]} would write the same folder: rename one")
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":
@@ -306,6 +442,20 @@ class Params(_Strict):
             yield f"fingerprint.{key}.model", asked.model, self.models
         for name in self.transfer_check.models:
             yield "transfer_check.models", name, self.models
+        yield from self._asked_of_the_suite()
+
+    def _asked_of_the_suite(self) -> Iterator[tuple[str, str, Collection[str]]]:
+        asked = self.published_check
+        for key, compared in asked.pairs.items():
+            yield f"published_check.pairs.{key}.reference", compared.reference, self.weighed
+            yield f"published_check.pairs.{key}.candidate", compared.candidate, self.weighed
+        for key, statement in asked.statements.items():
+            for pair in statement.pairs:
+                yield f"published_check.statements.{key}.pairs", pair, asked.pairs
+            for name in statement.runs:
+                yield f"published_check.statements.{key}.runs", name, self.weighed
+        for name in asked.known:
+            yield "published_check.known", name, self.weighed
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

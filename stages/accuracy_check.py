@@ -1,61 +1,40 @@
-"""Hold a model's accuracy against the claimed one.
+"""Hold a model's accuracy against the claimed one, and against every one published for its checkpoint.
 
-reads   <predictions>
+reads   <predictions>, <claims> (a table of published accuracies, added to the shipped one)
 writes  findings (one sentence), metrics (top1, top5 and their 95 % intervals, as fractions; the number of samples)
-params  models.<model>.claim
+params  models.<model>.claim, models.<model>.checkpoint
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from stages._accuracy import held_against_claim, held_against_published, measure
 from stages._params import Claim, load_params
 from stages._predictions import PredictionSet, write_json
 from stages._stage import run
-from tracking.findings import Finding, Verdict, save_findings
-from tracking.statistics import wilson
+from tracking.claims import Claim as Published
+from tracking.claims import claims_about, load_claims
+from tracking.findings import Finding, save_findings
 
 
-def measure(predictions: PredictionSet) -> dict[str, float]:
-    """Top-1 and top-5 accuracy with Wilson's 95 % intervals; `top5` only where there are more than five classes."""
-    measured: dict[str, float] = {"samples": len(predictions.labels)}
-    for k in (1, 5) if predictions.scores.shape[1] > 5 else (1,):
-        hits = int(predictions.correct(k).sum())
-        low, high = wilson(hits, len(predictions.labels))
-        measured |= {f"top{k}": hits / len(predictions.labels), f"top{k}_low": low, f"top{k}_high": high}
-    return measured
+def accuracy_check(
+    model: str,
+    measured: dict[str, float],
+    claim: Claim | None,
+    checkpoint: str | None = None,
+    published: Sequence[Published] = (),
+) -> Iterator[Finding]:
+    """One finding per accuracy, held against `claim`; one more about all that is published for `checkpoint`."""
+    yield from held_against_claim(model, measured, claim)
+    yield from held_against_published(model, checkpoint, measured, published)
 
 
-def accuracy_check(model: str, measured: dict[str, float], claim: Claim | None) -> Iterator[Finding]:
-    """One finding per accuracy: is the claim inside the 95 % interval of what was measured?"""
-    for k in ("top1", "top5"):
-        if k not in measured:
-            continue
-        claimed = getattr(claim, k) if claim else None
-        seen = (
-            f"{k.replace('top', 'Top-')} is {measured[k]:.2%} of {measured['samples']:.0f} images "
-            f"(95 % interval {measured[f'{k}_low']:.2%} to {measured[f'{k}_high']:.2%})"
-        )
-        evidence = {name: measured[name] for name in (k, f"{k}_low", f"{k}_high", "samples")}
-        if claim is None or claimed is None:
-            yield Finding("accuracy_check", model, Verdict.SKIP, f"{seen}; no accuracy was claimed for it.", evidence)
-            continue
-        verdict, words = _judge(measured[f"{k}_low"], claimed, measured[f"{k}_high"])
-        sentence = f"{seen}; {words} the claimed {claimed:.2%} ({claim.source})."
-        yield Finding("accuracy_check", model, verdict, sentence, {**evidence, f"{k}_claimed": claimed})
-
-
-def _judge(low: float, claimed: float, high: float) -> tuple[Verdict, str]:
-    if high < claimed:
-        return Verdict.FAIL, "it falls short of"
-    if low > claimed:
-        return Verdict.WARN, "it exceeds"
-    return Verdict.PASS, "it agrees with"
-
-
-def main(model: str, predictions: Path, findings: Path, metrics: Path) -> None:
+def main(model: str, predictions: Path, claims: Path, findings: Path, metrics: Path) -> None:
     """Measure, judge, write."""
+    chosen = load_params().models[model]
     measured = measure(PredictionSet.load(predictions))
-    save_findings(accuracy_check(model, measured, load_params().models[model].claim), findings)
+    published = claims_about(chosen.checkpoint, load_claims(claims))
+    save_findings(accuracy_check(model, measured, chosen.claim, chosen.checkpoint, published), findings)
     write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
 
 

@@ -23,14 +23,17 @@ def backend_parity(pair: Parity, reference: PredictionSet, candidate: Prediction
     """Two findings: how far the scores are apart, and which decisions flip.
 
     Raises:
-        UserError: the two did not predict the same images, or give different numbers of scores.
+        UserError: the two did not predict the same images, or give different numbers of scores, or not all of them.
     """
-    if reference.names != candidate.names or reference.scores.shape != candidate.scores.shape:
+    ours, theirs = candidate.scores, reference.scores
+    if ours is None or theirs is None:
+        raise UserError(f"{pair.candidate} and {pair.reference}: the scores of every class are needed to compare them")
+    if reference.names != candidate.names or theirs.shape != ours.shape:
         raise UserError(
             f"{pair.candidate} and {pair.reference} did not predict the same images and classes: "
-            f"{candidate.scores.shape} and {reference.scores.shape} scores"
+            f"{ours.shape} and {theirs.shape} scores"
         )
-    yield _scores(pair, np.abs(candidate.scores.astype(float) - reference.scores.astype(float)))
+    yield _scores(pair, np.abs(ours.astype(float) - theirs.astype(float)))
     yield _decisions(pair, reference, candidate)
 
 

@@ -53,6 +53,7 @@ def libraries(recipe: Recipe | Published | TextRecipe) -> tuple[str, ...]:
 
 
 def _write_factories(params: Params, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)  # an output, even where no model is weighed
     sections: dict[Path, Mapping[str, Model | Pretrain]] = {folder: params.models, folder / "pretrain": params.pretrain}
     for place, networks in sections.items():
         for name, network in networks.items():

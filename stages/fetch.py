@@ -29,6 +29,7 @@ from stages._progress import progress
 from stages._stage import replacing, run
 from tracking.errors import UserError
 
+NO_IMAGES = "stages/_no_images.py"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
@@ -90,6 +91,8 @@ def fetch_texts(source: Path, texts: Texts, classes: int, folder: Path) -> tuple
 
 
 def _labelled(source: Path, data: Data) -> Iterator[Labelled]:
+    if source.is_dir() and data.source == NO_IMAGES:
+        return
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; set data.source in params.yaml to a folder of labelled images")
     if data.labels is not None:
@@ -173,6 +176,7 @@ def main(source: Path, images: Path, manifest: Path, skipped: Path) -> None:
     """Read the source, write images, manifest and the list of skipped images."""
     data = load_params().data
     with TemporaryDirectory() as made, replacing(images) as folder:
+        folder.mkdir()
         if source.suffix == ".py":
             _written_by(source, Path(made))
         origin = Path(made) if source.suffix == ".py" else source

@@ -1,9 +1,10 @@
 """Log every run to every tracker, once.
 
-reads   <runs>/<model>.json of the models in params; the variables that say where trackers are (see `capture`). It waits for
-        the report without reading it: `dvc repro` stops at a failure, and a tracker that is down must stop nothing else
+reads   <runs>/<subject>.json of the models and imports in params; the variables that say where trackers are (see `capture`).
+        It waits for the report without reading it: `dvc repro` stops at a failure, and a tracker that is down must stop
+        nothing else
 writes  <published>: run id -> subject, and address by tracker; beside it the journal and what trackers keep in files
-params  models, publish
+params  models, imports, publish
 
 A tracker that fails keeps no other from its runs. The stage fails at the end, so that the next `dvc repro` tries again;
 what is there already is not written twice.
@@ -56,7 +57,7 @@ def main(runs: Path, published: Path) -> None:
     params = load_params()
     names = dict.fromkeys(["local", *params.publish.trackers])
     trackers = {name: partial(connect, name, published.parent, params.publish.experiment) for name in names}
-    addresses = publish([Run.load(runs / f"{model}.json") for model in params.models], trackers)
+    addresses = publish([Run.load(runs / f"{name}.json") for name in params.weighed], trackers)
     with replacing(published) as file:
         file.write_text(json.dumps(addresses, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -7,27 +7,21 @@ writes  <run>: a run file (`tracking.runs.Run`)
 params  models.<model>, recipes.<recipe>, data, inference
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import git
 import pandas as pd
-from ruamel.yaml import YAML
 
 from stages._params import Params, Recipe, TextRecipe, load_params
 from stages._predictions import PredictionSet, resolved_recipe
+from stages._recording import code, digests, flat, inputs, locked, read_lock
 from stages._stage import replacing, run
 from tracking.environment import Environment
-from tracking.errors import UserError
 from tracking.findings import Finding, load_findings
 from tracking.runs import Run, Scalar, pack_decisions
 from tracking.secrets import redact
-
-LOCK = Path("dvc.lock")
-CONTEXT = (":!params.yaml", ":!dvc.lock", ":!data")  # recorded as params, inputs and results, not as code
 
 
 def record(
@@ -45,11 +39,15 @@ def record(
     `recipe` is the model's with its steps looked up, where params name published ones.
     """
     chosen = params.models[model]
-    infer, preprocess = _locked(lock, f"infer@{model}"), _locked(lock, f"preprocess@{chosen.recipe}")
+    infer, preprocess = locked(lock, f"infer@{model}"), locked(lock, f"preprocess@{chosen.recipe}")
+
+    def role(path: str) -> str:
+        return _role(path, chosen.weights)
+
     return Run(
         subject=model,
         command=redact(infer["cmd"]),
-        params=_flat(
+        params=flat(
             {
                 "model": chosen.model_dump(),
                 "recipe": recipe.model_dump(),
@@ -57,75 +55,22 @@ def record(
                 "data": params.data.model_dump(),
             }
         ),
-        inputs=dict(sorted({**_inputs(preprocess, chosen.weights), **_inputs(infer, chosen.weights)}.items())),
+        inputs=dict(sorted({**inputs(preprocess, role), **inputs(infer, role)}.items())),
         environment={**environment, **predictions.process},
-        code=_code(),
-        results={**_numbers(findings), **measured, **_digests(predictions)},
+        code=code(),
+        results={**_numbers(findings), **measured, **digests(predictions)},
         findings=tuple(_without_curves(finding) for finding in findings),
         curves=dict(_curves(findings)),
         decisions=pack_decisions(predictions.names, predictions.labels, predictions.top1),
     )
 
 
-def _locked(lock: Mapping[str, Any], stage: str) -> Mapping[str, Any]:
-    try:
-        return lock["stages"][stage]
-    except (KeyError, TypeError):
-        raise UserError(f"{LOCK}: knows no stage {stage!r}; make runs with `dvc repro`") from None
-
-
-def _inputs(locked: Mapping[str, Any], weights: str) -> dict[str, str]:
-    return {
-        _role(dep["path"], weights): dep[dep.get("hash", "md5")]
-        for dep in locked["deps"]
-        if "environment" not in Path(dep["path"]).parts
-    }
-
-
 def _role(path: str, weights: str) -> str:
     if Path(path) == Path(weights):
         return "weights"
-    if path.endswith(".py"):
-        return f"code/{path}"
     if "factories" in Path(path).parts:
         return "factory"
     return "samples" if "prepared" in Path(path).parts else Path(path).stem
-
-
-def _code() -> dict[str, Scalar]:
-    """Commit, whether code was changed since, and the sha256 of that change. Empty outside a git repository."""
-    try:
-        repository = git.Repo(search_parent_directories=True)
-        commit = repository.head.commit.hexsha
-    except (git.InvalidGitRepositoryError, ValueError):
-        return {}
-    change = repository.git.diff("HEAD", "--binary", "--", ".", *CONTEXT)
-    new = [name for name in repository.untracked_files if name.endswith(".py")]
-    if not change and not new:
-        return {"commit": commit, "dirty": False}
-    digest = hashlib.sha256(change.encode("utf-8", "surrogateescape"))
-    for name in sorted(new):
-        digest.update(name.encode() + b"\0" + (Path(repository.working_dir) / name).read_bytes())
-    return {"commit": commit, "dirty": True, "patch": digest.hexdigest()}
-
-
-def _digests(predictions: PredictionSet) -> dict[str, Scalar]:
-    return {
-        "scores.sha256": hashlib.sha256(predictions.scores.tobytes()).hexdigest(),
-        "decisions.sha256": hashlib.sha256(predictions.top1.tobytes()).hexdigest(),
-    }
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
-    flat: dict[str, Scalar] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            flat[f"{prefix}{name}"] = json.dumps(value)
-        elif value is not None:
-            flat[f"{prefix}{name}"] = redact(value) if isinstance(value, str) else value
-    return flat
 
 
 def _numbers(findings: tuple[Finding, ...]) -> dict[str, Scalar]:
@@ -183,9 +128,7 @@ def main(
     """Gather, build the run, write it."""
     params = load_params()
     facts = {**Environment.load(preparing).facts, **Environment.load(environment).facts}
-    if not LOCK.is_file():
-        raise UserError(f"{LOCK}: not found; make runs with `dvc repro`")
-    lock = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))
+    lock = read_lock()
     measured = {**json.loads(metrics.read_text(encoding="utf-8")), "skipped": len(pd.read_csv(skipped))}
     about = findings_about(params, findings, weights)
     with replacing(written) as partial:

@@ -1,9 +1,10 @@
 """One self-contained page for people.
 
-reads   <runs>/<model>.json of the models in params; as context, where they are: the notes of the seconds that each stage
-        took (timings/ beside <runs>) and dvc.yaml, which says what stages there are
+reads   <runs>/<subject>.json of the models and imports in params; <together>: findings about all runs; as context, where
+        they are: the notes of the seconds that each stage took (timings/ beside <runs>) and dvc.yaml, which says what
+        stages there are
 writes  <report>: HTML that loads nothing; equal bytes for equal runs and notes
-params  models, backend_parity (and the keys of every section that dvc.yaml loops over, for the seconds)
+params  models, imports, backend_parity (and the keys of every section that dvc.yaml loops over, for the seconds)
 
 The plots are SVG in the page itself, placed in percent: text keeps its size on a phone, and colours follow the reader's.
 """
@@ -21,7 +22,7 @@ from ruamel.yaml import YAML
 
 from stages._params import Params, Parity, load_params
 from stages._stage import replacing, run
-from tracking.findings import Finding, Verdict
+from tracking.findings import Finding, Verdict, load_findings
 from tracking.runs import Run, Scalar
 
 PIPELINE = Path("dvc.yaml")
@@ -31,9 +32,17 @@ ABSENT = "–"
 DIGEST = re.compile(r"[0-9a-f]{32,}(\.dir)?")
 
 
-def report(runs: Sequence[Run], pairs: Iterable[Parity], seconds: Mapping[str, float | None]) -> str:
-    """The page. `pairs` give the tolerances of parity; `seconds` by stage in the pipeline's order, None where not known."""
-    found = _distinct(runs)
+def report(
+    runs: Sequence[Run],
+    pairs: Iterable[Parity],
+    seconds: Mapping[str, float | None],
+    together: Sequence[Finding] = (),
+) -> str:
+    """The page. `pairs` give the tolerances of parity; `seconds` by stage in the pipeline's order, None where not known.
+
+    `together` are findings about all runs, as `published_check` writes them.
+    """
+    found = [*_distinct(runs), *together]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -53,6 +62,7 @@ def report(runs: Sequence[Run], pairs: Iterable[Parity], seconds: Mapping[str, f
         curves=list(_curves(runs)),
         transfers=list(_transfers(found)),
         mistakes=list(_mistakes(found)),
+        published=_published(together),
         conditions={
             "Environment": _split({each.subject: each.environment for each in runs}),
             "Parameters": _split({each.subject: each.params for each in runs}),
@@ -495,6 +505,58 @@ def _mistaken(axis: Axis, row: Mapping[str, Any]) -> Row:
     return Row(row["mistake"], note, spans=((axis.at(low), axis.at(high), interval),), marks=marks)
 
 
+# ---- what was published
+
+
+@dataclass(frozen=True)
+class Published:
+    """What `published_check` saw: tables (sentence, columns, rows) and a chart of the pairs, where there are any."""
+
+    tables: tuple[tuple[str, Sequence[str], Sequence[Sequence[str]]], ...]
+    chart: Rows | None
+
+
+def _published(together: Iterable[Finding]) -> Published | None:
+    tables, pairs = [], []
+    for finding in together:
+        evidence = finding.evidence
+        tables += [
+            (finding.sentence, evidence[f"{name}_columns"], rows)
+            for name, rows in evidence.items()
+            if f"{name}_columns" in evidence
+        ]
+        pairs += [finding] if "difference_low" in evidence else []
+    return Published(tuple(tables), _paired(pairs)) if tables or pairs else None
+
+
+def _paired(pairs: Sequence[Finding]) -> Rows | None:
+    """The paired difference with its interval, and the range of the published one; 0 is no difference."""
+    if not pairs:
+        return None
+    values = [0.0]
+    for pair in pairs:
+        values += [pair.evidence["difference_low"], pair.evidence["difference_high"], *_published_ends(pair)]
+    axis = _linear(values)
+    return Rows(_labelled(axis, _tick_percent), tuple(_pair(axis, pair) for pair in pairs))
+
+
+def _published_ends(pair: Finding) -> list[float]:
+    return [points / 100 for points in pair.evidence["published_difference_points"]]
+
+
+def _pair(axis: Axis, pair: Finding) -> Row:
+    evidence = pair.evidence
+    low, high, measured = (evidence[name] for name in ("difference_low", "difference_high", "difference"))
+    ends = _published_ends(pair)
+    under = f"published {' to '.join(f'{100 * end:+.2f}' for end in dict.fromkeys(ends))}" if ends else ""
+    marks = [(axis.at(end), "diamond", f"published {100 * end:+.2f} points") for end in ends]
+    marks.append((axis.at(measured), "circle", f"measured {100 * measured:+.2f} points"))
+    interval = f"95% interval {100 * low:+.2f} to {100 * high:+.2f}"
+    span = (axis.at(low), axis.at(high), interval)
+    note = f"{100 * measured:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
+    return Row(f"{evidence['candidate']} − {evidence['reference']}", note, under, (span,), tuple(marks))
+
+
 # ---- time
 
 
@@ -540,17 +602,17 @@ def _seconds(note: Path) -> float | None:
     return float(spent) if _finite(spent) else None
 
 
-def _page(runs: Path) -> str:
+def _page(runs: Path, together: Path) -> str:
     params = load_params()
-    known = [Run.load(runs / f"{model}.json") for model in params.models]
+    known = [Run.load(runs / f"{name}.json") for name in params.weighed]
     notes = runs.parent / "timings"
     seconds = {name: _seconds(notes / f"{name}.json") for name in _stages(PIPELINE, params)}
-    return report(known, params.backend_parity.values(), seconds)
+    return report(known, params.backend_parity.values(), seconds, load_findings(together))
 
 
-def main(runs: Path, report: Path) -> None:
+def main(runs: Path, together: Path, report: Path) -> None:
     """Read the runs, write the page."""
-    page = _page(runs)
+    page = _page(runs, together)
     with replacing(report) as partial:
         partial.write_text(page, encoding="utf-8")
 

@@ -26,7 +26,8 @@ def missing_deps(path: Path, deps: set[str], root: Path = ROOT) -> set[str]:
     """What a stage imports and its entry in dvc.yaml does not list. A stage that always runs need list nothing."""
     wanted = {file.relative_to(root).as_posix() for file in closure(path, root)}
     if "stages/frameworks/__init__.py" in wanted:
-        wanted |= {"stages/frameworks/${item.framework}.py", "stages/frameworks/_torch.py"}
+        wanted |= {"stages/frameworks/${item.framework}.py"}
+        wanted |= {f"stages/frameworks/{name}.py" for name in ("_keras", "_torch")}
         own = {file.relative_to(root).as_posix() for adapter in ADAPTERS for file in closure(adapter, root)}
         wanted |= {file for file in own if not file.startswith("stages/frameworks/")}
     if "tracking/trackers/__init__.py" in wanted:

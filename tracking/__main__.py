@@ -1,4 +1,4 @@
-"""The command line: `weighbridge show | runs | audit | matrix | use`, the same as `python -m tracking`.
+"""The command line: `weighbridge show | runs | audit | compare | matrix | use`, the same as `python -m tracking`.
 
 Nothing here imports a machine-learning framework, and each command imports only what it needs. Exit codes: 0; 1 where
 `audit --strict` finds another result; 2 for a user's mistake, in one line on stderr; 130 when interrupted.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracking.errors import UserError
-from tracking.sources import FOLDER, find_runs, run_files
+from tracking.sources import FOLDER, find_run, find_runs, run_files, sample_names
 
 if TYPE_CHECKING:
     from tracking.audit import Audit
@@ -94,6 +94,26 @@ def audit(options: argparse.Namespace) -> int:
         _print_audits(audits)
     good = all(each.outcome in (Outcome.REPRODUCED, Outcome.ROBUST) for each in audits)
     return 1 if options.strict and not good else 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Compare two runs on the same images, image by image, and both with what is published."""
+    from tracking.claims import load_claims
+    from tracking.compare import compare as pair
+
+    first, second = (find_run(written, options.folder) for written in (options.first, options.second))
+    found = pair(first, second, load_claims(options.claims))
+    names = sample_names(first, options.folder)
+    listed = options.flips if isinstance(options.flips, int) else 0
+    if isinstance(options.flips, Path):
+        _write(options.flips, found.flips_table(names))
+    if options.json:
+        _print_json(found.to_dict(names, listed))
+    else:
+        from tracking.text import comparison_text
+
+        print(comparison_text(found, names, listed), end="")
+    return 0
 
 
 def matrix(options: argparse.Namespace) -> int:
@@ -207,6 +227,31 @@ def _audit_options(parser: argparse.ArgumentParser) -> None:
     _finish(parser, audit)
 
 
+def _compare_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("first", metavar="A", help=RUN)
+    parser.add_argument("second", metavar="B", help="the other one, on the same images")
+    parser.add_argument(
+        "--flips",
+        metavar="N|FILE.csv",
+        type=_number_or_file,
+        default=5,
+        help="how many of the images decided differently to list (default: 5), or a file for all of them",
+    )
+    parser.add_argument(
+        "--claims", metavar="FILE", type=Path, help="a table of published accuracies besides the shipped one"
+    )
+    _folder(parser)
+    _finish(parser, compare)
+
+
+def _number_or_file(text: str) -> int | Path:
+    if text.isdecimal():
+        return int(text)
+    if text.endswith(".csv"):
+        return Path(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor a file that ends in .csv")
+
+
 def _matrix_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help=f"{RUN}, or a folder of runs")
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write a self-contained page")
@@ -234,6 +279,10 @@ COMMANDS = {
     "show": (_show_options, "print this environment: everything here that could move a number"),
     "runs": (_runs_options, "list the runs that are known here"),
     "audit": (_audit_options, "compare two runs: is the result the same, and if not, what could have changed it"),
+    "compare": (
+        _compare_options,
+        "compare two runs image by image: the paired difference, the flips, what was published",
+    ),
     "matrix": (_matrix_options, "put many runs side by side: which conditions go with the result"),
     "use": (_use_options, "make a suite the job that `dvc repro` runs"),
 }

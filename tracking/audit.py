@@ -230,7 +230,7 @@ def section(name: str) -> str:
 
 def _unrecorded(lacking: Run, having: Run, names: set[str]) -> tuple[str, ...]:
     """Of the names that only `having` holds, those that `lacking` would not have held even if they had been true."""
-    if lacking.schema != having.schema or lacking.schema == FOREIGN:
+    if lacking.schema != having.schema or lacking.schema == FOREIGN or lacking.is_declared:
         return tuple(sorted(names))
     recorded = {section(name) for name in lacking.conditions}
     return tuple(sorted(name for name in names if section(name) not in recorded))

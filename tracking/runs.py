@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 Scalar = str | int | float | bool | None
+ORIGIN, DECLARED = "environment.origin", "declared"  # the fact that a run's environment was told, not captured
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class Run:
             **{f"code.{name}": value for name, value in self.code.items()},
             **self.environment,
         }
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether somebody else made the predictions, so that conditions are only what they declared."""
+        return self.environment.get(ORIGIN) == DECLARED
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

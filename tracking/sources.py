@@ -64,6 +64,17 @@ def find_runs(written: str, folder: Path = FOLDER) -> list[Run]:
     return [_by_name(written, folder)]
 
 
+def sample_names(run: Run, folder: Path = FOLDER) -> tuple[str, ...] | None:
+    """The names of a run's samples, which a run file holds by digest only: from its predictions, where they still fit."""
+    path = folder / "predictions" / run.subject / "names.json"
+    try:
+        names = tuple(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+    digest = hashlib.sha256("\n".join(map(str, names)).encode()).hexdigest()
+    return names if digest == run.decisions.get("names.sha256") else None
+
+
 def run_files(folder: Path = FOLDER) -> list[Path]:
     """The files of every run known here: the current ones, then the journal's."""
     return [*sorted((folder / "runs").glob("*.json")), *sorted((folder / "journal").glob("*.json"))]

@@ -1,4 +1,4 @@
-"""Intervals and an exact test for counts of right and wrong answers, in the standard library alone."""
+"""Intervals and an exact test for counts of right and wrong answers, in the standard library (and NumPy for drawing)."""
 
 from math import sqrt
 from statistics import NormalDist
@@ -61,6 +61,27 @@ def paired_difference(b: int, c: int, n: int, confidence: float = 0.95) -> tuple
     centre = (won - lost) / total
     half = _z(confidence) * sqrt(lost + won - (won - lost) ** 2 / total) / total
     return max(-1.0, centre - half), min(1.0, centre + half)
+
+
+def paired_bootstrap(b: int, c: int, n: int, confidence: float = 0.95, draws: int = 200_000) -> tuple[float, float]:
+    """The percentile interval of the change (c - b) / n when the same n samples are drawn again with replacement.
+
+    All that a drawn set of n samples has to do with the change is how many of them were right only before (b of n) and
+    only after (c of n), and these counts are multinomial: so they are drawn, and not the samples (B. Efron, Annals of
+    Statistics 7, 1979). The seed is fixed; with so many draws an end moves by less than a hundredth of the interval.
+
+    Raises:
+        ValueError: as `paired_difference`.
+    """
+    import numpy as np
+
+    if b < 0 or c < 0 or b + c > n or n == 0:
+        raise ValueError(f"counts of changed samples must lie between 0 and n, not {b} and {c} of {n}")
+    random = np.random.default_rng(0)
+    changed = random.binomial(n, (b + c) / n, draws)
+    won = random.binomial(changed, c / (b + c) if b + c else 0.0)
+    low, high = np.quantile((2 * won - changed) / n, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return float(low), float(high)
 
 
 def mcnemar_exact(b: int, c: int) -> float:

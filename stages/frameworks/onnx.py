@@ -1,5 +1,6 @@
-"""ONNX files on onnxruntime (https://onnxruntime.ai/docs/api/python/): inference only, on NCHW or NHWC images."""
+"""ONNX files on onnxruntime (https://onnxruntime.ai/docs/api/python/), on images or token ids. Inference only."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 from stages.frameworks import Spec
 from tracking.errors import UserError
 
+_TOKENS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
+
 
 def load(spec: Spec) -> "OnnxClassifier":
     """Open the file `spec.weights`; `spec.architecture` is a name for people, the file holds the graph."""
@@ -15,6 +18,7 @@ def load(spec: Spec) -> "OnnxClassifier":
 
     if spec.weights is None:
         raise UserError(f"params.yaml: {spec.architecture}: an ONNX model needs its file under `weights`")
+    _require_own_files(spec.weights)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if spec.threads is not None:
@@ -25,6 +29,31 @@ def load(spec: Spec) -> "OnnxClassifier":
     except Exception as problem:
         raise UserError(f"{spec.weights}: not a model that onnxruntime can open ({problem})") from problem
     return OnnxClassifier(session, spec)
+
+
+def _require_own_files(path: Path) -> None:
+    """Raise a `UserError` when the file keeps tensors outside its folder: an ONNX file names their files as it likes."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except (DecodeError, OSError) as problem:
+        raise UserError(f"{path}: not an ONNX model ({problem}); nothing was loaded") from problem
+    folder = path.parent.resolve()
+    for name in _external_files(graph):
+        if Path(name).is_absolute() or not (folder / name).resolve().is_relative_to(folder):
+            raise UserError(f"{path}: keeps tensors outside its folder ({name!r}); nothing was loaded")
+
+
+def _external_files(graph: Any) -> Iterator[str]:
+    tensors = [*graph.initializer, *(part for each in graph.sparse_initializer for part in (each.values, each.indices))]
+    for node in graph.node:
+        for value in node.attribute:
+            tensors += [value.t, *value.tensors]
+            for part in [value.g, *value.graphs]:
+                yield from _external_files(part)
+    yield from (entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location")
 
 
 def _providers(onnxruntime: Any, device: str) -> list[str]:
@@ -38,7 +67,12 @@ def _providers(onnxruntime: Any, device: str) -> list[str]:
 
 
 class OnnxClassifier:
-    """`stages.frameworks.Classifier` over an onnxruntime session."""
+    """`stages.frameworks.Classifier` over an onnxruntime session.
+
+    Its inputs are one batch of images, or token ids under names that transformers gives them: `input_ids`, perhaps
+    `attention_mask` (1 where the ids are, 0 where they have ended), `token_type_ids` (0) and `position_ids`. Of scores for
+    every token, those after the last one are taken.
+    """
 
     categories: tuple[str, ...] | None = None
 
@@ -47,19 +81,45 @@ class OnnxClassifier:
         self.inside = None
         self.device = "cuda" if session.get_providers()[0].startswith("CUDA") else "cpu"
         self._path = Path(str(spec.weights))
+        inputs = {each.name: each for each in session.get_inputs()}
+        self._tokens = _TOKENS & inputs.keys()
         self._input = session.get_inputs()[0]
-        if len(self._input.shape) != 4 or 3 not in (self._input.shape[1], self._input.shape[3]):
+        shape = self._input.shape
+        if "input_ids" in inputs and inputs.keys() <= _TOKENS:
+            return
+        if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+            wanted = ", ".join(f"{name} {each.shape}" for name, each in inputs.items())
             raise UserError(
-                f"{self._path}: wants {self._input.shape} as input; 4 dimensions with 3 channels are needed"
+                f"{self._path}: wants {wanted} as input; 4 dimensions with 3 channels, or token ids, are needed"
             )
-        self._channels_first = self._input.shape[1] == 3
+        self._channels_first = shape[1] == 3
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        batch = np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if self._channels_first else images
+        given = self._of_tokens(images) if self._tokens else self._of_images(images)
         try:
-            return np.asarray(self.session.run(None, {self._input.name: batch})[0], dtype=np.float32)
+            scores = np.asarray(self.session.run(None, given)[0], dtype=np.float32)
         except Exception as problem:
-            raise UserError(f"{self._path}: cannot take images of shape {batch.shape} ({problem})") from problem
+            said = " ".join(str(problem).split())
+            raise UserError(f"{self._path}: cannot take a batch of shape {images.shape} ({said})") from problem
+        if self._tokens and scores.ndim == 3:
+            return scores[np.arange(len(images)), (images >= 0).sum(axis=1) - 1]
+        return scores
+
+    def _of_images(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            self._input.name: np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if self._channels_first else images
+        }
+
+    def _of_tokens(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+        known = ids >= 0
+        values = {
+            "input_ids": np.where(known, ids, 0),
+            "attention_mask": known,
+            "token_type_ids": np.zeros_like(ids),
+            "position_ids": np.broadcast_to(np.arange(ids.shape[1]), ids.shape),
+        }
+        wide = {each.name: np.int64 if "int64" in each.type else np.int32 for each in self.session.get_inputs()}
+        return {name: values[name].astype(wide[name]) for name in self._tokens}
 
     def weights(self) -> dict[str, np.ndarray]:
         import onnx

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -69,6 +70,30 @@ def torch_script(spec: Spec, folder: Path) -> Spec:
     return pinned(spec, folder / "program.pt")
 
 
+def keras_network(spec: Spec) -> Any:
+    builder = replace(spec, framework="keras", backend=KERAS.get(spec.backend, spec.backend), arguments={"alpha": 0.25})
+    return load(replace(builder, architecture="MobileNet")).inside
+
+
+def keras_file(spec: Spec, folder: Path) -> Spec:
+    keras_network(spec).save(folder / "model.keras")
+    return replace(spec, weights=folder / "model.keras")
+
+
+def saved_model(spec: Spec, folder: Path) -> Spec:
+    keras_network(spec).export(folder / "saved", verbose=False)
+    return replace(spec, weights=folder / "saved")
+
+
+def lite_file(spec: Spec, folder: Path) -> Spec:
+    network = keras_network(spec)
+    import tensorflow as tf
+
+    (folder / "model.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(network).convert())
+    return replace(spec, weights=folder / "model.tflite")
+
+
+KERAS = {"litert": "tensorflow"}
 TINY_RESNET = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
 CASES = {
     "torchvision": Case("resnet18"),
@@ -77,6 +102,9 @@ CASES = {
     "factory": Case("tests/conformance/tiny_network.py:tiny_network", {"width": 8}),
     "torchfile": Case("resnet18", save=torch_program, holds_weights=False),
     "keras": Case("MobileNet", {"alpha": 0.25}),
+    "kerasfile": Case("MobileNet", save=keras_file, holds_weights=False),
+    "savedmodel": Case("MobileNet", save=saved_model, holds_weights=False),
+    "tflite": Case("MobileNet", save=lite_file, holds_weights=False),
     "onnx": Case("resnet18", save=onnx_file, holds_weights=False),
 }
 
@@ -120,18 +148,31 @@ def backend_in_use(framework: str) -> str:
 
 def refusals(spec: Spec, folder: Path) -> dict[str, Any]:
     assert spec.weights is not None
-    damaged, foreign = folder / f"damaged{spec.weights.suffix}", folder / f"foreign{spec.weights.suffix}"
-    content = spec.weights.read_bytes()
+    file = spec.weights / "saved_model.pb" if spec.weights.is_dir() else spec.weights
+    damaged, foreign = (beside(spec.weights, file, name) for name in ("damaged", "foreign"))
+    content = file.read_bytes()
     damaged.write_bytes(content[: len(content) // 2])
     save_tensors({"alien/kernel": np.zeros((2, 2), np.float32)}, foreign)
-    foreign_said = refusal(pinned(spec, foreign))
+    foreign_said = refusal(changed(spec, foreign))
     named = "missing" in foreign_said and "unexpected: alien/kernel" in foreign_said
     return {
-        "damaged_file": refusal(pinned(spec, damaged)),
+        "damaged_file": refusal(changed(spec, damaged)),
         "foreign_weights": foreign_said,
         "foreign_words": named or not CASES[spec.framework].holds_weights,
         "unknown_architecture": refusal(replace(spec, architecture="resnet19", weights=None)),
     }
+
+
+def beside(weights: Path, file: Path, name: str) -> Path:
+    """Where a changed copy of `file` goes: beside the weights file, or in a copy of their folder."""
+    if not weights.is_dir():
+        return weights.with_name(f"{name}{weights.suffix}")
+    return shutil.copytree(weights, weights.with_name(name)) / file.name
+
+
+def changed(spec: Spec, file: Path) -> Spec:
+    assert spec.weights is not None
+    return replace(spec, weights=file.parent) if spec.weights.is_dir() else pinned(spec, file)
 
 
 def refusal(spec: Spec) -> str:
@@ -150,7 +191,7 @@ def inside(network: Network, scores: np.ndarray, images: np.ndarray) -> dict[str
     head = network.retarget(3, 0)
     new_scores = head.predict(images)
     labels = np.arange(8) % 3
-    note = Training("sgd", 0.05, 0.9, 30, 8, 0, 0, "fit", lambda _epoch, loss, _accuracy: losses.append(loss))
+    note = Training("adam", 0.003, 0.9, 30, 8, 0, 0, "fit", lambda _epoch, loss, _accuracy: losses.append(loss))
     head.fit(images, labels, note)
     after = network.weights()
     return {

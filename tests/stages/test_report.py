@@ -13,7 +13,7 @@ import pytest
 from stages import report as stage
 from stages._params import Parity
 from stages.report import report
-from tracking.findings import Finding, Verdict
+from tracking.findings import Finding, Verdict, save_findings
 from tracking.runs import Run
 
 PAIRS = [Parity(reference="one", candidate="two", max_score_difference=1e-3, max_flips=0)]
@@ -70,6 +70,27 @@ def test_preprocessing_mistakes_are_drawn_and_listed_in_their_order() -> None:
     assert drawn.index("-15.6 points, 180 flips") < drawn.index("+0.4 points, 1 flip")
     assert "BGR <instead> of RGB 40.00% 35.00% to 45.00% -15.60% -19.00% to -12.00% 1e-09 180 1.5 17 –" in drawn
     assert "Preprocessing mistakes" not in text_of(page())
+
+
+def published() -> list[Finding]:
+    cells = [[f"run{number}", "top1", "70.35", "70.350", "yes", "<none>"] for number in range(30)]
+    pair = {"difference": 0.047, "difference_low": 0.043, "difference_high": 0.05, "published_difference_points": [1.2, 1.25],
+            "reference": "one", "candidate": "two"}  # fmt: skip
+    return [
+        Finding("published_check", "table", Verdict.PASS, "30 of 30 come back.", {
+            "cells": cells, "cells_columns": ["run", "of", "published %", "measured %", "comes back", "why not"],
+        }),
+        Finding("published_check", "net", Verdict.WARN, "two against one: +4.70 points.", pair),
+    ]  # fmt: skip
+
+
+def test_what_was_published_is_drawn_and_listed_in_full() -> None:
+    text = text_of(report([a_run(), a_run("two")], PAIRS, SECONDS, published()))
+    section = text[text.index("Two runs on the same images") :]
+    assert "two − one published +1.20 to +1.25" in section
+    assert "+4.70 points (+4.30 to +5.00)" in section
+    assert "run29 top1 70.35 70.350 yes <none>" in section
+    assert "Published numbers" not in text_of(page())
 
 
 def page(*runs: Run) -> str:
@@ -337,9 +358,11 @@ def test_main_takes_the_models_of_params_in_their_order_and_the_notes_beside_the
     for name in (f"infer@{models[0]}", "infer@left-over", "report"):
         (tmp_path / f"data/timings/{name}.json").write_text(json.dumps({"stage": name, "seconds": 12.3}))
     (tmp_path / "data/timings/fetch.json").write_text("{half")
-    stage.main(Path("data/runs"), Path("data/report.html"))
+    save_findings(published(), tmp_path / "data/together.json")
+    stage.main(Path("data/runs"), Path("data/together.json"), Path("data/report.html"))
     shown = text_of((tmp_path / "data/report.html").read_text(encoding="utf-8"))
     places = [shown.index(f" {name} MobileNet") for name in models]
     assert places == sorted(places)
     assert "12 seconds in all" in shown
     assert "left-over" not in shown
+    assert "two against one: +4.70 points." in shown

@@ -1,0 +1,58 @@
+"""Keras model configurations (JSON), searched for code before Keras sees them.
+
+Safe mode has been passed by more than once (CVE-2024-3660, CVE-2025-1550, -8747, -9905, -9906, -12058; CVE-2026-1462), and of
+`.h5` files it was ignored. So only names of Keras' own model parts may occur.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+# of these, the first run code or other people's programs, the last read files that the configuration names
+_CODE = {
+    "Lambda",
+    "__lambda__",
+    "TFSMLayer",
+    "TorchModuleWrapper",
+    "JaxLayer",
+    "FlaxLayer",
+    "TFOpLambda",
+    "SlicingOpLambda",
+}
+_FILES = {"StringLookup", "IntegerLookup", "TextVectorization"}
+_PARTS = (
+    "activations|applications|constraints|dtype_policies|engine|initializers|layers|losses|metrics|mixed_precision|models"
+    "|ops|optimizers|quantizers|random|regularizers|saving"
+)
+_MODULE = re.compile(rf"keras|keras\.(?:src\.)?(?:{_PARTS})(?:\.[\w.]+)?|builtins")
+
+
+def code_in(config: Any) -> str | None:
+    """What in `config` would run code of the file's own or read a file, in a few words; None where nothing does."""
+    return next((said for node in _nodes(config) if (said := _complaint(node))), None)
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _complaint(node: dict[str, Any]) -> str | None:
+    name, module, registered = (node.get(key) for key in ("class_name", "module", "registered_name"))
+    if name in _CODE:
+        return f"a {name} layer, which holds code"
+    if name in _FILES:
+        return f"a {name} layer, which may read files"
+    if node.get("function_type") == "lambda" or node.get("output_shape_type") == "lambda":
+        return "a lambda"
+    if isinstance(name, str) and module is not None and not (isinstance(module, str) and _MODULE.fullmatch(module)):
+        return f"{module}.{name}, which is not Keras' own"
+    if isinstance(registered, str) and ">" in registered:
+        return f"{registered}, which is not Keras' own"
+    return None

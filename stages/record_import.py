@@ -1,0 +1,74 @@
+"""Make an ordinary run of predictions that somebody else made: measured, held against claims, with what is declared of them.
+
+reads   <predictions>, <claims> (a table of published accuracies, added to the shipped one), dvc.lock (the hashes that DVC
+        took of what `import_predictions` read)
+writes  <written>: a run file (`tracking.runs.Run`), metrics (as `accuracy_check` writes them)
+params  imports.<key>
+
+The run's environment is what `declared` says, and nothing that was captured here; `environment.origin` says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages._accuracy import held_against_claim, held_against_published, measure
+from stages._params import Import, load_params
+from stages._predictions import PredictionSet, write_json
+from stages._recording import code, digests, flat, inputs, locked, read_lock
+from stages._stage import replacing, run
+from tracking.claims import Claim, claims_about, load_claims
+from tracking.runs import DECLARED, ORIGIN, Run, pack_decisions
+from tracking.secrets import redact
+
+MODEL = {"framework", "backend", "architecture", "checkpoint", "claim"}
+
+
+def record_import(
+    key: str,
+    asked: Import,
+    predictions: PredictionSet,
+    measured: dict[str, float],
+    published: Sequence[Claim],
+    lock: Mapping[str, Any],
+) -> Run:
+    """The run of one import; `published` are the claims about its checkpoint."""
+    entry = locked(lock, f"import_predictions@{key}")
+    against = (
+        *held_against_claim(key, measured, asked.claim),
+        *held_against_published(key, asked.checkpoint, measured, published),
+    )
+    own = {"model": asked.model_dump(include=MODEL), "recipe": asked.preprocessing, "data": {"classes": asked.classes}}
+    return Run(
+        subject=key,
+        command=redact(entry["cmd"]),
+        params=flat(own),
+        inputs=dict(sorted(inputs(entry, lambda path: _role(path, asked)).items())),
+        environment={**flat(asked.declared), ORIGIN: DECLARED},
+        code=code(),
+        results={**{name: round(value, 6) for name, value in measured.items()}, **digests(predictions)},
+        findings=against,
+        decisions=pack_decisions(predictions.names, predictions.labels, predictions.top1),
+    )
+
+
+def _role(path: str, asked: Import) -> str:
+    """What a file is to the import; one that holds several things is called by the first of them."""
+    files = {"labels": asked.labels, "scores": asked.scores, "predictions": asked.predictions}
+    by_path = {Path(file): name for name, file in files.items()}
+    return by_path.get(Path(path), Path(path).stem)
+
+
+def main(key: str, predictions: Path, claims: Path, metrics: Path, written: Path) -> None:
+    """Measure, build the run, write it."""
+    asked = load_params().imports[key]
+    imported = PredictionSet.load(predictions)
+    measured = measure(imported)
+    published = claims_about(asked.checkpoint, load_claims(claims))
+    with replacing(written) as partial:
+        record_import(key, asked, imported, measured, published, read_lock()).save(partial)
+    write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
+
+
+if __name__ == "__main__":
+    run(main)
