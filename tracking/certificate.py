@@ -199,7 +199,9 @@ def consistent(values: Values) -> list[Check]:
     """What can be checked without running: the hybrids are those of the ends, and say what the verdict says."""
     ends = ends_in(values)
     misnamed = [
-        each["name"] for each in values["hybrids"] if digest(ends.hybrid(frozenset(each["from_B"]))) != each["conditions"]
+        each["name"]
+        for each in values["hybrids"]
+        if digest(ends.hybrid(frozenset(each["from_B"]))) != each["conditions"]
     ]
     checks = [Check("conditions", not misnamed, f"differ in {misnamed[0]}" if misnamed else "of every hybrid follow")]
     if values["verdict"] == Verdict.PROVEN:

@@ -13,7 +13,9 @@ from tracking.replay import CODE, FLAGS, settable
 from tracking.runs import Run, Scalar
 from tracking.text import change_text
 
-LEVERS = re.compile(r"variable\.(?:ONEDNN_MAX_CPU_ISA|DNNL_MAX_CPU_ISA|ATEN_CPU_CAPABILITY|MKL_\w+|NPY_\w+CPU_FEATURES)")
+LEVERS = re.compile(
+    r"variable\.(?:ONEDNN_MAX_CPU_ISA|DNNL_MAX_CPU_ISA|ATEN_CPU_CAPABILITY|MKL_\w+|NPY_\w+CPU_FEATURES)"
+)
 STANDS_IN = "an instruction-set lever, which stands in for another CPU"
 PROCESSOR = "processor"
 
@@ -164,7 +166,9 @@ def _factor(group: str, members: Sequence[Difference]) -> Factor:
 
 def _absent(difference: Difference) -> Factor:
     name = difference.name
-    kind = "hardware" if name.startswith(("gpu.", "cpu.")) else "installation" if name.startswith("wheel.") else "setting"
+    kind = (
+        "hardware" if name.startswith(("gpu.", "cpu.")) else "installation" if name.startswith("wheel.") else "setting"
+    )
     words = {
         "hardware": "that hardware is not here",
         "installation": "another build of the same version: an installer cannot be asked for it",

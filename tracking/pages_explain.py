@@ -19,7 +19,8 @@ def certificate_page(values: Values) -> str:
     """The whole certificate as a page."""
     kind = COLOURS.get(values["verdict"], "unexplained")
     ends = " &nbsp; ".join(
-        f'{name}: {escape(end["subject"])} <span class="mono">{end["id"][:12]}</span>' for name, end in values["ends"].items()
+        f'{name}: {escape(end["subject"])} <span class="mono">{end["id"][:12]}</span>'
+        for name, end in values["ends"].items()
     )
     body = [
         f'<h1 class="{kind}">{escape(values["verdict"])}</h1><p>{escape(headline(values))}</p><p class="soft">{ends}</p>',
@@ -29,7 +30,7 @@ def certificate_page(values: Values) -> str:
         _table("Differ too, and do not matter here", ["factor", "change"], _cleared_rows(values)),
         _table("Not here", ["condition", "change", "why"], _missing_rows(values)),
         _table("Hybrids", ["number", "hybrid", "scores", "decisions", "right"], _hybrid_rows(values)),
-        f'<p class="soft">Check it: <code>weighbridge verify CERTIFICATE --all</code>. sha256 <code>{values["sha256"]}</code></p>',
+        f'<p class="soft">To be checked with <code>weighbridge verify</code>; sha256 <code>{values["sha256"]}</code></p>',
     ]
     return PAGE.substitute(title="Weighbridge certificate", body="\n".join(part for part in body if part))
 

@@ -8,7 +8,7 @@ from tracking.text import counted
 
 if TYPE_CHECKING:
     from tracking.certificate import Check
-    from tracking.claims_tried import Tried
+    from tracking.against import Tried
 
 Values = Mapping[str, Any]
 
@@ -46,7 +46,9 @@ def _difference(values: Values) -> list[str]:
     whole = values["difference"]
     grade = f", held against one another at the grade of {values['grade']}" if values["grade"] else ""
     band = f"; repeats of one run differ in up to {counted(values['band'], 'decision')}" if values["band"] else ""
-    return [f"difference: {flips_text(whole['flips'])} of {whole['samples']:,}, {points_text(whole['points'])}{grade}{band}"]
+    return [
+        f"difference: {flips_text(whole['flips'])} of {whole['samples']:,}, {points_text(whole['points'])}{grade}{band}"
+    ]
 
 
 def flips_text(flips: Any) -> str:
@@ -93,7 +95,11 @@ def _cleared(values: Values) -> list[str]:
     if values["verdict"] != "proven":
         return []
     rest = [each for each in values["factors"] if each["name"] not in values["minimal"]]
-    return ["differ too, and do not matter here", *(f"  {each['name']}: {each['change']}" for each in rest)] if rest else []
+    return (
+        ["differ too, and do not matter here", *(f"  {each['name']}: {each['change']}" for each in rest)]
+        if rest
+        else []
+    )
 
 
 def _not_here(values: Values) -> list[str]:
