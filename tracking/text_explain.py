@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from tracking.text import counted
 
 if TYPE_CHECKING:
-    from tracking.certificate import Check
     from tracking.against import Tried
+    from tracking.certificate import Check
 
 Values = Mapping[str, Any]
 
