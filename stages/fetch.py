@@ -2,7 +2,9 @@
 
 reads   data.source: a folder of images, or a Python file whose `write_images(folder)` writes one
 writes  images/     the image files, as they were
-        manifest.csv  name, split, label, class, sha256; one row an image, sorted by split and name
+        manifest.csv  name, split, label, class, sha256, format, jpeg_step; one row an image, sorted by split and name. `format`
+                      is Pillow's word; `jpeg_step` the mean of a JPEG's luminance quantisation table (ITU T.81), from 1: the
+                      larger, the more was lost when the file was compressed
         skipped.csv   name, reason: images that could not be decoded, when data.corrupt is `skip`
 params  data
 
@@ -15,7 +17,7 @@ import csv
 import hashlib
 import importlib.util
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +32,8 @@ from stages._stage import replacing, run
 from tracking.errors import UserError
 
 NO_IMAGES = "stages/_no_images.py"
+COLUMNS = ["name", "split", "label", "class", "sha256", "format", "jpeg_step"]
+UNDECODABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
@@ -53,21 +57,25 @@ def fetch(source: Path, data: Data, images: Path) -> tuple[pd.DataFrame, pd.Data
     """
     rows, skipped = [], []
     for item in progress(list(_labelled(source, data)), "fetch"):
-        problem = _decoding_problem(item.path)
-        if problem and data.corrupt == "fail":
-            raise UserError(f"{item.path}: {problem}; repair or remove it, or set data.corrupt to skip in params.yaml")
-        if problem:
-            skipped.append((item.name, problem))
+        try:
+            stored = _stored_as(item.path)
+        except UNDECODABLE as problem:
+            reason = f"cannot be decoded as an image ({str(problem).replace(str(item.path), item.path.name)})"
+            if data.corrupt == "fail":
+                raise UserError(
+                    f"{item.path}: {reason}; repair or remove it, or set data.corrupt to skip in params.yaml"
+                ) from problem
+            skipped.append((item.name, reason))
             continue
         target = images / item.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(item.path, target)
-        rows.append((item.name, item.split, item.label, item.class_name, _sha256(target)))
+        rows.append((item.name, item.split, item.label, item.class_name, _sha256(target), *stored))
     return _manifest(rows), pd.DataFrame(skipped, columns=["name", "reason"])
 
 
-def _manifest(rows: list[tuple[str, str, int, str, str]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["name", "split", "label", "class", "sha256"]).sort_values(["split", "name"])
+def _manifest(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["split", "name"])
 
 
 def fetch_texts(source: Path, texts: Texts, classes: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -86,7 +94,7 @@ def fetch_texts(source: Path, texts: Texts, classes: int, folder: Path) -> tuple
         if not str(text).strip():
             raise UserError(f"{path}: row {number + 2} has no text")
         (folder / name).write_text(str(text), encoding="utf-8")
-        rows.append((name, "test", int(label), str(label), _sha256(folder / name)))
+        rows.append((name, "test", int(label), str(label), _sha256(folder / name), "text", None))
     return _manifest(rows), pd.DataFrame([], columns=["name", "reason"])
 
 
@@ -148,13 +156,12 @@ def _read_table(path: Path, name: str, label: str, separator: str = ",") -> pd.D
     return table
 
 
-def _decoding_problem(path: Path) -> str | None:
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
-        return f"cannot be decoded as an image ({str(problem).replace(str(path), path.name)})"
-    return None
+def _stored_as(path: Path) -> tuple[str, float | None]:
+    """The file's format, and for a JPEG the mean step of its luminance; the image is decoded, to see that it can be."""
+    with Image.open(path) as image:
+        image.load()
+        steps = getattr(image, "quantization", {}).get(0)
+        return str(image.format), None if steps is None else round(sum(steps) / len(steps), 3)
 
 
 def _sha256(path: Path) -> str:

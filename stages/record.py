@@ -1,8 +1,8 @@
 """Put everything known of one model's benchmark into one file: conditions and outcome.
 
-reads   <predictions>, <samples> (the recipe's steps), metrics, the findings of every check (and those beside the weights), the
-        environments of the model and of preprocessing, dvc.lock (the hashes that DVC took of what `preprocess` and `infer`
-        read)
+reads   <predictions>, <samples> (the recipe's steps), the manifest (how images are stored), metrics, the findings of every
+        check (and those beside the weights), the environments of the model and of preprocessing, dvc.lock (the hashes that
+        DVC took of what `preprocess` and `infer` read)
 writes  <run>: a run file (`tracking.runs.Run`)
 params  models.<model>, recipes.<recipe>, data, inference
 """
@@ -73,6 +73,15 @@ def _role(path: str, weights: str) -> str:
     return "samples" if "prepared" in Path(path).parts else Path(path).stem
 
 
+def stored_facts(manifest: pd.DataFrame) -> dict[str, Scalar]:
+    """How the test images were stored: a copy that was compressed once more looks the same and is another test."""
+    test = manifest[manifest["split"] == "test"]
+    counts = sorted(test["format"].value_counts().items(), key=lambda pair: str(pair[0]))
+    formats = ", ".join(f"{name} {count}" for name, count in counts)
+    steps = test["jpeg_step"].dropna()
+    return {"images.format": formats, **({"images.jpeg_step": round(float(steps.mean()), 3)} if len(steps) else {})}
+
+
 def _numbers(findings: tuple[Finding, ...]) -> dict[str, Scalar]:
     """Every number in the findings' evidence, as `<check>.<name>`; those of `accuracy_check` are metrics already."""
     return {
@@ -116,6 +125,7 @@ def _is_current(path: Path, params: Params) -> bool:
 def main(
     model: str,
     weights: Path,
+    manifest: Path,
     samples: Path,
     predictions: Path,
     metrics: Path,
@@ -127,7 +137,8 @@ def main(
 ) -> None:
     """Gather, build the run, write it."""
     params = load_params()
-    facts = {**Environment.load(preparing).facts, **Environment.load(environment).facts}
+    stored = stored_facts(pd.read_csv(manifest))
+    facts = {**Environment.load(preparing).facts, **Environment.load(environment).facts, **stored}
     lock = read_lock()
     measured = {**json.loads(metrics.read_text(encoding="utf-8")), "skipped": len(pd.read_csv(skipped))}
     about = findings_about(params, findings, weights)

@@ -12,8 +12,19 @@ from fnmatch import fnmatchcase
 BACKEND = ("param.model.framework", "param.model.backend", "variable.KERAS_BACKEND")
 NETWORK = ("param.model.architecture", "param.model.arguments*")
 PIXELS = ("param.model.recipe", "param.recipe.*", "param.data.*", "input.images", "input.manifest")
-DECODERS = ("package.pillow*", "wheel.pillow*", "codec.*", "package.numpy", "wheel.numpy")
-PIXEL_CODE = ("input.code/stages/preprocess.py", "input.code/stages/_recipes.py", "input.code/stages/_predictions.py")
+DECODERS = (
+    "package.pillow*",
+    "package.opencv*",
+    "wheel.pillow*",
+    "wheel.opencv*",
+    "codec.*",
+    "package.numpy",
+    "wheel.numpy",
+)
+PIXEL_CODE = tuple(
+    f"input.code/stages/{module}.py"
+    for module in ("preprocess", "_recipes", "_decoders", "_resizing", "_published", "_texts", "_predictions")
+)
 TRAINING_CODE = ("input.code/stages/_*", "input.code/stages/frameworks/*")
 RECORDING_CODE = ("input.code/tracking/*", "input.code/stages/infer.py")
 PROCESSOR = ("cpu.model", "cpu.flags", "cpu.usable", "cpu.cores", "cgroup.cpu")
@@ -42,7 +53,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"param\.model\.(?:weights|sha256)", ("input.weights",)),
     (r"input\.samples", (*PIXELS, *DECODERS, *PIXEL_CODE)),
     (r"input\.manifest", ("input.images", "param.data.*")),
-    (r"input\.images", ("param.data.*",)),
+    (r"input\.images|images\..*", ("param.data.*",)),
     (r"(?:wheel|commit)\.(.+)", (r"package.\1",)),
     (r"codec\..*", ("package.pillow*", "wheel.pillow*")),
     (r"cpu\..*", ("cpu.model",)),

@@ -191,7 +191,7 @@ def inside(network: Network, scores: np.ndarray, images: np.ndarray) -> dict[str
     head = network.retarget(3, 0)
     new_scores = head.predict(images)
     labels = np.arange(8) % 3
-    note = Training("adam", 0.003, 0.9, 30, 8, 0, 0, "fit", lambda _epoch, loss, _accuracy: losses.append(loss))
+    note = Training("sgd", 0.01, 0.5, 30, 8, 0, 0, "fit", lambda _epoch, loss, _accuracy: losses.append(loss))
     head.fit(images, labels, note)
     after = network.weights()
     return {

@@ -9,6 +9,7 @@ from PIL import Image
 from stages._digits import write_images
 from stages._params import Data, Labels, Texts
 from stages.fetch import fetch, fetch_texts
+from stages.record import stored_facts
 from tracking.errors import UserError
 
 
@@ -102,6 +103,21 @@ def test_the_digits_are_1257_and_540_images_of_ten_classes(tmp_path: Path) -> No
     write_images(tmp_path)
     assert [len(list((tmp_path / split).glob("*/*.png"))) for split in ("train", "test")] == [1257, 540]
     assert sorted(path.name for path in (tmp_path / "test").iterdir()) == list("0123456789")
+
+
+def test_how_an_image_is_stored_is_written_down(folder: Path, tmp_path: Path) -> None:
+    for split in ("test", "train"):
+        Image.effect_noise((32, 32), 50).save(folder / split / "dog/coarse.jpg", quality=10)
+        Image.effect_noise((32, 32), 50).save(folder / split / "dog/fine.jpg", quality=95)
+    manifest, _ = fetch(folder, data(), tmp_path / "images")
+    test = manifest[manifest["split"] == "test"].set_index("name")
+    assert test["format"].to_dict() == {
+        "test/cat/one.png": "PNG", "test/dog/coarse.jpg": "JPEG", "test/dog/fine.jpg": "JPEG", "test/dog/one.png": "PNG"
+    }  # fmt: skip
+    steps = test["jpeg_step"]
+    assert steps["test/dog/coarse.jpg"] > 5 * steps["test/dog/fine.jpg"]
+    facts = stored_facts(manifest)
+    assert facts == {"images.format": "JPEG 2, PNG 2", "images.jpeg_step": pytest.approx(steps.mean(), abs=1e-3)}
 
 
 # ---- texts
