@@ -26,7 +26,7 @@ from tracking.runs import Run, Scalar, pack_decisions
 
 SHARED = ROOT / "../shared/data"
 STRIP = SHARED / "cifar10-lossless/cifar10_batch_50.png"
-IMAGES = 32
+IMAGES = 16
 INFER = "input.code/stages/infer.py"
 
 BASE: dict[str, Scalar] = {
@@ -68,7 +68,7 @@ CAUSES: Mapping[str, Mapping[str, Scalar]] = {
     },
     "param.recipe.channels": {"param.recipe.channels": "BGR"},
     "param.recipe.dtype": {"param.recipe.dtype": "float16"},
-    "param.model.batch_size": {"param.model.batch_size": 7},
+    "param.model.batch_size": {"param.model.batch_size": 2},
     "input.weights": {"input.weights": "resnet32"},
     "torch.mkldnn": {"torch.mkldnn": False},
     INFER: {INFER: "forgets eval()"},
@@ -162,9 +162,10 @@ class InProcess:
         network, size = self.networks[conditions["input.weights"]], conditions["param.model.batch_size"]
         torch.manual_seed(conditions["param.inference.seed"])
         batches = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).split(size)
-        with torch.no_grad(), torch.backends.mkldnn.flags(enabled=conditions["torch.mkldnn"]):
-            with _mode(network, training=conditions[INFER] == "forgets eval()"):
-                return np.concatenate([network(batch).numpy() for batch in batches])
+        training = conditions[INFER] == "forgets eval()"
+        kernels = torch.backends.mkldnn.flags(enabled=conditions["torch.mkldnn"])
+        with torch.no_grad(), kernels, _mode(network, training=training):
+            return np.concatenate([network(batch).numpy() for batch in batches])
 
     def _decoded(self, recipe: Recipe) -> np.ndarray:
         steps = recipe.model_dump_json(include={"decode", "exif", "cmyk", "resize", "crop"})
