@@ -43,7 +43,12 @@ def explained(project: Path, *arguments: str) -> dict:
 
 def weigh(project: Path, model: str, recipe: str, kept: str) -> None:
     """Make the run of `model` with whatever is set now, and keep it; the checks are left out to save time."""
-    stages = ("capture", "fetch", f"preprocess@{recipe}", *(f"{each}@{model}" for each in ("infer", "accuracy_check", "record")))
+    stages = (
+        "capture",
+        "fetch",
+        f"preprocess@{recipe}",
+        *(f"{each}@{model}" for each in ("infer", "accuracy_check", "record")),
+    )
     repro(project, "--single-item", *stages)
     shutil.copyfile(project / f"data/runs/{model}.json", project / kept)
 
@@ -165,7 +170,13 @@ def photographs(folder: Path) -> Callable[[Any], None]:
 
 def as_published(params: Any) -> None:
     recipe = params["recipes"]["of-2019"]
-    recipe["resize"] = {"size": 256, "fit": "short-side", "interpolation": "bicubic", "antialias": True, "library": "pillow"}
+    recipe["resize"] = {
+        "size": 256,
+        "fit": "short-side",
+        "interpolation": "bicubic",
+        "antialias": True,
+        "library": "pillow",
+    }
     recipe["crop"] = {"size": 227, "place": "round", "pad": False}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages._params import Recipe
-from stages.record import _flat
+from stages._recording import flat
 from tests.stages.pictures import recipe
 from tracking.holdings import NotHereError, content_hash, hold
 from tracking.isolated import others, python_with
@@ -16,8 +16,8 @@ from tracking.replay import Replayer, Scratch, digest, nested, settable
 
 def test_a_recipe_comes_back_from_flat_conditions() -> None:
     steps = recipe(normalise={"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]})
-    flat = {f"param.recipe.{name}": value for name, value in _flat(steps.model_dump()).items()}
-    tree = {"resize": None, "crop": None, "normalise": None, **nested(flat, "param.recipe.")}
+    conditions = {f"param.recipe.{name}": value for name, value in flat(steps.model_dump()).items()}
+    tree = {"resize": None, "crop": None, "normalise": None, **nested(conditions, "param.recipe.")}
     assert Recipe.model_validate(tree) == steps
 
 
@@ -99,7 +99,9 @@ def test_an_environment_is_built_only_for_what_differs(tmp_path: Path) -> None:
     assert python_with({"numpy": version("numpy")}, tmp_path) == Path(executable)
 
 
-@pytest.mark.parametrize(("name", "number"), [("unheard-of", "1.0"), ("pillow", "1.0 @ https://x"), ("pillow", "--index-url=x")])
+@pytest.mark.parametrize(
+    ("name", "number"), [("unheard-of", "1.0"), ("pillow", "1.0 @ https://x"), ("pillow", "--index-url=x")]
+)
 def test_what_a_run_file_says_is_no_argument_of_an_installer(name: str, number: str, tmp_path: Path) -> None:
     with pytest.raises(NotHereError, match=f"package.{name}"):
         python_with({name: number}, tmp_path)
@@ -133,3 +135,8 @@ def test_a_commit_that_is_not_in_the_repository_is_named(tmp_path: Path) -> None
     wanted = {"input.code/stages/infer.py": "0" * 32, "code.commit": "1" * 40}
     with pytest.raises(NotHereError, match="code: commit 111111111111 is not in this repository"):
         Replayer(tmp_path).code(wanted)
+
+
+def test_predictions_that_others_made_cannot_be_run_again(tmp_path: Path) -> None:
+    with pytest.raises(NotHereError, match="not made by a model of this pipeline"):
+        Replayer(tmp_path).replay({"param.import.predictions": "theirs.npy"})
