@@ -131,3 +131,37 @@ def test_what_belongs_together_is_one_factor_and_what_cannot_be_set_is_named(rep
     assert {factor.name: factor.missing for factor in ends.missing} == {"gpu.0.name": "that hardware is not here"}
     half = ends.hybrid(frozenset({"recipe.geometry"}))
     assert (half["param.recipe.resize.size"], "variable.ATEN_CPU_CAPABILITY" in half) == (40, False)
+
+
+# ---- the command line
+
+
+def test_mistakes_are_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], replayer: InProcess
+) -> None:
+    from tracking.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    replayer.run(BASE).save(tmp_path / "a.json")
+    for arguments, words in {
+        ("verify", "absent.json"): "absent.json: cannot be read",
+        ("explain", "a.json", "absent"): "absent: there is no such file",
+        ("explain", "a.json", "a.json"): "dvc.yaml: not found; run this in the project's folder",
+        ("explain", "a.json", "--against", "published"): "no accuracy is published for it",
+    }.items():
+        assert main(arguments) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert words in lines[0]
+
+
+def test_verify_without_runs_reads_the_file_alone(
+    two_causes: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tracking.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text("")
+    save(two_causes, tmp_path / "certificate.json")
+    assert main(["verify", "certificate.json", "--no-runs"]) == 0
+    assert capsys.readouterr().out.count("ok  ") == 3
