@@ -1,7 +1,8 @@
-"""The command line: `weighbridge show | runs | audit | compare | matrix | use`, the same as `python -m tracking`.
+"""The command line: `weighbridge show | runs | audit | compare | matrix | explain | verify | use`, or `python -m tracking`.
 
 Nothing here imports a machine-learning framework, and each command imports only what it needs. Exit codes: 0; 1 where
-`audit --strict` finds another result; 2 for a user's mistake, in one line on stderr; 130 when interrupted.
+`audit --strict` finds another result, `explain` cannot bring an end back or `verify` finds a fault; 2 for a user's
+mistake, in one line on stderr; 130 when interrupted.
 """
 
 import argparse
@@ -9,7 +10,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tracking.errors import UserError
@@ -17,6 +20,8 @@ from tracking.sources import FOLDER, find_run, find_runs, run_files, sample_name
 
 if TYPE_CHECKING:
     from tracking.audit import Audit
+    from tracking.explain import Limits
+    from tracking.replay import Replayer
     from tracking.runs import Run
 
 RUN = (
@@ -133,12 +138,87 @@ def matrix(options: argparse.Namespace) -> int:
     return 0
 
 
+def explain(options: argparse.Namespace) -> int:
+    """Run hybrids of two runs until what moved the result is known, and write the certificate."""
+    if options.against:
+        return _against_published(options)
+    from tracking.certificate import certificate, save
+    from tracking.explain import explain as search
+    from tracking.text_explain import certificate_text
+
+    before, after = (find_run(written, options.folder) for written in (options.before, options.after))
+    found = certificate(search(before, after, _replayer(options), _limits(options), options.grade, _progress))
+    path = options.certificate or options.folder / "certificates" / f"{before.id[:12]}-{after.id[:12]}.json"
+    save(found, path)
+    if options.html:
+        from tracking.pages_explain import certificate_page
+
+        _write(options.html, certificate_page(found))
+    if options.json:
+        _print_json(found)
+    else:
+        print(f"{certificate_text(found)}\ncertificate: {path}")
+    return 1 if found["verdict"] in ("not reproduced", "not here") else 0
+
+
+def _against_published(options: argparse.Namespace) -> int:
+    from tracking.against import published, try_recipes
+    from tracking.text_explain import tried_text
+
+    run = find_run(options.before, options.folder)
+    claim, source = published(run)
+    tried = try_recipes(run, claim, _replayer(options), _limits(options), _progress)
+    if options.json:
+        _print_json([asdict(each) for each in tried])
+    else:
+        print(tried_text(tried, claim, source), end="")
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Check a certificate, and run hybrids of it again."""
+    from tracking.certificate import decisive, load
+    from tracking.certificate import verify as check
+    from tracking.text_explain import checks_text
+
+    found = load(options.certificate)
+    every = [each["number"] for each in found["hybrids"]]
+    chosen = {"none": [], "decisive": decisive(found), "all": every}[options.runs]
+    numbers = chosen if options.hybrid is None else [options.hybrid]
+    with TemporaryDirectory() as answers:
+        checks = check(found, numbers, _replayer(options, Path(answers)), _progress)
+    if options.json:
+        _print_json([asdict(each) for each in checks])
+    else:
+        print(checks_text(checks), end="")
+    return 0 if all(each.good for each in checks) else 1
+
+
 def use(options: argparse.Namespace) -> int:
     """Make a suite the job that `dvc repro` runs."""
     from tracking.suites import use as take
 
     print(take(options.suite))
     return 0
+
+
+def _replayer(options: argparse.Namespace, answers: Path | None = None) -> "Replayer":
+    """Runs models of the project in the current folder again."""
+    from tracking.replay import Replayer
+
+    if not Path("dvc.yaml").is_file():
+        raise UserError("dvc.yaml: not found; run this in the project's folder")
+    return Replayer(Path(), options.folder / "hybrids", answers, _progress)
+
+
+def _limits(options: argparse.Namespace) -> "Limits":
+    from tracking.explain import Limits
+
+    return Limits(options.max_runs, options.budget, options.jobs)
+
+
+def _progress(words: str) -> None:
+    print(f"weighbridge: {words}", file=sys.stderr, flush=True)
 
 
 def _audits(options: argparse.Namespace) -> "tuple[list[Audit], bool]":
@@ -259,6 +339,43 @@ def _matrix_options(parser: argparse.ArgumentParser) -> None:
     _finish(parser, matrix)
 
 
+def _explain_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("before", metavar="A", help=RUN)
+    ends = parser.add_mutually_exclusive_group(required=True)
+    ends.add_argument("after", metavar="B", nargs="?", help="the same")
+    ends.add_argument("--against", choices=["published"], help="try known recipes until A meets its published accuracy")
+    parser.add_argument(
+        "--grade", choices=["bits", "decisions", "accuracy"], default="bits", help="look no finer than this"
+    )
+    parser.add_argument(
+        "--max-runs", metavar="N", type=_positive, default=100, help="start at most N runs (default: 100)"
+    )
+    parser.add_argument("--budget", metavar="SECONDS", type=float, help="start no run after so many seconds")
+    parser.add_argument("--jobs", metavar="N", type=_positive, default=1, help="run N side by side (default: 1)")
+    parser.add_argument("--certificate", metavar="FILE", type=Path, help="where it goes (default: data/certificates)")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a self-contained page")
+    _folder(parser)
+    _finish(parser, explain)
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("certificate", metavar="CERTIFICATE", type=Path, help="a file that `explain` wrote")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--hybrid", metavar="K", type=int, help="run only the hybrid of this number again")
+    which.add_argument("--all", dest="runs", action="store_const", const="all", help="run every hybrid again")
+    which.add_argument("--no-runs", dest="runs", action="store_const", const="none", help="check the file alone")
+    parser.set_defaults(runs="decisive")
+    _folder(parser)
+    _finish(parser, verify)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
 def _use_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("suite", metavar="SUITE", type=Path, help="its file, for example suites/photos.yaml")
     parser.set_defaults(command=use)
@@ -284,6 +401,8 @@ COMMANDS = {
         "compare two runs image by image: the paired difference, the flips, what was published",
     ),
     "matrix": (_matrix_options, "put many runs side by side: which conditions go with the result"),
+    "explain": (_explain_options, "run again with one factor changed at a time: which difference moved the result"),
+    "verify": (_verify_options, "check a certificate that `explain` wrote, by running its hybrids again"),
     "use": (_use_options, "make a suite the job that `dvc repro` runs"),
 }
 

@@ -192,11 +192,11 @@ def _locked_hash(lock: str, path: str) -> str | None:
 
 
 def _cached(root: Path, digest: str) -> bytes | None:
-    path = _cache_folder(root) / "files" / "md5" / digest[:2] / digest[2:]
+    path = cache_folder(root) / "files" / "md5" / digest[:2] / digest[2:]
     return path.read_bytes() if path.is_file() else None
 
 
-def _cache_folder(root: Path) -> Path:
+def cache_folder(root: Path) -> Path:
     """DVC's cache: `cache.dir` of its local or shared configuration, relative to that file, else `.dvc/cache`."""
     for name in ("config.local", "config"):
         config = ConfigParser(interpolation=None)

@@ -1,0 +1,163 @@
+"""Which differences between two runs changed the result: shown by running again, with one factor changed at a time.
+
+`explain` replays both ends, searches (`tracking.search`) and divides what it found (`tracking.shares`). What it says is a
+`Certificate`'s content (`tracking.certificate`), which anybody can check.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from tracking.audit import Audit, audit
+from tracking.errors import UserError
+from tracking.factors import Ends, ends_of
+from tracking.holdings import NotHereError
+from tracking.outcomes import Outcome, recorded
+from tracking.replay import RefusedError, Replayer
+from tracking.runs import Run
+from tracking.search import Hybrid, OutOfRunsError, Search, Verdict, search
+from tracking.shares import Interaction, Share, interactions, needed, shares
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a search may cost.
+
+    Attributes:
+        runs: how many runs may be started; those that are kept from before cost nothing.
+        seconds: after how long none is started any more.
+        jobs: how many run side by side.
+    """
+
+    runs: int = 100
+    seconds: float | None = None
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What was asked, what was run, what was found.
+
+    Attributes:
+        audit: the two runs compared.
+        ends: their conditions, and the factors that differ.
+        found: what the search says; its hybrids are sets of factors' names.
+        shares, interactions: of the factors that carry the difference; empty where they could not be had.
+        refused: why a hybrid could not run.
+    """
+
+    audit: Audit
+    ends: Ends
+    found: Search
+    shares: tuple[Share, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
+    refused: dict[Hybrid, str] = field(default_factory=dict)
+
+
+def explain(
+    before: Run,
+    after: Run,
+    replayer: Replayer,
+    limits: Limits | None = None,
+    coarsest: str = "bits",
+    say: Callable[[str], None] = lambda _: None,
+) -> Explanation:
+    """Run hybrids of two runs until the smallest set of factors that carries one to the other is known.
+
+    Args:
+        coarsest: hold results against one another no finer than at this grade.
+        say: called with a line of progress.
+
+    Raises:
+        UserError: the runs did not weigh the same samples, or recorded no decisions.
+    """
+    compared = audit(before, after)
+    if compared.grades.flips is None:
+        raise UserError(f"{before.subject} and {after.subject} did not decide on the same recorded samples")
+    ends = ends_of(compared)
+    hybrids = Hybrids(replayer, ends, limits or Limits(), say)
+    names = [factor.name for factor in ends.factors]
+    try:
+        found = search(names, hybrids.ask, (recorded(before), recorded(after)), coarsest)
+    except NotHereError as problem:
+        return Explanation(compared, ends, Search(Verdict.NOT_HERE, str(problem)))
+    found = _honest(found, ends)
+    if found.verdict is not Verdict.PROVEN and not (found.verdict is Verdict.CONSISTENT and found.minimal):
+        return Explanation(compared, ends, found, refused=hybrids.refused)
+    found, divided, together = _divided(found, hybrids)
+    return Explanation(compared, ends, found, divided, together, hybrids.refused)
+
+
+def _honest(found: Search, ends: Ends) -> Search:
+    """What a lever stands in for was not here: that is no proof of it."""
+    stand_ins = [factor.name for factor in ends.factors if factor.name == "processor" and factor.name in found.minimal]
+    if found.verdict is Verdict.PROVEN and stand_ins:
+        return replace(found, verdict=Verdict.CONSISTENT, reason="instruction-set levers stood in for another CPU")
+    return found
+
+
+def _divided(found: Search, hybrids: "Hybrids") -> tuple[Search, tuple[Share, ...], tuple[Interaction, ...]]:
+    """Shares and interactions of the minimal set, with what had to be run for them."""
+    draws = dict(found.draws)
+    try:
+        missing = [hybrid for hybrid in needed(found.minimal) if hybrid not in draws]
+        draws |= {hybrid: [outcome] for hybrid, outcome in zip(missing, hybrids.of(missing), strict=True)}
+    except OutOfRunsError:
+        return found, (), ()
+    found = replace(found, draws=draws)
+    first = {hybrid: outcomes[0] for hybrid, outcomes in draws.items()}
+    known = {hybrid: outcome for hybrid, outcome in first.items() if outcome is not None}
+    if any(hybrid not in known for hybrid in needed(found.minimal)):
+        return found, (), ()
+    return found, shares(found.minimal, known.__getitem__), interactions(found.minimal, known.__getitem__)
+
+
+class Hybrids:
+    """Answers a search by replays: within limits, side by side, with progress."""
+
+    def __init__(self, replayer: Replayer, ends: Ends, limits: Limits, say: Callable[[str], None]) -> None:
+        self.replayer, self.ends, self.limits, self.say = replayer, ends, limits, say
+        self.refused: dict[Hybrid, str] = {}
+        self.started = 0
+        self._since = time.monotonic()
+        self._count = threading.Lock()
+
+    def ask(self, wanted: Sequence[tuple[Hybrid, int]]) -> list[Outcome | None]:
+        """The outcomes of hybrids, each with the number of its repeat."""
+        with ThreadPoolExecutor(self.limits.jobs) as pool:
+            return list(pool.map(self._one, wanted))
+
+    def of(self, hybrids: Sequence[Hybrid]) -> list[Outcome | None]:
+        return self.ask([(hybrid, 0) for hybrid in hybrids])
+
+    def _one(self, wanted: tuple[Hybrid, int]) -> Outcome | None:
+        hybrid, repeat = wanted
+        conditions = self.ends.hybrid(hybrid)
+        if not self.replayer.known(conditions, repeat):
+            self._start(hybrid, repeat)
+        try:
+            return self.replayer.replay(conditions, repeat)
+        except RefusedError as problem:
+            self.refused[hybrid] = str(problem)
+            self.say(f"cannot run so: {problem}")
+            return None
+
+    def _start(self, hybrid: Hybrid, repeat: int) -> None:
+        with self._count:
+            spent = time.monotonic() - self._since
+            if self.started >= self.limits.runs or (self.limits.seconds is not None and spent > self.limits.seconds):
+                raise OutOfRunsError
+            self.started += 1
+            again = f", run {repeat + 1}" if repeat else ""
+            self.say(f"run {self.started} of at most {self.limits.runs}: {hybrid_name(hybrid, self.ends)}{again}")
+
+
+def hybrid_name(hybrid: Hybrid, ends: Ends) -> str:
+    """``A``, ``B``, or whichever of ``A + ...`` and ``B - ...`` is shorter."""
+    names = [factor.name for factor in ends.factors]
+    chosen, rest = [name for name in names if name in hybrid], [name for name in names if name not in hybrid]
+    if not chosen or not rest:
+        return "B" if not rest and names else "A"
+    return f"A + {' + '.join(chosen)}" if len(chosen) <= len(rest) else f"B - {' - '.join(rest)}"

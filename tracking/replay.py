@@ -1,0 +1,407 @@
+"""Running a recorded model again under stated conditions: as processes, in a scratch folder, each answer kept.
+
+The interface, for everything that runs something again (`explain`, `verify`, and what is to come):
+
+| | |
+|---|---|
+| `settable(run.conditions)` | the part of a run's flat conditions that can be set; change, add or delete entries at will |
+| `Replayer(root).replay(conditions)` | the `Outcome` under these conditions: from `data/hybrids`, else run now |
+| `Replayer(root).replay(conditions, repeat=1)` | once more, kept apart: what differs between repeats is nobody's doing |
+| `NotHereError`, `RefusedError` | it cannot be run here, and why; it ran and a stage refused it |
+
+How each condition is set:
+
+| condition | how |
+|---|---|
+| ``param.*`` | a ``params.yaml`` in the scratch folder: the project's own with the one model and its recipe added |
+| ``variable.*`` | environment variables of the new process; every other one that Weighbridge records is unset |
+| ``package.*`` | an environment that differs in these packages only (`tracking.isolated`) |
+| ``input.weights``, ``.images``, ``.manifest`` | by DVC's hash: the working copy, else DVC's cache (`tracking.holdings`) |
+| ``code.commit``, ``input.code/*`` | the project's own files where their hashes fit, else a git worktree of the commit |
+| ``torch.*`` of `FLAGS` | set in the new process before the stage starts |
+
+Prepared samples are kept too (`data/hybrids/prepared`), by the conditions that could change them. The whole folder can be
+deleted at any time; it only costs the runs again.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracking.environment import RUNTIMES, capture
+from tracking.errors import UserError
+from tracking.holdings import NotHereError, content_hash, hold
+from tracking.isolated import KNOWN, others, python_with
+from tracking.outcomes import Outcome
+from tracking.runs import Scalar
+from tracking.secrets import HIDDEN, redact
+from tracking.variables import READ_BY, variables
+
+Conditions = Mapping[str, Scalar]
+KEY = "replayed"  # of model and recipe in the params written here
+IMAGES, MANIFEST = Path("data/images"), Path("data/manifest.csv")
+CODE = "input.code/"
+INPUTS = ("input.weights", "input.images", "input.manifest")
+READ = (
+    "model.",
+    "recipe.",
+    "inference.",
+    "data.classes",
+    "data.texts",
+)  # the params that `preprocess` and `infer` read
+NAMES = (
+    "model.recipe",
+    "model.claim.top1",
+    "model.claim.top5",
+    "model.claim.source",
+)  # of them, those that change nothing
+
+# Settings of torch that can be set in a process before a stage starts: fact -> how, given the value `v`.
+FLAGS: Mapping[str, str] = {
+    "torch.mkldnn": "torch.backends.mkldnn.enabled = v",
+    "torch.matmul_precision": "torch.set_float32_matmul_precision(v)",
+    "torch.deterministic": "torch.use_deterministic_algorithms(v)",
+    "torch.cudnn.benchmark": "torch.backends.cudnn.benchmark = v",
+    "torch.cudnn.deterministic": "torch.backends.cudnn.deterministic = v",
+    "torch.cudnn.allow_tf32": "torch.backends.cudnn.allow_tf32 = v",
+    "torch.allow_tf32": "torch.backends.cuda.matmul.allow_tf32 = v",
+    "torch.nnpack": "torch.backends.nnpack.set_flags(v)",
+    "numerics.flush_to_zero": "torch.set_flush_denormal(v)",
+}
+LAUNCH = "import json, runpy, sys; flags = json.loads(sys.argv.pop(1)); import torch\n"
+
+
+class RefusedError(UserError):
+    """A stage would not run under these conditions: they contradict one another, or it failed."""
+
+
+def settable(conditions: Conditions) -> dict[str, Scalar]:
+    """The conditions that a replay sets, of a run's. Flags are left as they come: add those that matter."""
+    return {name: value for name, value in sorted(conditions.items()) if _is_settable(name)}
+
+
+def _is_settable(name: str) -> bool:
+    head, _, rest = name.partition(".")
+    if head == "package":
+        return rest in KNOWN
+    if head == "param":
+        return rest.startswith(READ) and rest not in NAMES
+    return head == "variable" or name in INPUTS or name.startswith(CODE) or name == "code.commit"
+
+
+def digest(conditions: Conditions) -> str:
+    """64 hexadecimal digits that name these conditions on any machine."""
+    return hashlib.sha256(json.dumps(dict(conditions), sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+class Replayer:
+    """Runs models again, and keeps what they gave under `folder`.
+
+    Args:
+        root: the project's folder.
+        folder: where environments, code and answers are kept; `data/hybrids` by default.
+        answers: where answers are kept instead: an empty folder has everything run anew.
+        say: called with a line on what is being done.
+    """
+
+    def __init__(
+        self,
+        root: Path = Path(),
+        folder: Path | None = None,
+        answers: Path | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.root = root.resolve()
+        self.folder = (folder or root / "data/hybrids").resolve()
+        self.answers = (answers or self.folder).resolve()
+        self.say = say
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+        self._here: dict[str, str] = {}
+
+    def replay(self, conditions: Conditions, repeat: int = 0) -> Outcome:
+        """The outcome under these conditions. Safe to call from several threads.
+
+        Raises:
+            NotHereError: something that the conditions name cannot be had here.
+            RefusedError: a stage refused to run so.
+        """
+        place = self._place(conditions, repeat)
+        with self._lock(str(place)):
+            if not (place / "conditions.json").is_file():
+                self._run(conditions, place)
+        return _load(place)
+
+    def known(self, conditions: Conditions, repeat: int = 0) -> bool:
+        """Whether `replay` would answer without running anything."""
+        return (self._place(conditions, repeat) / "conditions.json").is_file()
+
+    # ---- names of what is kept
+
+    def _place(self, conditions: Conditions, repeat: int) -> Path:
+        key = digest({**_identity(conditions), "here": self._this_machine(conditions)})
+        return self.answers / "outcomes" / f"{key[:32]}-{repeat}"
+
+    def _this_machine(self, conditions: Conditions) -> str:
+        """A digest of what conditions do not set: processor, operating system, the packages installed here."""
+        runtime = f"{conditions.get('param.model.framework')}-{conditions.get('param.model.backend')}"
+        with self._lock("here"):
+            if runtime not in self._here:
+                found = capture(runtime if runtime in RUNTIMES else "images").facts
+                facts = {**capture("images").facts, **found}
+                own = {name: value for name, value in facts.items() if not name.startswith("variable.")}
+                self._here[runtime] = digest(own)
+        return self._here[runtime]
+
+    def _lock(self, key: str) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(key, threading.Lock())
+
+    # ---- running
+
+    def _run(self, conditions: Conditions, place: Path) -> None:
+        hidden = next((name for name, value in conditions.items() if HIDDEN in str(value)), None)
+        if hidden:
+            raise NotHereError(f"{hidden}: its value was taken out when it was recorded, as a secret")
+        self.answers.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.answers, prefix="scratch-") as made:
+            scratch = Scratch(self, conditions, Path(made))
+            scratch.infer(self._prepared(scratch), Path(made) / "predictions")
+            shutil.rmtree(place, ignore_errors=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (Path(made) / "predictions").rename(place)
+        _write(place / "conditions.json", dict(conditions))
+
+    def _prepared(self, scratch: "Scratch") -> Path:
+        """The samples, prepared once for all conditions that cannot change them."""
+        model = ("param.model.", "param.inference.", "input.weights")
+        kept = {name: value for name, value in _identity(scratch.conditions).items() if not name.startswith(model)}
+        kept["here"] = self._this_machine(scratch.conditions)
+        place = self.answers / "prepared" / digest(kept)[:32]
+        with self._lock(str(place)):
+            if not place.is_dir():
+                made = scratch.folder / "prepared"
+                scratch.preprocess(made)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                made.rename(place)
+        return place
+
+    # ---- what conditions name
+
+    def code(self, conditions: Conditions) -> Path:
+        """The folder whose code is the recorded one: the project's own, else a worktree of the commit.
+
+        Raises:
+            NotHereError: neither has the files that were recorded.
+        """
+        wanted = {name.removeprefix(CODE): str(value) for name, value in conditions.items() if name.startswith(CODE)}
+        if not _differing(self.root, wanted):
+            return self.root
+        commit = str(conditions.get("code.commit") or "")
+        if not re.fullmatch("[0-9a-f]{40,64}", commit):
+            raise NotHereError(
+                f"code: {_differing(self.root, wanted)[0]} is another one here, and no commit was recorded"
+            )
+        place = self._worktree(commit)
+        if changed := _differing(place, wanted):
+            raise NotHereError(f"code: {changed[0]} had uncommitted changes at {commit[:12]}, which were not kept")
+        return place
+
+    def _worktree(self, commit: str) -> Path:
+        from git import GitCommandError, InvalidGitRepositoryError, Repo
+
+        place = self.folder / "code" / commit[:16]
+        with self._lock(str(place)):
+            if not (place / ".git").exists():
+                shutil.rmtree(place, ignore_errors=True)
+                try:
+                    repo = Repo(self.root, search_parent_directories=True)
+                    repo.git.worktree("prune")
+                    repo.git.worktree("add", "--detach", "--force", str(place), commit)
+                except (InvalidGitRepositoryError, GitCommandError) as problem:
+                    raise NotHereError(
+                        f"code: commit {commit[:12]} is not in this repository; `git fetch` it"
+                    ) from problem
+        return place
+
+    def python(self, conditions: Conditions) -> Path:
+        """The interpreter whose environment has the recorded packages."""
+        packages = {
+            name.removeprefix("package."): str(value)
+            for name, value in conditions.items()
+            if name.startswith("package.")
+        }
+        with self._lock("environment"):
+            if wanted := others(packages):
+                self.say(f"an environment with {', '.join(f'{name} {number}' for name, number in wanted.items())}")
+            return python_with(packages, self.folder / "environments")
+
+
+def _identity(conditions: Conditions) -> dict[str, Scalar]:
+    """The conditions that distinguish answers: where every file of the code is named, its commit is but a name."""
+    named = any(name.startswith(CODE) for name in conditions)
+    return {name: value for name, value in conditions.items() if not (named and name == "code.commit")}
+
+
+def _differing(root: Path, files: Mapping[str, str]) -> list[str]:
+    return [name for name, md5 in files.items() if not (root / name).is_file() or content_hash(root / name) != md5]
+
+
+class Scratch:
+    """One run's folder: its params, links to its inputs, the processes that run in it."""
+
+    def __init__(self, replayer: Replayer, conditions: Conditions, folder: Path) -> None:
+        self.conditions, self.folder, self.root = conditions, folder, replayer.root
+        self.code = replayer.code(conditions)
+        self.python = replayer.python(conditions)
+        _write(folder / "params.yaml", self._params())
+
+    def preprocess(self, prepared: Path) -> None:
+        images, manifest = (self._input(name) for name in (IMAGES, MANIFEST))
+        self._start("preprocess", images=images, manifest=manifest, recipe=KEY, prepared=prepared)
+
+    def infer(self, samples: Path, predictions: Path) -> None:
+        weights = self._input(Path(str(self._model()["weights"])))
+        self._start("infer", model=KEY, samples=samples, weights=weights, predictions=predictions)
+
+    def _input(self, working: Path) -> Path:
+        role = {IMAGES: "input.images", MANIFEST: "input.manifest"}.get(working, "input.weights")
+        md5 = self.conditions.get(role)
+        if md5 is None:
+            raise NotHereError(f"{working}: the run did not record its hash")
+        return hold(str(md5), working, self.root, self.folder / role)
+
+    # ---- params
+
+    def _params(self) -> dict[str, Any]:
+        """The params of the code that runs, with the recorded model, recipe, inference and data in their places."""
+        from ruamel.yaml import YAML
+
+        params = dict(YAML(typ="safe").load((self.code / "params.yaml").read_text(encoding="utf-8")))
+        model = {**self._model(), "recipe": KEY}
+        steps: dict[str, Any] = next((each for each in params["recipes"].values() if "decode" in each), {})
+        recipe = nested(self.conditions, "param.recipe.")
+        return {
+            **params,
+            "data": {**params["data"], "texts": None, **nested(self.conditions, "param.data.")},
+            "inference": _filled(nested(self.conditions, "param.inference."), params["inference"]),
+            "recipes": {**params["recipes"], KEY: recipe if "tokenizer" in recipe else _filled(recipe, steps)},
+            "models": {**params["models"], KEY: self._absolute(model, params)},
+        }
+
+    def _model(self) -> dict[str, Any]:
+        return nested(self.conditions, "param.model.")
+
+    def _absolute(self, model: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+        """The model as params have it; what it names by a path is named from here."""
+        keys: dict[str, Any] = next(iter(params["models"].values()), {})
+        filled = {"arguments": {}, **_filled(model, keys), "claim": None}
+        filled["arguments"] = filled["arguments"] or {}
+        file, colon, function = str(filled["architecture"]).partition(".py:")
+        if colon:
+            filled["architecture"] = f"{self.code / file}.py:{function}"
+        return filled
+
+    # ---- processes
+
+    def _start(self, stage: str, **values: Any) -> None:
+        """Start the stage as its entry in ``dvc.yaml`` does, with these values for its arguments."""
+        arguments = [str(word) for pair in self._options(stage, values) for word in pair]
+        flags = {name: value for name, value in self.conditions.items() if name in FLAGS}
+        command = (
+            ["-m", f"stages.{stage}"] if not flags or stage != "infer" else ["-c", _launcher(flags), json.dumps(flags)]
+        )
+        ended = subprocess.run(
+            [str(self.python), *command, *arguments],
+            cwd=self.folder,
+            env=self._environ(),
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        if ended.returncode != 0:
+            last = (ended.stderr.strip() or f"{stage} ended with {ended.returncode}").splitlines()[-1]
+            raise RefusedError(redact(last))
+
+    def _options(self, stage: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        from ruamel.yaml import YAML
+
+        entry = YAML(typ="safe").load((self.code / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
+        words = shlex.split(entry.get("do", entry)["cmd"])
+        names = [word.removeprefix("--") for word in words if word.startswith("--")]
+        if unknown := [name for name in names if name not in values]:
+            raise NotHereError(f"code: its {stage} takes --{unknown[0]}, which a replay does not know")
+        return [(f"--{name}", values[name]) for name in names]
+
+    def _environ(self) -> dict[str, str]:
+        seen = variables(os.environ, READ_BY)
+        own = {name: value for name, value in os.environ.items() if f"variable.{name}" not in seen}
+        wanted = {
+            name.removeprefix("variable."): str(value)
+            for name, value in self.conditions.items()
+            if name.startswith("variable.")
+        }
+        if unknown := set(wanted) - {name.removeprefix("variable.") for name in variables(wanted, READ_BY)}:
+            raise NotHereError(f"variable.{min(unknown)}: is none that Weighbridge records")
+        if "LD_PRELOAD" in wanted:
+            raise NotHereError("variable.LD_PRELOAD: only the names of its files were recorded")
+        own.pop("DVC_STAGE", None)
+        return {**own, **wanted, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _launcher(flags: Mapping[str, Scalar]) -> str:
+    """A program that sets `flags`, then runs the stage with the arguments that follow."""
+    lines = [f"v = flags[{name!r}]; {FLAGS[name]}" for name in sorted(flags)]
+    return LAUNCH + "\n".join([*lines, 'runpy.run_module("stages.infer", run_name="__main__")'])
+
+
+def nested(conditions: Conditions, prefix: str) -> dict[str, Any]:
+    """The flat values under `prefix` as the tree they were made from; absent means null."""
+    tree: dict[str, Any] = {}
+    for name, value in conditions.items():
+        if name.startswith(prefix):
+            *path, last = name.removeprefix(prefix).split(".")
+            branch = tree
+            for part in path:
+                branch = branch.setdefault(part, {})
+            branch[last] = _list_or_value(value)
+    return tree
+
+
+def _list_or_value(value: Scalar) -> Any:
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _filled(values: Mapping[str, Any], pattern: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with null for each key that only `pattern` has: flat conditions leave nulls out."""
+    return {**dict.fromkeys(pattern), **values}
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _load(place: Path) -> Outcome:
+    scores = np.load(place / "scores.npy", allow_pickle=False)
+    return Outcome(
+        labels=np.load(place / "labels.npy", allow_pickle=False),
+        top1=scores.argmax(axis=1),
+        scores=hashlib.sha256(scores.tobytes()).hexdigest(),
+        process=json.loads((place / "process.json").read_text(encoding="utf-8")),
+    )
