@@ -333,10 +333,47 @@ class Inference(_Strict):
 
 
 class Parity(_Strict):
+    """Two models whose scores should be the same.
+
+    Attributes:
+        layer_tolerance: the relative difference allowed of the first layer; of the n-th it is sqrt(n) times as much.
+    """
+
     reference: Name
     candidate: Name
     max_score_difference: Annotated[float, Field(ge=0)]
     max_flips: Annotated[int, Field(ge=0)]
+    layer_tolerance: Rate
+
+
+class Activations(_Strict):
+    """What is kept of every layer's output: of these models, for so many test images, so many values of each image."""
+
+    models: list[Name]
+    samples: Count
+    values: Count
+
+
+class BackendCheck(_Strict):
+    """Small networks trained and timed on Keras' backends; the findings are filed with a model.
+
+    Attributes:
+        backends: the first is the one that the others are compared with.
+        repeats: each from other weights; all backends take their turn in each.
+        margin: accuracies within it count as the same.
+    """
+
+    model: Name
+    tasks: Annotated[list[Literal["mlp", "cnn", "bilstm", "bag"]], Field(min_length=1)]
+    backends: Annotated[list[Literal["tensorflow", "jax", "torch"]], Field(min_length=2)]
+    repeats: Annotated[int, Field(ge=5)]
+    steps: Count
+    batch_size: Count
+    optimiser: Literal["adam", "sgd"]
+    learning_rate: Rate
+    threads: Count
+    margin: Annotated[float, Field(gt=0, lt=1)]
+    seed: int
 
 
 class ModeCheck(_Strict):
@@ -399,6 +436,8 @@ class Params(_Strict):
     imports: dict[Name, Import]
     claims: Claims
     backend_parity: dict[Name, Parity]
+    activations: Activations
+    backend_check: dict[Name, BackendCheck]
     mode_check: ModeCheck
     transfer_check: Transfer
     preprocess_check: PreprocessCheck
@@ -438,6 +477,10 @@ class Params(_Strict):
         for key, pair in self.backend_parity.items():
             yield f"backend_parity.{key}.reference", pair.reference, self.models
             yield f"backend_parity.{key}.candidate", pair.candidate, self.models
+        for name in self.activations.models:
+            yield "activations.models", name, self.models
+        for key, timed in self.backend_check.items():
+            yield f"backend_check.{key}.model", timed.model, self.models
         for key, asked in self.fingerprint.items():
             yield f"fingerprint.{key}.model", asked.model, self.models
         for name in self.transfer_check.models:

@@ -1,16 +1,21 @@
 """Compare two models' predictions of the same images: the same weights on two backends, or a model and its export.
 
-reads   <reference>, <candidate>: two folders of predictions (never two live models)
-writes  findings about the candidate: scores (largest and median difference), decisions (top-1 flips, by sample)
+reads   <reference>, <candidate>: two folders of predictions (never two live models); <reference_layers>,
+        <candidate_layers>: two folders of activations
+writes  findings about the candidate: scores (largest and median difference), decisions (top-1 flips, by sample), layers (how
+        the difference grows, and the first layer at which the two part)
 params  backend_parity.<pair>
 """
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from stages._layer_outputs import LayerSet
 from stages._params import Parity, load_params
+from stages._partings import Comparison, compare
 from stages._predictions import PredictionSet
 from stages._stage import run
 from tracking.errors import UserError
@@ -67,11 +72,80 @@ def _decisions(pair: Parity, reference: PredictionSet, candidate: PredictionSet)
     return Finding("backend_parity", pair.candidate, verdict, sentence, evidence)
 
 
-def main(pair: str, reference: Path, candidate: Path, findings: Path) -> None:
-    """Load both folders, compare, write."""
+def layer_parity(pair: Parity, reference: LayerSet, candidate: LayerSet) -> Finding:
+    """Where the two first part, layer by layer, or how the difference grows while rounding explains it.
+
+    Raises:
+        UserError: the layers are of other images.
+    """
+    if reason := reference.reason or candidate.reason:
+        return Finding("backend_parity", pair.candidate, Verdict.SKIP, f"Layers were not compared: {reason}.")
+    if reference.samples != candidate.samples:
+        raise UserError(f"the layers of {pair.candidate} and {pair.reference} are of other images; run `dvc repro`")
+    compared = compare(reference.layers, candidate.layers, pair.layer_tolerance)
+    words = _agreement(pair, compared) if compared.parting is None else _parting(pair, compared)
+    verdict = Verdict.PASS if compared.parting is None else Verdict.FAIL
+    return Finding("backend_parity", pair.candidate, verdict, words, _layer_evidence(pair, compared))
+
+
+def _agreement(pair: Parity, compared: Comparison) -> str:
+    last = compared.pairs[-1]
+    worst = max(compared.pairs, key=lambda each: each.relative if each.agrees else 0)
+    return (
+        f"Layer by layer {pair.candidate} computes what {pair.reference} does: {_compared(compared)}, the relative difference "
+        f"is at most {worst.relative:.2g} ({worst.reference.name}) and {last.relative:.2g} in the scores, where rounding "
+        f"explains {last.allowed:.2g}."
+    )
+
+
+def _parting(pair: Parity, compared: Comparison) -> str:
+    parting, before = compared.parting, compared.last_agreeing
+    assert parting is not None
+    until = (
+        f"until {before.reference.name} they agree to {before.relative:.2g}" if before else "it is the first compared"
+    )
+    name, other = parting.reference.name, parting.candidate.name
+    also = f" Without a counterpart beside it: {', '.join(compared.beside)}." if compared.beside else ""
+    return (
+        f"Parts from {pair.reference} at layer {name}{f' ({other})' if other != name else ''}: relative difference "
+        f"{parting.relative:.2g} where rounding explains {parting.allowed:.2g}; {until}. {_compared(compared)}, "
+        f"and the scores are {compared.pairs[-1].relative:.2g} apart.{also}"
+    )
+
+
+def _compared(compared: Comparison) -> str:
+    alone = len(compared.only_reference) + len(compared.only_candidate)
+    return f"{len(compared.pairs)} layers were compared, {alone} have no counterpart"
+
+
+def _layer_evidence(pair: Parity, compared: Comparison) -> dict[str, Any]:
+    parting = compared.parting
+    rows = [
+        [each.depth, each.reference.name, each.candidate.name, each.relative, each.allowed, each.largest]
+        for each in compared.pairs
+    ]
+    return {
+        "reference": pair.reference,
+        "layers_compared": len(compared.pairs),
+        "layers_worst_share_of_allowed": max(each.relative / each.allowed for each in compared.pairs),
+        "parts_at": parting and [parting.reference.name, parting.candidate.name],
+        "beside": list(compared.beside),
+        "only_reference": list(compared.only_reference),
+        "only_candidate": list(compared.only_candidate),
+        "layers": rows,
+        "layers_columns": ["depth", "reference", "candidate", "relative", "allowed", "max_absolute"],
+        "curves": {f"layers.{pair.reference}": [[each.depth, each.relative] for each in compared.pairs]},
+    }
+
+
+def main(
+    pair: str, reference: Path, candidate: Path, reference_layers: Path, candidate_layers: Path, findings: Path
+) -> None:
+    """Load the folders, compare, write."""
     chosen = load_params().backend_parity[pair]
     compared = backend_parity(chosen, PredictionSet.load(reference), PredictionSet.load(candidate))
-    save_findings(compared, findings)
+    layers = layer_parity(chosen, LayerSet.load(reference_layers), LayerSet.load(candidate_layers))
+    save_findings([*compared, layers], findings)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 
 
-def network(num_classes: int, pad_type: str) -> "torch.nn.Module":  # noqa: F821 -- torch is timm's business
+def network(num_classes: int, pad_type: str, bn_eps: float = 1e-3) -> "torch.nn.Module":  # noqa: F821 -- torch is timm's business
     from timm.models.efficientnet import _gen_mobilenet_v1
 
-    return _gen_mobilenet_v1("mobilenetv1_100", 0.25, num_classes=num_classes, pad_type=pad_type, bn_eps=1e-3)
+    return _gen_mobilenet_v1("mobilenetv1_100", 0.25, num_classes=num_classes, pad_type=pad_type, bn_eps=bn_eps)
 
 
 def ported(path: Path) -> dict[str, np.ndarray]:

@@ -52,6 +52,7 @@ def _few_digits(params: Any, smaller: Callable[[Any], None]) -> None:
     params["preprocess_check"]["samples"] = 20
     params["publish"]["trackers"] = []
     smaller(params)
+    params["activations"]["models"] = [name for name in params["activations"]["models"] if name in params["models"]]
 
 
 def edit_params(project: Path, edit: Callable[[Any], None]) -> None:

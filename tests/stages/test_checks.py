@@ -10,7 +10,7 @@ from stages.accuracy_check import accuracy_check, measure
 from stages.backend_parity import backend_parity
 from tracking.errors import UserError
 
-PAIR = Parity(reference="a", candidate="b", max_score_difference=1e-3, max_flips=0)
+PAIR = Parity(reference="a", candidate="b", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
 
 
 def predictions(scores: np.ndarray, labels: np.ndarray | None = None) -> PredictionSet:

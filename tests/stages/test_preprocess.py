@@ -68,7 +68,7 @@ def project(folder: Path, recipes: dict[str, Any], **data: Any) -> None:
         params["data"] |= data
         for section in ("pretrain", "models", "backend_parity"):
             params[section] = {}
-        params["transfer_check"]["models"] = []
+        params["transfer_check"]["models"] = params["activations"]["models"] = []
 
     edit_params(folder, edit)
 

@@ -16,7 +16,7 @@ from stages.report import report
 from tracking.findings import Finding, Verdict, save_findings
 from tracking.runs import Run
 
-PAIRS = [Parity(reference="one", candidate="two", max_score_difference=1e-3, max_flips=0)]
+PAIRS = [Parity(reference="one", candidate="two", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)]
 SECONDS = {"fetch": 1.5, "infer@one": 2.0, "infer@two": 4.25, "publish": None}
 
 

@@ -1,0 +1,84 @@
+"""Layers of other frameworks than torch: a Keras network and its torch ports, a torch network and its ONNX export."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages._layer_outputs import LayerSet, Recorder
+from stages._params import Parity
+from stages._watching import record_layers
+from stages.backend_parity import layer_parity
+from tests.closure import ROOT
+
+PAIR = Parity(reference="torch", candidate="onnx", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
+
+
+@pytest.fixture(scope="module")
+def keras_answers(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    for package in ("keras", "torch"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    written = tmp_path_factory.mktemp("keras") / "answers.json"
+    command = [sys.executable, "-m", "tests.stages.ask_keras_layers", str(written)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(written.read_text())
+
+
+def test_a_right_port_of_a_keras_network_passes(keras_answers: dict) -> None:
+    assert [words for verdict, words in keras_answers["right"] if verdict != "pass"] == []
+
+
+def test_a_wrong_port_of_a_keras_network_is_caught_at_the_layer_that_is_wrong(keras_answers: dict) -> None:
+    assert len(keras_answers["wrong"]) == 5 * len(keras_answers["right"])
+    assert [words for layer, found, words in keras_answers["wrong"] if found != layer] == []
+
+
+def test_an_onnx_export_is_compared_layer_by_layer_and_a_mistake_in_it_found(tmp_path: Path) -> None:
+    for package in ("torch", "onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    import onnx
+    from onnx import numpy_helper
+
+    from stages.frameworks._torch import TorchNetwork
+    from tests.stages.small_networks import SIDE, images, network
+
+    path, spoilt = tmp_path / "model.onnx", tmp_path / "spoilt.onnx"
+    original = TorchNetwork(network(1), "cpu")
+    original.export_onnx(path, SIDE)
+    model = onnx.load(path)
+    tensor = next(each for each in model.graph.initializer if each.name == "block1.conv2.weight")
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor)[:, :, :, ::-1].copy(), tensor.name))
+    onnx.save(model, spoilt)
+
+    def layers_of(classifier: object, weights: Path) -> LayerSet:
+        recorder = Recorder(4, 512)
+        assert record_layers(classifier, images(1), weights, recorder) is None
+        return LayerSet(tuple("1234"), recorder.layers)
+
+    reference = layers_of(original, tmp_path / "weights.safetensors")
+    right = layer_parity(PAIR, reference, layers_of(opened(path), path))
+    wrong = layer_parity(PAIR, reference, layers_of(opened(spoilt), spoilt))
+    assert right.verdict == "pass", right.sentence
+    assert right.evidence["layers_compared"] >= 10
+    suspects = {wrong.evidence["parts_at"][0], *wrong.evidence["beside"]}
+    assert "block1.conv2" in suspects, wrong.sentence
+
+
+def opened(path: Path) -> object:
+    from stages.frameworks import Spec, load
+
+    return load(Spec("onnx", "onnxruntime", "small", {}, 10, 16, path, 1, 0, "cpu"))
+
+
+def test_a_program_whose_layers_cannot_be_seen_says_so() -> None:
+    class Program:
+        inside = None
+
+    reason = record_layers(Program(), None, Path("program.pt2"), Recorder(1, 1))  # type: ignore[arg-type]
+    assert reason is not None
+    assert "program.pt2" in reason
