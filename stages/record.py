@@ -1,8 +1,8 @@
 """Put everything known of one model's benchmark into one file: conditions and outcome.
 
 reads   <predictions>, <samples> (the recipe's steps), the manifest (how images are stored), metrics, the findings of every
-        check (and those beside the weights), canaries, the environments of the model and of preprocessing, dvc.lock (the hashes that
-        DVC took of what `preprocess` and `infer` read)
+        check (and those beside the weights), canaries, the environments of the model and of preprocessing, dvc.lock (the hashes
+        that DVC took of what `preprocess` and `infer` read)
 writes  <run>: a run file (`tracking.runs.Run`)
 params  models.<model>, recipes.<recipe>, data, inference
 """
