@@ -106,9 +106,10 @@ def _has(root: Path, commit: str) -> bool:
     if not re.fullmatch("[0-9a-f]{40,64}", commit):
         return False
     try:
-        return bool(Repo(root, search_parent_directories=True).commit(commit))
-    except (GitError, ValueError):
+        Repo(root, search_parent_directories=True).git.cat_file("-e", f"{commit}^{{commit}}")
+    except GitError:
         return False
+    return True
 
 
 def require_trust(run: Run, root: Path, folder: Path, *, trusted: bool) -> None:
