@@ -175,6 +175,8 @@ class Replayer:
     # ---- running
 
     def _run(self, conditions: Conditions, place: Path) -> None:
+        if "param.model.weights" not in conditions:
+            raise NotHereError("these predictions were not made by a model of this pipeline: nothing can run again")
         hidden = next((name for name, value in conditions.items() if HIDDEN in str(value)), None)
         if hidden:
             raise NotHereError(f"{hidden}: its value was taken out when it was recorded, as a secret")
