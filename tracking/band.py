@@ -131,7 +131,8 @@ def levers(own: Mapping[str, Scalar]) -> Iterator[tuple[str, Scalar]]:
     """The conditions to be set otherwise, one at a time; what a run has already is left out."""
     backend = str(own.get("param.model.backend"))
     for name, values in LEVERS.get(backend, {}).items():
-        yield from ((name, value) for value in values if own.get(name) != value)
+        kept = f"{own[name]} " if name == "variable.XLA_FLAGS" and name in own else ""
+        yield from ((name, f"{kept}{value}" if kept else value) for value in values if own.get(name) != value)
     yield from (("param.inference.threads", count) for count in THREADS if own.get("param.inference.threads") != count)
     yield from (("param.model.batch_size", size) for size in BATCHES if own.get("param.model.batch_size") != size)
 
