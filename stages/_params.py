@@ -354,6 +354,20 @@ class Activations(_Strict):
     values: Count
 
 
+class Canaries(_Strict):
+    """Short marks of every step and layer, kept in each run.
+
+    Attributes:
+        inputs: made-up inputs for the layers; 0: no canaries are kept.
+        layers: how many layers are kept, at most, their places spaced logarithmically.
+        images: test images for the steps of the recipe; 0: none.
+    """
+
+    inputs: Annotated[int, Field(ge=0)]
+    layers: Annotated[int, Field(ge=2)]
+    images: Annotated[int, Field(ge=0)]
+
+
 class BackendCheck(_Strict):
     """Small networks trained and timed on Keras' backends; the findings are filed with a model.
 
@@ -545,6 +559,7 @@ class Params(_Strict):
     claims: Claims
     backend_parity: dict[Name, Parity]
     activations: Activations
+    canaries: Canaries
     backend_check: dict[Name, BackendCheck]
     mode_check: ModeCheck
     isolation_check: IsolationCheck

@@ -4,6 +4,7 @@ Nothing here is needed to predict, so a change here invalidates no prediction: t
 The framework is already in this process; it is found through the model.
 """
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,19 +81,25 @@ def _as_array(tensor: Any) -> np.ndarray:
 
 def _of_keras(classifier: Classifier, images: np.ndarray, _weights: Path, recorder: Recorder) -> np.ndarray:
     """By a second model that has every layer's output as an output of its own, compiled as the first one is."""
-    import keras
-
-    model = classifier.inside
-    if not hasattr(model, "operations"):
-        raise UserError(f"{type(model).__name__} is no functional Keras model: its layers cannot be told apart")
-    steps = [step for step in model.operations if not isinstance(step, keras.layers.InputLayer)]
-    steps = [step for step in steps if len(step._inbound_nodes) == 1 and hasattr(step.output, "shape")]
-    outputs = keras.Model(model.input, [step.output for step in steps]).predict_on_batch(images)
+    steps, watched = _watched(classifier.inside)
+    outputs = watched.predict_on_batch(images)
     for step, output in zip(steps, outputs if isinstance(outputs, list) else [outputs], strict=True):
         channels = 1 if getattr(step, "data_format", None) == "channels_first" and np.ndim(output) == 4 else -1
         makers = [tensor._keras_history.operation.name for tensor in step._inbound_nodes[0].input_tensors]
         recorder.add(step.name, kind_of(type(step).__name__), np.asarray(output), makers, channels=channels)
     return classifier.predict(images)
+
+
+@functools.lru_cache(maxsize=1)
+def _watched(model: Any) -> tuple[list[Any], Any]:
+    """The layers that can be told apart, and the model with their outputs: compiled once for all batches."""
+    import keras
+
+    if not hasattr(model, "operations"):
+        raise UserError(f"{type(model).__name__} is no functional Keras model: its layers cannot be told apart")
+    steps = [step for step in model.operations if not isinstance(step, keras.layers.InputLayer)]
+    steps = [step for step in steps if len(step._inbound_nodes) == 1 and hasattr(step.output, "shape")]
+    return steps, keras.Model(model.input, [step.output for step in steps])
 
 
 def _of_onnx(classifier: Any, images: np.ndarray, weights: Path, recorder: Recorder) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Put everything known of one model's benchmark into one file: conditions and outcome.
 
 reads   <predictions>, <samples> (the recipe's steps), the manifest (how images are stored), metrics, the findings of every
-        check (and those beside the weights), the environments of the model and of preprocessing, dvc.lock (the hashes that
-        DVC took of what `preprocess` and `infer` read)
+        check (and those beside the weights), canaries, the environments of the model and of preprocessing, dvc.lock (the hashes
+        that DVC took of what `preprocess` and `infer` read)
 writes  <run>: a run file (`tracking.runs.Run`)
 params  models.<model>, recipes.<recipe>, data, inference
 """
@@ -33,6 +33,7 @@ def record(
     lock: Mapping[str, Any],
     measured: Mapping[str, Scalar],
     findings: tuple[Finding, ...],
+    canaries: tuple[str, ...] = (),
 ) -> Run:
     """The run of one model; what DVC hashed comes from its lock file's entries for `preprocess` and `infer`.
 
@@ -62,6 +63,7 @@ def record(
         findings=tuple(_without_curves(finding) for finding in findings),
         curves=dict(_curves(findings)),
         decisions=pack_decisions(predictions.names, predictions.labels, predictions.top1),
+        canaries=canaries,
     )
 
 
@@ -133,6 +135,7 @@ def main(
     environment: Path,
     preparing: Path,
     skipped: Path,
+    canaries: Path,
     written: Path,
 ) -> None:
     """Gather, build the run, write it."""
@@ -144,7 +147,8 @@ def main(
     about = findings_about(params, findings, weights)
     with replacing(written) as partial:
         recipe, predicted = resolved_recipe(samples / "test"), PredictionSet.load(predictions)
-        record(model, params, recipe, predicted, facts, lock, measured, about).save(partial)
+        kept = tuple(json.loads(canaries.read_text(encoding="utf-8")))
+        record(model, params, recipe, predicted, facts, lock, measured, about, kept).save(partial)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The command line: `weighbridge show | runs | audit | compare | matrix | explain | verify | use`, or `python -m tracking`.
+"""The command line: `weighbridge show | runs | audit | compare | matrix | explain | verify | band |
+reproduce | use`, or `python -m tracking`.
 
 Nothing here imports a machine-learning framework, and each command imports only what it needs. Exit codes: 0; 1 where
-`audit --strict` finds another result, `explain` cannot bring an end back or `verify` finds a fault; 2 for a user's
+`audit --strict` finds another result, `explain` or `reproduce` cannot bring a run back or `verify` finds a fault; 2 for a user's
 mistake, in one line on stderr; 130 when interrupted.
 """
 
@@ -143,6 +144,7 @@ def explain(options: argparse.Namespace) -> int:
     if options.against:
         return _against_published(options)
     from tracking.certificate import certificate, save
+    from tracking.divergence import divergence, divergence_lines
     from tracking.explain import explain as search
     from tracking.text_explain import certificate_text
 
@@ -157,7 +159,8 @@ def explain(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(found)
     else:
-        print(f"{certificate_text(found)}\ncertificate: {path}")
+        parted = "\n".join(divergence_lines(divergence(before, after)))
+        print(f"{certificate_text(found)}\n{parted}{parted and chr(10)}certificate: {path}")
     return 1 if found["verdict"] in ("not reproduced", "not here") else 0
 
 
@@ -192,6 +195,40 @@ def verify(options: argparse.Namespace) -> int:
     else:
         print(checks_text(checks), end="")
     return 0 if all(each.good for each in checks) else 1
+
+
+def band(options: argparse.Namespace) -> int:
+    """Run a run again under levers that nobody controls, and print how many decisions can flip."""
+    from tracking.band import band as measure
+    from tracking.band import band_text
+
+    run = find_run(options.run, options.folder)
+    found = measure(run, _replayer(options), options.max_runs, _progress)
+    if options.json:
+        _print_json(found.to_dict())
+    else:
+        print(band_text(found), end="")
+    return 0
+
+
+def reproduce(options: argparse.Namespace) -> int:
+    """Run a run again from what it recorded, and print whether it comes back."""
+    from tracking.reproduce import NOT_REPRODUCED, reproduction_text, require_trust
+    from tracking.reproduce import reproduce as again
+
+    run = find_run(options.run, options.folder)
+    require_trust(run, Path(), options.folder, trusted=options.trust)
+    with TemporaryDirectory() as answers:
+        found = again(run, _replayer(options, Path(answers)), _progress)
+    written = None
+    if found.again is not None:
+        written = options.folder / "reproduced" / f"{found.again.subject}-{found.again.id[:12]}.json"
+        found.again.save(written)
+    if options.json:
+        _print_json(found.to_dict())
+    else:
+        print(reproduction_text(found, written), end="")
+    return 1 if found.verdict == NOT_REPRODUCED else 0
 
 
 def use(options: argparse.Namespace) -> int:
@@ -369,6 +406,24 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     _finish(parser, verify)
 
 
+def _band_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=RUN)
+    parser.add_argument(
+        "--max-runs", metavar="N", type=_positive, default=20, help="start at most N runs (default: 20)"
+    )
+    _folder(parser)
+    _finish(parser, band)
+
+
+def _reproduce_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=RUN)
+    parser.add_argument(
+        "--trust", action="store_true", help="run code and load weights of a run that is not known here"
+    )
+    _folder(parser)
+    _finish(parser, reproduce)
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -403,6 +458,8 @@ COMMANDS = {
     "matrix": (_matrix_options, "put many runs side by side: which conditions go with the result"),
     "explain": (_explain_options, "run again with one factor changed at a time: which difference moved the result"),
     "verify": (_verify_options, "check a certificate that `explain` wrote, by running its hybrids again"),
+    "band": (_band_options, "run again under harmless levers: how many decisions can flip for reasons nobody controls"),
+    "reproduce": (_reproduce_options, "run a recorded run again, in its own environment: does it come back"),
     "use": (_use_options, "make a suite the job that `dvc repro` runs"),
 }
 

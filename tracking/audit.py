@@ -16,6 +16,7 @@ from typing import Any
 
 from tracking.causes import cause_of
 from tracking.consequences import roots
+from tracking.divergence import divergence, to_dict
 from tracking.errors import UserError
 from tracking.published import FOREIGN
 from tracking.runs import Run, Scalar, unpack_decisions
@@ -183,6 +184,7 @@ class Audit:
             "suspects": [difference.name for difference in self.suspects],
             "differences": [asdict(difference) for difference in self.differences],
             "same": dict(self.same),
+            "parting": to_dict(divergence(self.before, self.after)),
             "not_recorded": {end: list(names) for end, names in self.unrecorded.items()},
         }
 

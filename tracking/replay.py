@@ -147,6 +147,10 @@ class Replayer:
         """Whether `replay` would answer without running anything."""
         return (self._place(conditions, repeat) / "conditions.json").is_file()
 
+    def scores(self, conditions: Conditions, repeat: int = 0) -> np.ndarray:
+        """The scores of an outcome that is `known`: float32, shape (samples, classes), memory-mapped."""
+        return np.asarray(np.load(self._place(conditions, repeat) / "scores.npy", mmap_mode="r", allow_pickle=False))
+
     # ---- names of what is kept
 
     def _place(self, conditions: Conditions, repeat: int) -> Path:

@@ -35,6 +35,7 @@ class Run:
         findings: what every check said of this model.
         curves: name -> (step, value) pairs, for example training accuracy by epoch.
         decisions: per-sample top-1 class and label (see `pack_decisions`), so that two runs can be compared pairwise.
+        canaries: marks of every step and layer for a few fixed inputs (`tracking.canaries`), in the order of running.
     """
 
     subject: str
@@ -47,6 +48,7 @@ class Run:
     findings: Sequence[Finding] = ()
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     decisions: Mapping[str, str] = field(default_factory=dict)
+    canaries: Sequence[str] = ()
     schema: int = SCHEMA
 
     @cached_property
@@ -70,7 +72,8 @@ class Run:
         return self.environment.get(ORIGIN) == DECLARED
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """JSON values; without canaries the key is left out, so that runs made before there were any keep their ids."""
+        return {name: value for name, value in asdict(self).items() if name != "canaries" or value}
 
     def save(self, path: Path) -> None:
         """Write the run as JSON (its id included, for readers and for the check in `load`)."""
@@ -101,6 +104,7 @@ class Run:
         content["curves"] = {
             name: tuple((step, value) for step, value in points) for name, points in values.get("curves", {}).items()
         }
+        content["canaries"] = tuple(values.get("canaries", ()))
         run = cls(**content)
         if values.get("id", run.id) != run.id:
             raise ValueError(f"its content has id {run.id[:12]}, the file says {values['id'][:12]}: it was edited")

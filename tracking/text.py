@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tracking.audit import Audit, Difference, Grades, Outcome
+from tracking.divergence import divergence, divergence_lines
 from tracking.runs import Run, Scalar
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def audit_text(audit: Audit, colour: bool = False) -> str:
         ["results", *_indented(_aligned(result_rows(audit.grades)))],
         _suspects(audit),
         _harmless(audit),
+        divergence_lines(divergence(audit.before, audit.after)) if not audit.grades.same else [],
         [same_line(audit), *unrecorded_lines(audit)],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"

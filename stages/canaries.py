@@ -1,0 +1,120 @@
+"""Let a few fixed inputs pass through every step of the recipe and every layer, and keep a short mark of each place.
+
+Two runs made on different machines can then be held against one another place by place, without running anything
+(`tracking.divergence`). The steps see a few test images, the layers made-up inputs that depend on nothing but the model's
+input shape. Layers are looked at in batches of `models.<model>.batch_size`, but at least 8 and at most 16.
+
+reads   <images> (a few of them), <samples>/test, the weights file, environment/<framework>-<backend>.json and
+        environment/recipes/<recipe>.json
+writes  <written>: rows of text (`tracking.canaries`)
+params  models.<model>, inference, data.classes, canaries
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from stages._layer_outputs import SCORES, Layer, Recorder
+from stages._models import load_model
+from stages._params import Canaries, Recipe, TextRecipe, load_params
+from stages._predictions import SampleSet, write_json
+from stages._progress import progress
+from stages._recipes import decode, finish
+from stages._stage import replacing, run
+from stages._watching import record_layers
+from stages.frameworks import Classifier
+from tracking.canaries import FILE, INPUTS, write
+
+VALUES = 256  # of each layer and input, at most
+BATCH = 8, 16
+TOKENS = 16
+
+
+def canaries(classifier: Classifier, samples: SampleSet, weights: Path, batch_size: int, params: Canaries) -> list[str]:
+    """A row for the inputs, for each of the chosen layers in the order in which they run, and for the scores.
+
+    The layers' places in that order are spaced logarithmically: where two networks part first is mostly at the beginning.
+    """
+    inputs = made_up(params.inputs, samples.pixels.shape[1:], texts=isinstance(samples.recipe, TextRecipe))
+    rows = [write("infer", INPUTS, list(inputs))]
+    seen: dict[str, list[np.ndarray]] = {}
+    batches = np.split(inputs, range(size := int(np.clip(batch_size, *BATCH)), len(inputs), size))
+    for images in progress(batches, "canaries", len(batches)):
+        for layer in _layers(classifier, images, weights):
+            seen.setdefault(layer.name, []).append(layer.values)
+    complete = [name for name, parts in seen.items() if len(parts) == len(batches)]
+    return rows + [write("infer", name, list(np.concatenate(seen[name]))) for name in spaced(complete, params.layers)]
+
+
+def _layers(classifier: Classifier, images: np.ndarray, weights: Path) -> tuple[Layer, ...]:
+    """What the layers say; where they cannot be seen, the scores alone."""
+    recorder = Recorder(len(images), VALUES)
+    if record_layers(classifier, images, weights, recorder) is None:
+        return recorder.layers
+    scores = classifier.predict(images)
+    return (Layer(SCORES, SCORES, scores.shape[1:], (), scores),)
+
+
+def spaced(names: list[str], count: int) -> list[str]:
+    """At most `count` of the names, the first and the last among them, their places spaced logarithmically."""
+    if len(names) <= count:
+        return names
+    places = np.geomspace(1, len(names), count).round().astype(int) - 1
+    return [names[place] for place in sorted({*places.tolist(), len(names) - 1})]
+
+
+def made_up(count: int, shape: tuple[int, ...], *, texts: bool) -> np.ndarray:
+    """The same on every machine: float32 images in -2..2, coarse squares and fine grain in equal parts; or int32 token ids."""
+    if texts:
+        return (_bytes("tokens", count, *shape) % TOKENS).astype(np.int32)
+    height, width, channels = shape
+    coarse = _bytes("coarse", count, 8, 8, channels)
+    squares = coarse[:, np.arange(height) * 8 // height][:, :, np.arange(width) * 8 // width]
+    sums = squares.astype(np.float32) + _bytes("fine", count, height, width, channels)
+    return (sums - np.float32(255)) / np.float32(128)  # without rounding: no processor can make it another
+
+
+def _bytes(name: str, *shape: int) -> np.ndarray:
+    drawn = hashlib.shake_256(name.encode()).digest(int(np.prod(shape)))
+    return np.frombuffer(drawn, np.uint8).reshape(shape)
+
+
+def steps(images: Path, samples: SampleSet, count: int) -> Iterator[str]:
+    """A row for the files of a few test images, and one for what every step of their recipe makes of them."""
+    recipe = samples.recipe
+    if isinstance(recipe, TextRecipe) or count == 0:
+        return
+    paths = [images / name for name in samples.shuffled(count).names]
+    yield write("preprocess", FILE, [np.frombuffer(path.read_bytes(), np.uint8) for path in paths])
+    for name, part in _parts(recipe):
+        yield write("preprocess", name, [decode(path, part) for path in paths])
+    yield write("preprocess", "arithmetic", [finish(decode(path, recipe), recipe) for path in paths])
+
+
+def _parts(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
+    """The recipe up to each of its whole-image steps."""
+    yield "decode", recipe.model_copy(update={"resize": None, "crop": None})
+    if recipe.resize is not None:
+        yield "resize", recipe.model_copy(update={"crop": None})
+    if recipe.crop is not None:
+        yield "crop", recipe
+
+
+def main(model: str, images: Path, samples: Path, weights: Path, written: Path) -> None:
+    """Load the model, watch it, write."""
+    params = load_params()
+    chosen = params.models[model].model_copy(update={"weights": str(weights)})
+    rows: list[str] = []
+    if params.canaries.inputs:
+        test = SampleSet.load(samples / "test")
+        classifier = load_model(chosen, params.inference, params.data.classes, test)
+        looked_at = canaries(classifier, test, weights, chosen.batch_size, params.canaries)
+        rows = [*steps(images, test, params.canaries.images), *looked_at]
+    with replacing(written) as partial:
+        write_json(partial, rows)
+
+
+if __name__ == "__main__":
+    run(main)
