@@ -115,7 +115,7 @@ def finding(model: str, name: str, parting: Parting, tolerance: float, cause: tu
     }
     if parting.first is not None:
         image, column, *scores = parting.first
-        evidence["first"] = [image, column, *(score if np.isfinite(score) else str(score) for score in scores)]
+        evidence["first"] = [[image, column, *(score if np.isfinite(score) else str(score) for score in scores)]]
         evidence["first_columns"] = ["sample", "class", "expected", "got"]
     if cause is not None:
         evidence["cause"] = cause[0]

@@ -221,7 +221,7 @@ def test_a_client_that_sends_bgr_is_found() -> None:
 def test_other_weights_behind_the_server_have_no_known_cause() -> None:
     said = found(network, ["serve"], serve=over_http(network(7).predict))
     assert cause(said["serve"]) == "unknown"
-    assert said["serve"].evidence["first"][0] == "0"
+    assert said["serve"].evidence["first"][0][0] == "0"
 
 
 def test_what_a_model_cannot_do_is_skipped_with_the_reason() -> None:
