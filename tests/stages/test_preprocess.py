@@ -68,7 +68,8 @@ def project(folder: Path, recipes: dict[str, Any], **data: Any) -> None:
         params["data"] |= data
         for section in ("pretrain", "models", "backend_parity"):
             params[section] = {}
-        params["transfer_check"]["models"] = params["activations"]["models"] = []
+        for check in (params["transfer_check"], params["activations"], params["mode_check"]["frozen"]):
+            check["models"] = []
 
     edit_params(folder, edit)
 
