@@ -68,7 +68,12 @@ def project(folder: Path, recipes: dict[str, Any], **data: Any) -> None:
         params["data"] |= data
         for section in ("pretrain", "models", "backend_parity"):
             params[section] = {}
-        for check in (params["transfer_check"], params["activations"], params["mode_check"]["frozen"]):
+        for check in (
+            params["transfer_check"],
+            params["activations"],
+            params["mode_check"]["frozen"],
+            params["isolation_check"],
+        ):
             check["models"] = []
 
     edit_params(folder, edit)
