@@ -53,7 +53,18 @@ def _few_digits(params: Any, smaller: Callable[[Any], None]) -> None:
     params["isolation_check"] |= {"models": ["resnet18-torchvision"], "samples": 16}
     params["publish"]["trackers"] = []
     smaller(params)
-    params["activations"]["models"] = [name for name in params["activations"]["models"] if name in params["models"]]
+    check_those_there_are(params)
+
+
+def check_those_there_are(params: Any) -> None:
+    """Take models that params no longer have off the lists of the checks."""
+    for check in ("activations", "isolation_check", "transfer_check"):
+        _strike(params[check], params["models"])
+    _strike(params["mode_check"]["frozen"], params["models"])
+
+
+def _strike(check: Any, models: Any) -> None:
+    check["models"] = [name for name in check["models"] or () if name in models]
 
 
 def edit_params(project: Path, edit: Callable[[Any], None]) -> None:

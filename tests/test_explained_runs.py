@@ -47,7 +47,7 @@ def weigh(project: Path, model: str, recipe: str, kept: str) -> None:
         "capture",
         "fetch",
         f"preprocess@{recipe}",
-        *(f"{each}@{model}" for each in ("infer", "accuracy_check", "record")),
+        *(f"{each}@{model}" for each in ("infer", "canaries", "accuracy_check", "record")),
     )
     repro(project, "--single-item", *stages)
     shutil.copyfile(project / f"data/runs/{model}.json", project / kept)
@@ -163,7 +163,6 @@ def photographs(folder: Path) -> Callable[[Any], None]:
         params["recipes"] = {"of-2019": {**steps, "resize": resize}}
         params["models"] = {SQUEEZENET: {**model, "weights": str(weights), "recipe": "of-2019"}}
         params["pretrain"], params["backend_parity"] = {}, {}
-        params["transfer_check"]["models"] = []
 
     return edit
 

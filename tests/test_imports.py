@@ -21,7 +21,6 @@ def only_imports(params: Any) -> None:
     }  # fmt: skip
     params["data"]["source"] = "stages/_no_images.py"
     params |= {name: {} for name in ("recipes", "pretrain", "models", "backend_parity")}
-    params["transfer_check"]["models"] = []
     params["imports"] = {"theirs": first, "others": {**first, "predictions": "others.json", "scores": "others.json"}}
     params["published_check"]["pairs"] = {"net": {"reference": "theirs", "candidate": "others"}}
 

@@ -13,7 +13,7 @@ from stages._params import TextRecipe
 from stages._predictions import SampleSet, resolved_recipe
 from stages._texts import tokenise, without_last
 from tests.closure import ROOT
-from tests.project import edit_params
+from tests.project import check_those_there_are, edit_params
 from tests.stages.pictures import recipe, write_pictures
 from tracking.errors import UserError
 
@@ -68,13 +68,7 @@ def project(folder: Path, recipes: dict[str, Any], **data: Any) -> None:
         params["data"] |= data
         for section in ("pretrain", "models", "backend_parity"):
             params[section] = {}
-        for check in (
-            params["transfer_check"],
-            params["activations"],
-            params["mode_check"]["frozen"],
-            params["isolation_check"],
-        ):
-            check["models"] = []
+        check_those_there_are(params)
 
     edit_params(folder, edit)
 
