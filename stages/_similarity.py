@@ -26,7 +26,10 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """
     a, b = (each.astype(np.float64) for each in (first, second))
     shift = a.mean(axis=0) - b.mean(axis=0)
-    spread = [(each - each.mean(axis=0)) / np.sqrt(len(each) - 1) for each in (a, b)]
+    centred = [(each - each.mean(axis=0)) / np.sqrt(len(each) - 1) for each in (a, b)]
+    spread = [
+        np.asarray(np.linalg.qr(each, mode="r")) for each in centred
+    ]  # the same singular values, of no more rows than columns
     shared = np.linalg.svd(spread[0] @ spread[1].T, compute_uv=False).sum()
     return float(shift @ shift + sum(np.square(each).sum() for each in spread) - 2 * shared)
 

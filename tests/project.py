@@ -50,6 +50,9 @@ def _few_digits(params: Any, smaller: Callable[[Any], None]) -> None:
     params["recipes"] = {"digits-32": params["recipes"]["digits-32"]}
     params["transfer_check"] |= {"samples": 60, "epochs": 1}
     params["preprocess_check"]["samples"] = 20
+    params["canaries"]["inputs"] = 8
+    params["mode_check"] |= {"samples": 64, "black_batches": 1}
+    params["mode_check"]["frozen"] |= {"samples": 64, "epochs": 1, "seeds": [0]}
     params["isolation_check"] |= {"models": ["resnet18-torchvision"], "samples": 16}
     params["publish"]["trackers"] = []
     smaller(params)

@@ -314,7 +314,7 @@ def test_a_thousand_captures_of_recorded_machines_are_one() -> None:
 
 
 def test_a_thousand_captures_of_this_machine_are_one() -> None:
-    assert len({json.dumps(dict(capture("images").facts)) for _ in range(1000)}) == 1
+    assert len({json.dumps(dict(capture("tflite-litert").facts)) for _ in range(1000)}) == 1
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
