@@ -21,6 +21,7 @@ from tracking.sources import FOLDER, find_run, find_runs, run_files, sample_name
 
 if TYPE_CHECKING:
     from tracking.audit import Audit
+    from tracking.certificate import Values
     from tracking.explain import Limits
     from tracking.replay import Replayer
     from tracking.runs import Run
@@ -149,7 +150,8 @@ def explain(options: argparse.Namespace) -> int:
     from tracking.text_explain import certificate_text
 
     before, after = (find_run(written, options.folder) for written in (options.before, options.after))
-    found = certificate(search(before, after, _replayer(options), _limits(options), options.grade, _progress))
+    explanation = search(before, after, _replayer(options), _limits(options), options.grade, _progress)
+    found = certificate(explanation)
     path = options.certificate or options.folder / "certificates" / f"{before.id[:12]}-{after.id[:12]}.json"
     save(found, path)
     if options.html:
@@ -161,7 +163,21 @@ def explain(options: argparse.Namespace) -> int:
     else:
         parted = "\n".join(divergence_lines(divergence(before, after)))
         print(f"{certificate_text(found)}\n{parted}{parted and chr(10)}certificate: {path}")
+    _log(found, explanation.audit, options)
     return 1 if found["verdict"] in ("not reproduced", "not here") else 0
+
+
+def _log(found: "Values", compared: "Audit", options: argparse.Namespace) -> None:
+    """Keep a certificate, and the audit that it began with, in every tracker asked for."""
+    if not options.log:
+        return
+    from tracking.certificate import text_of
+    from tracking.logged import as_run
+    from tracking.trackers import connect
+
+    kept = as_run(found, text_of(found), compared)
+    for name in options.log:
+        print(f"kept as {connect(name, options.folder, options.experiment).log(kept)}", file=sys.stderr)
 
 
 def _against_published(options: argparse.Namespace) -> int:
@@ -180,11 +196,11 @@ def _against_published(options: argparse.Namespace) -> int:
 
 def verify(options: argparse.Namespace) -> int:
     """Check a certificate, and run hybrids of it again."""
-    from tracking.certificate import decisive, load
+    from tracking.certificate import decisive
     from tracking.certificate import verify as check
     from tracking.text_explain import checks_text
 
-    found = load(options.certificate)
+    found = _certificate(options)
     every = [each["number"] for each in found["hybrids"]]
     chosen = {"none": [], "decisive": decisive(found), "all": every}[options.runs]
     numbers = chosen if options.hybrid is None else [options.hybrid]
@@ -195,6 +211,17 @@ def verify(options: argparse.Namespace) -> int:
     else:
         print(checks_text(checks), end="")
     return 0 if all(each.good for each in checks) else 1
+
+
+def _certificate(options: argparse.Namespace) -> "Values":
+    """Out of its file, or out of a tracker's run that holds it."""
+    from tracking.certificate import load, parse
+    from tracking.logged import certificate_in
+
+    written = options.certificate
+    if not written.startswith(("mlflow:", "comet:")):
+        return load(Path(written))
+    return parse(certificate_in(find_run(written, options.folder), written).encode(), written)
 
 
 def band(options: argparse.Namespace) -> int:
@@ -390,13 +417,30 @@ def _explain_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", metavar="SECONDS", type=float, help="start no run after so many seconds")
     parser.add_argument("--jobs", metavar="N", type=_positive, default=1, help="run N side by side (default: 1)")
     parser.add_argument("--certificate", metavar="FILE", type=Path, help="where it goes (default: data/certificates)")
+    parser.add_argument(
+        "--log",
+        metavar="TRACKER",
+        action="append",
+        choices=["comet", "mlflow"],
+        help="also keep it, with the audit, in this tracker (comet or mlflow; may be given twice)",
+    )
+    parser.add_argument(
+        "--experiment",
+        metavar="NAME",
+        default="weighbridge",
+        help="under which it is kept there (default: weighbridge)",
+    )
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write a self-contained page")
     _folder(parser)
     _finish(parser, explain)
 
 
 def _verify_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("certificate", metavar="CERTIFICATE", type=Path, help="a file that `explain` wrote")
+    parser.add_argument(
+        "certificate",
+        metavar="CERTIFICATE",
+        help="a file that `explain` wrote, or mlflow:<run id>, comet:<key or archive>",
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--hybrid", metavar="K", type=int, help="run only the hybrid of this number again")
     which.add_argument("--all", dest="runs", action="store_const", const="all", help="run every hybrid again")

@@ -137,10 +137,11 @@ def _machine(explanation: Explanation) -> Values:
 
 def seal(values: Mapping[str, Any]) -> str:
     content = {name: value for name, value in values.items() if name != SEAL}
-    return hashlib.sha256(_text(content).encode()).hexdigest()
+    return hashlib.sha256(text_of(content).encode()).hexdigest()
 
 
-def _text(values: Mapping[str, Any]) -> str:
+def text_of(values: Mapping[str, Any]) -> str:
+    """A certificate as it is written."""
     return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -148,7 +149,7 @@ def save(values: Mapping[str, Any], path: Path) -> None:
     """Write a certificate."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_text(values), encoding="utf-8")
+        path.write_text(text_of(values), encoding="utf-8")
     except OSError as problem:
         raise UserError(f"{path}: cannot be written ({problem.strerror})") from problem
 
@@ -160,18 +161,23 @@ def load(path: Path) -> Values:
         UserError: it cannot be read, is no certificate, or is not byte for byte what was written.
     """
     try:
-        content = path.read_bytes()
-        values = json.loads(content)
-        whole = isinstance(values, dict) and values[SEAL] == seal(values) and _text(values).encode() == content
+        return parse(path.read_bytes(), str(path))
     except OSError as problem:
         raise UserError(f"{path}: cannot be read ({problem.strerror})") from problem
+
+
+def parse(content: bytes, place: str) -> Values:
+    """A certificate out of the bytes found at `place`; raises as `load`."""
+    try:
+        values = json.loads(content)
+        whole = isinstance(values, dict) and values[SEAL] == seal(values) and text_of(values).encode() == content
     except (ValueError, KeyError, TypeError) as problem:
-        raise UserError(f"{path}: not a certificate ({problem})") from problem
+        raise UserError(f"{place}: not a certificate ({problem})") from problem
     if not whole:
-        raise UserError(f"{path}: was changed after it was written: its content does not give the sha256 in it")
+        raise UserError(f"{place}: was changed after it was written: its content does not give the sha256 in it")
     if values.get("schema") != SCHEMA:
-        raise UserError(f"{path}: has schema {values.get('schema')}, this version reads {SCHEMA}")
-    return values
+        raise UserError(f"{place}: has schema {values.get('schema')}, this version reads {SCHEMA}")
+    return dict(values)
 
 
 # ---- checking

@@ -12,12 +12,15 @@ import torch
 
 from tests.tracking.planted import BASE, CAUSES, HARMLESS, InProcess, Pair, pairs
 from tracking.audit import audit
-from tracking.certificate import certificate, consistent, decisive, load, save, verify
+from tracking.certificate import certificate, consistent, decisive, load, parse, save, text_of, verify
 from tracking.errors import UserError
 from tracking.explain import Explanation, Limits, explain
 from tracking.factors import ends_of
+from tracking.logged import as_run, certificate_in
 from tracking.pages_explain import certificate_page
+from tracking.sources import find_run
 from tracking.text_explain import certificate_text
+from tracking.trackers import connect
 
 SEEDS = range(6)  # of pairs that differ in 2 to 7 conditions; all of 0..131 were run once: see DECISIONS.md
 
@@ -165,3 +168,28 @@ def test_verify_without_runs_reads_the_file_alone(
     save(two_causes, tmp_path / "certificate.json")
     assert main(["verify", "certificate.json", "--no-runs"]) == 0
     assert capsys.readouterr().out.count("ok  ") == 3
+
+
+@pytest.mark.parametrize("name", ["comet", "mlflow"])
+def test_a_certificate_kept_by_a_tracker_comes_back_byte_for_byte(
+    name: str, explained: list[tuple[Pair, Explanation]], tmp_path: Path
+) -> None:
+    pytest.importorskip({"comet": "comet_ml"}.get(name, name))
+    found = explained[0][1]
+    values = certificate(found)
+    kept = as_run(values, text_of(values), found.audit)
+    tracker = connect(name, tmp_path, "explained")
+    address = tracker.log(kept)
+    assert tracker.log(kept) == address
+    again = find_run(address, tmp_path)
+    assert parse(certificate_in(again, address).encode(), address) == values
+    assert again.findings[0].evidence["audit"]["outcome"] == "explained"
+    assert again.results["points"] == pytest.approx(sum(share["points"] for share in values["shares"]))
+
+
+def test_a_certificate_that_was_changed_in_a_tracker_is_refused(explained: list[tuple[Pair, Explanation]]) -> None:
+    values = certificate(explained[0][1])
+    with pytest.raises(UserError, match="mlflow:1: was changed after it was written"):
+        parse(text_of(values).replace("proven", "proved").encode(), "mlflow:1")
+    with pytest.raises(UserError, match="this run holds no certificate"):
+        certificate_in(explained[0][0].before, "mlflow:1")
