@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from ruamel.yaml import YAML
 
 from stages._predictions import PredictionSet
 from tracking.errors import UserError
-from tracking.runs import Scalar
+from tracking.runs import Scalar, kept_change
 from tracking.secrets import redact
 
 LOCK = Path("dvc.lock")
@@ -47,7 +49,7 @@ def inputs(entry: Mapping[str, Any], role: Callable[[str], str]) -> dict[str, st
 
 
 def code() -> dict[str, Scalar]:
-    """Commit, whether code was changed since, and the sha256 of that change. Empty outside a git repository."""
+    """Commit, whether code was changed since, and the sha256 of that change, which is kept. Empty outside a git repository."""
     try:
         repository = git.Repo(search_parent_directories=True)
         commit = repository.head.commit.hexsha
@@ -60,7 +62,30 @@ def code() -> dict[str, Scalar]:
     digest = hashlib.sha256(change.encode("utf-8", "surrogateescape"))
     for name in sorted(new):
         digest.update(name.encode() + b"\0" + (Path(repository.working_dir) / name).read_bytes())
+    _keep_change(repository, new, kept_change(digest.hexdigest()))
     return {"commit": commit, "dirty": True, "patch": digest.hexdigest()}
+
+
+def _keep_change(repository: git.Repo, new: list[str], name: str) -> None:
+    """Keep the code as it is now, in the repository's own store, as a commit that no branch has and no push sends.
+
+    The user's index and files stay as they are. Where nothing can be written the run is made all the same.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        who = {f"GIT_{role}_{what}": "weighbridge" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        when = dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2000-01-01T00:00:00Z")
+        try:
+            shutil.copyfile(repository.index.path, index)
+            with repository.git.custom_environment(GIT_INDEX_FILE=str(index), **who, **when):
+                repository.git.add("--update", "--", ":/")
+                if new:
+                    repository.git.add("--", *(f":/{each}" for each in new))
+                tree = repository.git.write_tree()
+                kept = repository.git.commit_tree(tree, "-p", "HEAD", "-m", "Uncommitted changes of a run")
+            repository.git.update_ref(name, kept)
+        except (git.GitCommandError, OSError):
+            return
 
 
 def digests(predictions: PredictionSet) -> dict[str, Scalar]:

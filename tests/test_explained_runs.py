@@ -188,4 +188,6 @@ def test_of_the_two_pipelines_of_2019_each_step_gets_its_share(tmp_path: Path) -
     found = explained(project)
     assert found["verdict"] == "proven"
     assert set(found["minimal"]) == {"recipe.geometry", "recipe.resampling"}
+    first = {name: each["preprocess"]["at"] for name, each in found["places"].items()}
+    assert first == {"B": "resize", "A + recipe.geometry": "resize", "A + recipe.resampling": "resize"}
     assert sum(Fraction(share["flips"]) for share in found["shares"]) == found["difference"]["flips"] > 0

@@ -145,13 +145,14 @@ def explain(options: argparse.Namespace) -> int:
     if options.against:
         return _against_published(options)
     from tracking.certificate import certificate, save
-    from tracking.divergence import divergence, divergence_lines
     from tracking.explain import explain as search
+    from tracking.explain import located
     from tracking.text_explain import certificate_text
 
     before, after = (find_run(written, options.folder) for written in (options.before, options.after))
-    explanation = search(before, after, _replayer(options), _limits(options), options.grade, _progress)
-    found = certificate(explanation)
+    replayer = _replayer(options)
+    explanation = search(before, after, replayer, _limits(options), options.grade, _progress)
+    found = certificate(located(explanation, replayer, _progress))
     path = options.certificate or options.folder / "certificates" / f"{before.id[:12]}-{after.id[:12]}.json"
     save(found, path)
     if options.html:
@@ -161,8 +162,7 @@ def explain(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(found)
     else:
-        parted = "\n".join(divergence_lines(divergence(before, after)))
-        print(f"{certificate_text(found)}\n{parted}{parted and chr(10)}certificate: {path}")
+        print(f"{certificate_text(found)}\ncertificate: {path}")
     _log(found, explanation.audit, options)
     return 1 if found["verdict"] in ("not reproduced", "not here") else 0
 

@@ -30,6 +30,7 @@ LEVERS: Mapping[str, Mapping[str, tuple[Scalar, ...]]] = {
         "variable.ONEDNN_MAX_CPU_ISA": ("SSE41", "AVX2", "AVX512_CORE"),
         "variable.MKL_CBWR": ("COMPATIBLE", "AVX2"),
         "torch.mkldnn": (False,),
+        "torch.channels_last": (True,),
     },
     "tensorflow": {
         "variable.ONEDNN_MAX_CPU_ISA": ("SSE41", "AVX2", "AVX512_CORE"),

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tracking.divergence import to_dict
 from tracking.errors import UserError
 from tracking.explain import Explanation, hybrid_name
 from tracking.factors import Ends, Factor
@@ -52,6 +53,7 @@ def certificate(explanation: Explanation) -> Values:
         "band": found.band,
         "runs": found.runs,
         "hybrids": _hybrids(explanation),
+        "places": {hybrid_name(hybrid, ends): to_dict(parted) for hybrid, parted in explanation.places.items()},
         "machine": _machine(explanation),
     }
     return {**values, SEAL: seal(values)}

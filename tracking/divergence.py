@@ -45,6 +45,11 @@ class Parting:
 
 def divergence(before: Run, after: Run) -> tuple[Parting, ...]:
     """Where the two part, for each stage of which both kept canaries."""
+    return partings(before.canaries, after.canaries)
+
+
+def partings(before: Sequence[str], after: Sequence[str]) -> tuple[Parting, ...]:
+    """The same from the rows that two runs kept."""
     old, new = _read(before), _read(after)
     found = (_parting(stage, _of(stage, old), _of(stage, new)) for stage in STAGES)
     return tuple(parting for parting in found if parting is not None)
@@ -55,9 +60,9 @@ def to_dict(partings: Sequence[Parting]) -> dict[str, Any]:
     return {parting.stage: asdict(parting) for parting in partings}
 
 
-def _read(run: Run) -> list[Canary]:
+def _read(kept: Sequence[str]) -> list[Canary]:
     rows = []
-    for row in run.canaries:
+    for row in kept:
         try:
             rows.append(Canary.read(row))
         except ValueError:  # of a later version: it says nothing here

@@ -6,18 +6,19 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from tracking.audit import Audit, audit
+from tracking.divergence import Parting, divergence, partings
 from tracking.errors import UserError
 from tracking.factors import Ends, ends_of
 from tracking.holdings import NotHereError
 from tracking.outcomes import Outcome, recorded
 from tracking.replay import RefusedError, Replayer
 from tracking.runs import Run
-from tracking.search import Hybrid, OutOfRunsError, Search, Verdict, search
+from tracking.search import A, Hybrid, OutOfRunsError, Search, Verdict, search
 from tracking.shares import Interaction, Share, interactions, needed, shares
 
 
@@ -46,6 +47,7 @@ class Explanation:
         found: what the search says; its hybrids are sets of factors' names.
         shares, interactions: of the factors that carry the difference; empty where they could not be had.
         refused: why a hybrid could not run.
+        places: hybrid -> where it first parts from A, stage by stage (see `located`).
     """
 
     audit: Audit
@@ -54,6 +56,7 @@ class Explanation:
     shares: tuple[Share, ...] = ()
     interactions: tuple[Interaction, ...] = ()
     refused: dict[Hybrid, str] = field(default_factory=dict)
+    places: Mapping[Hybrid, tuple[Parting, ...]] = field(default_factory=dict)
 
 
 def explain(
@@ -88,6 +91,25 @@ def explain(
         return Explanation(compared, ends, found, refused=hybrids.refused)
     found, divided, together = _divided(found, hybrids)
     return Explanation(compared, ends, found, divided, together, hybrids.refused)
+
+
+def located(explanation: Explanation, replayer: Replayer, say: Callable[[str], None] = lambda _: None) -> Explanation:
+    """The explanation with the places where A first parts from B and, of several causes, from A with each one alone.
+
+    The ends' places come from the canaries that both runs kept; for hybrids the stage `canaries` is run.
+    """
+    compared, ends, causes = explanation.audit, explanation.ends, explanation.found.minimal
+    places = {frozenset(factor.name for factor in ends.factors): divergence(compared.before, compared.after)}
+    if explanation.found.verdict is Verdict.PROVEN and (len(causes) > 1 or not any(places.values())):
+        for cause in causes:
+            say(f"where A + {cause} parts from A")
+            try:
+                kept = [replayer.canaries(ends.hybrid(hybrid)) for hybrid in (A, frozenset({cause}))]
+            except (NotHereError, RefusedError) as problem:
+                say(f"cannot be told: {problem}")
+            else:
+                places[frozenset({cause})] = partings(*kept)
+    return replace(explanation, places={hybrid: parted for hybrid, parted in places.items() if parted})
 
 
 def _honest(found: Search, ends: Ends) -> Search:

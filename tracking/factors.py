@@ -37,7 +37,7 @@ HOW: tuple[tuple[str, str, str], ...] = (
     (r"package\..*", "an isolated environment with that version", "environment"),
     (r"variable\..*", "an environment variable", "process"),
     (r"input\.(?:weights|images|manifest)", "the content with that hash", "process"),
-    (r"code\..*|input\.code/.*", "a git worktree of the recorded commit", "worktree"),
+    (r"code\..*|input\.code/.*", "a git worktree of the recorded commit, or of the changes kept", "worktree"),
     (r"param\..*", "params.yaml", "process"),
     (r".*", "a setting of the framework, made before the stage starts", "process"),
 )

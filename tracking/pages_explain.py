@@ -7,7 +7,7 @@ from typing import Any
 
 from tracking.pages import PAGE
 from tracking.text import value_text
-from tracking.text_explain import flips_text, headline, interaction_lines, points_text, share_text
+from tracking.text_explain import flips_text, headline, interaction_lines, place_rows, points_text, share_text
 
 Values = Mapping[str, Any]
 
@@ -30,6 +30,7 @@ def certificate_page(values: Values) -> str:
         _table("Differ too, and do not matter here", ["factor", "change"], _cleared_rows(values)),
         _table("Not here", ["condition", "change", "why"], _missing_rows(values)),
         _table("Hybrids", ["number", "hybrid", "scores", "decisions", "right"], _hybrid_rows(values)),
+        _table("Where they first part from A", ["hybrid", "stage", "place, by canaries"], _place_rows(values)),
         f'<p class="soft">To be checked with <code>weighbridge verify</code>; sha256 <code>{values["sha256"]}</code></p>',
     ]
     return PAGE.substitute(title="Weighbridge certificate", body="\n".join(part for part in body if part))
@@ -125,6 +126,10 @@ def _missing_rows(values: Values) -> list[list[str]]:
         [f"<code>{escape(each['name'])}</code>", escape(each["change"]), escape(each["why"])]
         for each in values["not_here"]
     ]
+
+
+def _place_rows(values: Values) -> list[list[str]]:
+    return [[escape(cell) for cell in row] for row in place_rows(values)]
 
 
 def _hybrid_rows(values: Values) -> list[list[str]]:

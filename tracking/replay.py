@@ -17,7 +17,7 @@ How each condition is set:
 | ``variable.*`` | environment variables of the new process; every other one that Weighbridge records is unset |
 | ``package.*`` | an environment that differs in these packages only (`tracking.isolated`) |
 | ``input.weights``, ``.images``, ``.manifest`` | by DVC's hash: the working copy, else DVC's cache (`tracking.holdings`) |
-| ``code.commit``, ``input.code/*`` | the project's own files where their hashes fit, else a git worktree of the commit |
+| ``code.*``, ``input.code/*`` | the project's own files where their hashes fit, else a git worktree (`Replayer.code`) |
 | ``torch.*`` of `FLAGS` | set in the new process before the stage starts |
 
 Prepared samples are kept too (`data/hybrids/prepared`), by the conditions that could change them. The whole folder can be
@@ -33,7 +33,8 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ from tracking.errors import UserError
 from tracking.holdings import NotHereError, content_hash, hold
 from tracking.isolated import KNOWN, others, python_with
 from tracking.outcomes import Outcome
-from tracking.runs import Scalar
+from tracking.runs import Scalar, kept_change
 from tracking.secrets import HIDDEN, redact
 from tracking.variables import READ_BY, variables
 
@@ -52,6 +53,7 @@ Conditions = Mapping[str, Scalar]
 KEY = "replayed"  # of model and recipe in the params written here
 IMAGES, MANIFEST = Path("data/images"), Path("data/manifest.csv")
 CODE = "input.code/"
+NAMED = ("code.commit", "code.patch")  # names of what the hashes in `CODE` say
 INPUTS = ("input.weights", "input.images", "input.manifest")
 READ = (
     "model.",
@@ -67,6 +69,11 @@ NAMES = (
     "model.claim.source",
 )  # of them, those that change nothing
 
+# No setting of torch, but of a network: its weights are laid out so when it is put into inference mode.
+CHANNELS_LAST = (
+    "plain = torch.nn.Module.eval; "
+    "torch.nn.Module.eval = lambda self, v=v: plain(self.to(memory_format=torch.channels_last) if v else self)"
+)
 # Settings of torch that can be set in a process before a stage starts: fact -> how, given the value `v`.
 FLAGS: Mapping[str, str] = {
     "torch.mkldnn": "torch.backends.mkldnn.enabled = v",
@@ -77,6 +84,7 @@ FLAGS: Mapping[str, str] = {
     "torch.cudnn.allow_tf32": "torch.backends.cudnn.allow_tf32 = v",
     "torch.allow_tf32": "torch.backends.cuda.matmul.allow_tf32 = v",
     "torch.nnpack": "torch.backends.nnpack.set_flags(v)",
+    "torch.channels_last": CHANNELS_LAST,
     "numerics.flush_to_zero": "torch.set_flush_denormal(v)",
 }
 LAUNCH = "import json, runpy, sys; flags = json.loads(sys.argv.pop(1)); import torch\n"
@@ -97,7 +105,7 @@ def _is_settable(name: str) -> bool:
         return rest in KNOWN
     if head == "param":
         return rest.startswith(READ) and rest not in NAMES
-    return head == "variable" or name in INPUTS or name.startswith(CODE) or name == "code.commit"
+    return head == "variable" or name in INPUTS or name.startswith(CODE) or name in NAMED
 
 
 def digest(conditions: Conditions) -> str:
@@ -143,6 +151,17 @@ class Replayer:
                 self._run(conditions, place)
         return _load(place)
 
+    def canaries(self, conditions: Conditions) -> tuple[str, ...]:
+        """What a run under these conditions keeps of every step and layer (`tracking.canaries`); raises as `replay`."""
+        place = self._place(conditions, 0) / "canaries.json"
+        with self._lock(str(place)):
+            if not place.is_file():
+                with self._scratch(conditions) as scratch:
+                    scratch.canaries(self._prepared(scratch), made := scratch.folder / "canaries.json")
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    made.rename(place)
+        return tuple(json.loads(place.read_text(encoding="utf-8")))
+
     def known(self, conditions: Conditions, repeat: int = 0) -> bool:
         """Whether `replay` would answer without running anything."""
         return (self._place(conditions, repeat) / "conditions.json").is_file()
@@ -175,6 +194,15 @@ class Replayer:
     # ---- running
 
     def _run(self, conditions: Conditions, place: Path) -> None:
+        with self._scratch(conditions) as scratch:
+            scratch.infer(self._prepared(scratch), made := scratch.folder / "predictions")
+            shutil.rmtree(place, ignore_errors=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            made.rename(place)
+        _write(place / "conditions.json", dict(conditions))
+
+    @contextmanager
+    def _scratch(self, conditions: Conditions) -> Iterator["Scratch"]:
         if "param.model.weights" not in conditions:
             raise NotHereError("these predictions were not made by a model of this pipeline: nothing can run again")
         hidden = next((name for name, value in conditions.items() if HIDDEN in str(value)), None)
@@ -182,12 +210,7 @@ class Replayer:
             raise NotHereError(f"{hidden}: its value was taken out when it was recorded, as a secret")
         self.answers.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.answers, prefix="scratch-") as made:
-            scratch = Scratch(self, conditions, Path(made))
-            scratch.infer(self._prepared(scratch), Path(made) / "predictions")
-            shutil.rmtree(place, ignore_errors=True)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            (Path(made) / "predictions").rename(place)
-        _write(place / "conditions.json", dict(conditions))
+            yield Scratch(self, conditions, Path(made))
 
     def _prepared(self, scratch: "Scratch") -> Path:
         """The samples, prepared once for all conditions that cannot change them."""
@@ -206,7 +229,8 @@ class Replayer:
     # ---- what conditions name
 
     def code(self, conditions: Conditions) -> Path:
-        """The folder whose code is the recorded one: the project's own, else a worktree of the commit.
+        """The folder whose code is the recorded one: the project's own, else a worktree of the commit, with the changes
+        that `record` kept where it was dirty.
 
         Raises:
             NotHereError: neither has the files that were recorded.
@@ -219,10 +243,23 @@ class Replayer:
             raise NotHereError(
                 f"code: {_differing(self.root, wanted)[0]} is another one here, and no commit was recorded"
             )
-        place = self._worktree(commit)
+        changes = str(conditions.get("code.patch") or "")
+        place = self._worktree(self._kept(changes) or commit)
         if changed := _differing(place, wanted):
-            raise NotHereError(f"code: {changed[0]} had uncommitted changes at {commit[:12]}, which were not kept")
+            raise NotHereError(f"code: {changed[0]} had uncommitted changes at {commit[:12]}, which are not here")
         return place
+
+    def _kept(self, changes: str) -> str | None:
+        """The commit in which `record` kept these uncommitted changes, where it is in this repository."""
+        from git import GitError, Repo
+
+        if not re.fullmatch("[0-9a-f]{64}", changes):
+            return None
+        try:
+            found = Repo(self.root, search_parent_directories=True).git.rev_parse("--verify", kept_change(changes))
+        except GitError:
+            return None
+        return str(found)
 
     def _worktree(self, commit: str) -> Path:
         from git import GitCommandError, InvalidGitRepositoryError, Repo
@@ -255,9 +292,9 @@ class Replayer:
 
 
 def _identity(conditions: Conditions) -> dict[str, Scalar]:
-    """The conditions that distinguish answers: where every file of the code is named, its commit is but a name."""
-    named = any(name.startswith(CODE) for name in conditions)
-    return {name: value for name, value in conditions.items() if not (named and name == "code.commit")}
+    """The conditions that distinguish answers: where every file of the code is hashed, its commit is but a name."""
+    hashed = any(name.startswith(CODE) for name in conditions)
+    return {name: value for name, value in conditions.items() if not (hashed and name in NAMED)}
 
 
 def _differing(root: Path, files: Mapping[str, str]) -> list[str]:
@@ -278,8 +315,14 @@ class Scratch:
         self._start("preprocess", images=images, manifest=manifest, recipe=KEY, prepared=prepared)
 
     def infer(self, samples: Path, predictions: Path) -> None:
-        weights = self._input(Path(str(self._model()["weights"])))
-        self._start("infer", model=KEY, samples=samples, weights=weights, predictions=predictions)
+        self._start("infer", model=KEY, samples=samples, weights=self._weights(), predictions=predictions)
+
+    def canaries(self, samples: Path, written: Path) -> None:
+        images, weights = self._input(IMAGES), self._weights()
+        self._start("canaries", model=KEY, images=images, samples=samples, weights=weights, written=written)
+
+    def _weights(self) -> Path:
+        return self._input(Path(str(self._model()["weights"])))
 
     def _input(self, working: Path) -> Path:
         role = {IMAGES: "input.images", MANIFEST: "input.manifest"}.get(working, "input.weights")
@@ -325,9 +368,8 @@ class Scratch:
         """Start the stage as its entry in ``dvc.yaml`` does, with these values for its arguments."""
         arguments = [str(word) for pair in self._options(stage, values) for word in pair]
         flags = {name: value for name, value in self.conditions.items() if name in FLAGS}
-        command = (
-            ["-m", f"stages.{stage}"] if not flags or stage != "infer" else ["-c", _launcher(flags), json.dumps(flags)]
-        )
+        launched = flags and stage != "preprocess"
+        command = ["-c", _launcher(stage, flags), json.dumps(flags)] if launched else ["-m", f"stages.{stage}"]
         ended = subprocess.run(
             [str(self.python), *command, *arguments],
             cwd=self.folder,
@@ -343,7 +385,10 @@ class Scratch:
     def _options(self, stage: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
         from ruamel.yaml import YAML
 
-        entry = YAML(typ="safe").load((self.code / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
+        stages = YAML(typ="safe").load((self.code / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        if stage not in stages:
+            raise NotHereError(f"code: its dvc.yaml has no stage {stage}")
+        entry = stages[stage]
         words = shlex.split(entry.get("do", entry)["cmd"])
         names = [word.removeprefix("--") for word in words if word.startswith("--")]
         if unknown := [name for name in names if name not in values]:
@@ -366,10 +411,10 @@ class Scratch:
         return {**own, **wanted, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _launcher(flags: Mapping[str, Scalar]) -> str:
+def _launcher(stage: str, flags: Mapping[str, Scalar]) -> str:
     """A program that sets `flags`, then runs the stage with the arguments that follow."""
     lines = [f"v = flags[{name!r}]; {FLAGS[name]}" for name in sorted(flags)]
-    return LAUNCH + "\n".join([*lines, 'runpy.run_module("stages.infer", run_name="__main__")'])
+    return LAUNCH + "\n".join([*lines, f'runpy.run_module("stages.{stage}", run_name="__main__")'])
 
 
 def nested(conditions: Conditions, prefix: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.audit import Audit, audit
+from tracking.divergence import divergence, divergence_lines, to_dict
 from tracking.environment import RUNTIMES
 from tracking.errors import UserError
 from tracking.holdings import NotHereError
@@ -74,6 +75,7 @@ class Reproduction:
             "verdict": self.verdict,
             "first_difference": self.first or None,
             "suspects": [each.name for each in compared.suspects] if compared else [],
+            "parting": to_dict(divergence(self.run, self.again)) if self.again else {},
             "again": self.again.id if self.again else None,
             "packages": dict(self.packages),
             "worktree": self.commit,
@@ -139,22 +141,33 @@ def reproduce(run: Run, replayer: Replayer, say: Callable[[str], None] = lambda 
         outcome = replayer.replay(conditions)
     except (NotHereError, RefusedError) as problem:
         return Reproduction(run, NOT_REPRODUCED, str(problem))
+    verdict = finest(before, outcome) or NOT_REPRODUCED
     code = replayer.code(conditions)
     versions = {name.removeprefix("package."): str(value) for name, value in conditions.items() if _is_package(name)}
     return Reproduction(
         run=run,
-        verdict=finest(before, outcome) or NOT_REPRODUCED,
-        again=_as_run(run, outcome, _facts(run, replayer.python(conditions))),
+        verdict=verdict,
+        again=_as_run(run, outcome, _facts(run, replayer.python(conditions)), _canaries(run, replayer, verdict)),
         packages=tuple(others(versions).items()),
         commit=None if code == replayer.root else str(run.code["commit"]),
     )
+
+
+def _canaries(run: Run, replayer: Replayer, verdict: str) -> tuple[str, ...]:
+    """Kept anew where something differs and the run can be held against them."""
+    if verdict == "bits" or not run.canaries:
+        return ()
+    try:
+        return replayer.canaries(settable(run.conditions))
+    except (NotHereError, RefusedError):
+        return ()
 
 
 def _is_package(name: str) -> bool:
     return name.startswith("package.")
 
 
-def _as_run(run: Run, outcome: Outcome, facts: dict[str, Scalar]) -> Run:
+def _as_run(run: Run, outcome: Outcome, facts: dict[str, Scalar], canaries: tuple[str, ...]) -> Run:
     """What was run, as a run: conditions that were set are the recorded ones, all others what is here."""
     same = int(recorded(run).right.sum()) == int(outcome.right.sum())
     results: dict[str, Scalar] = {
@@ -171,7 +184,7 @@ def _as_run(run: Run, outcome: Outcome, facts: dict[str, Scalar]) -> Run:
         decisions={**packed, "names.sha256": run.decisions["names.sha256"]},
         findings=(),
         curves={},
-        canaries=(),
+        canaries=canaries,
     )
 
 
@@ -219,4 +232,5 @@ def reproduction_text(found: Reproduction, written: Path | None) -> str:
     ]
     if found.verdict != "bits":
         lines += [f"  differs   {found.first}", f"  next      weighbridge explain {found.run.id[:12]} {written}"]
+        lines += divergence_lines(divergence(found.run, found.again))
     return "\n".join(lines) + "\n"

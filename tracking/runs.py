@@ -128,6 +128,11 @@ def unpack_decisions(packed: str) -> "np.ndarray":
     return np.frombuffer(base64.b64decode(text), dtype=f"<{dtype}").astype(np.int32)
 
 
+def kept_change(patch: str) -> str:
+    """The git reference of the code of a run that was made with uncommitted changes; `patch` as in `Run.code`."""
+    return f"refs/weighbridge/{patch}"
+
+
 def _pack(values: "np.ndarray") -> str:
     dtype = "u1" if values.max(initial=0) < 256 else "u2" if values.max(initial=0) < 65536 else "i4"
     return f"{dtype}:{base64.b64encode(values.astype('<' + dtype).tobytes()).decode()}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from tracking.divergence import Parting, parting_text
 from tracking.text import counted
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def certificate_text(values: Values) -> str:
         _cleared(values),
         _not_here(values),
         [_runs_line(values)],
+        _places(values),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -111,6 +113,22 @@ def _not_here(values: Values) -> list[str]:
 def _runs_line(values: Values) -> str:
     runs = counted(values["runs"], "run")
     return f"{runs} of {counted(len(values['hybrids']), 'hybrid')}: {', '.join(each['name'] for each in values['hybrids'])}"
+
+
+def _places(values: Values) -> list[str]:
+    rows = place_rows(values)
+    width = max((len(stage) for _, stage, _ in rows), default=0)
+    lines = [f"  {hybrid}: {stage:{width}}  {words}" for hybrid, stage, words in rows]
+    return ["where they first part from A, by canaries", *lines] if lines else []
+
+
+def place_rows(values: Values) -> list[tuple[str, str, str]]:
+    """Hybrid, stage, and where it parts there from A."""
+    return [
+        (hybrid, stage, parting_text(Parting(**parting)))
+        for hybrid, parted in values["places"].items()
+        for stage, parting in parted.items()
+    ]
 
 
 def checks_text(checks: "Sequence[Check]") -> str:

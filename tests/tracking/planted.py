@@ -20,6 +20,7 @@ from PIL import Image
 from stages._params import Recipe
 from stages._recipes import decode, finish
 from tests.closure import ROOT
+from tracking.canaries import FILE, INPUTS, write
 from tracking.outcomes import Outcome
 from tracking.replay import nested, settable
 from tracking.runs import Run, Scalar, pack_decisions
@@ -139,6 +140,20 @@ class InProcess:
             hashed = hashlib.sha256(scores.tobytes()).hexdigest()
             self.answers[key] = Outcome(self.labels, scores.argmax(axis=1), hashed)
         return self.answers[key]
+
+    def canaries(self, conditions: Mapping[str, Scalar]) -> tuple[str, ...]:
+        """Of the first images after decoding and after the whole recipe, and of what the network makes of fixed inputs."""
+        recipe = Recipe.model_validate(nested(conditions, "param.recipe."))
+        decoded = self._decoded(recipe)[:4]
+        rows = [write("preprocess", FILE, [np.frombuffer(path.read_bytes(), np.uint8) for path in self.files[:4]])]
+        rows += [
+            write("preprocess", "crop", list(decoded)),
+            write("preprocess", "arithmetic", list(finish(decoded, recipe))),
+        ]
+        inputs = torch.linspace(-2, 2, 4 * 3 * 32 * 32).reshape(4, 3, 32, 32)
+        with torch.no_grad():
+            scores = self.networks[str(conditions["input.weights"])](inputs).numpy()
+        return (*rows, write("infer", INPUTS, list(inputs.numpy())), write("infer", "scores", list(scores)))
 
     def run(self, conditions: Mapping[str, Scalar]) -> Run:
         """A run under these conditions, recorded like any other."""

@@ -14,7 +14,7 @@ from tests.tracking.planted import BASE, CAUSES, HARMLESS, InProcess, Pair, pair
 from tracking.audit import audit
 from tracking.certificate import certificate, consistent, decisive, load, parse, save, text_of, verify
 from tracking.errors import UserError
-from tracking.explain import Explanation, Limits, explain
+from tracking.explain import Explanation, Limits, explain, located
 from tracking.factors import ends_of
 from tracking.logged import as_run, certificate_in
 from tracking.pages_explain import certificate_page
@@ -111,6 +111,18 @@ def test_words_and_page_say_the_same(two_causes: dict) -> None:
     assert page.count("<svg") == 2
     assert "src=" not in page
     assert "<script" not in page
+
+
+def test_of_several_causes_each_is_shown_where_it_first_parts(replayer: InProcess) -> None:
+    change = {**CAUSES["param.recipe.channels"], **CAUSES["input.weights"]}
+    found = certificate(located(explain(replayer.run(BASE), replayer.run({**BASE, **change}), replayer), replayer))
+    parted = {name: {stage: where["at"] for stage, where in each.items()} for name, each in found["places"].items()}
+    assert parted == {
+        "A + param.recipe.channels": {"preprocess": "arithmetic", "infer": None},
+        "A + input.weights": {"preprocess": None, "infer": "scores"},
+    }
+    assert "A + param.recipe.channels: preprocess  at arithmetic (crop is the same)" in certificate_text(found)
+    assert "at arithmetic (crop is the same)" in certificate_page(found)
 
 
 def test_too_few_runs_prove_nothing(replayer: InProcess) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.tracking.recordings import LABELS, SCORES, Answering, recorded_run
 from tracking import reproduce as module
+from tracking.canaries import INPUTS, write
 from tracking.errors import UserError
 from tracking.replay import Conditions, RefusedError
 from tracking.reproduce import NOT_REPRODUCED, reproduce, reproduction_text, require_trust
@@ -19,6 +20,11 @@ SWAPPED[[0, 1]] = SCORES[[1, 0]]
 
 
 class Here(Answering):
+    kept: tuple[str, ...] = ()
+
+    def canaries(self, _conditions: Conditions) -> tuple[str, ...]:
+        return self.kept
+
     def python(self, _conditions: Conditions) -> Path:
         return Path(sys.executable)
 
@@ -49,6 +55,17 @@ def test_what_differs_first_is_named_and_handed_on() -> None:
     assert found.first == "cpu.model: a processor -> another"
     assert f"weighbridge explain {run.id[:12]} there.json" in reproduction_text(found, Path("there.json"))
     assert reproduce(run, Here()).first == ""
+
+
+def test_where_it_parts_is_named_by_canaries_kept_anew() -> None:
+    def rows(layer: float) -> tuple[str, ...]:
+        return tuple(write("infer", name, [np.float32([value])]) for name, value in ((INPUTS, 0), ("conv1", layer)))
+
+    run = recorded_run(canaries=rows(1.0))
+    replayer = Here(lambda _: OTHER_BITS)
+    replayer.kept = rows(1.5)
+    text = reproduction_text(reproduce(run, replayer), Path("there.json"))
+    assert "infer  at conv1 (inputs is the same)" in text
 
 
 def test_what_cannot_be_run_says_why() -> None:
