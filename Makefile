@@ -18,7 +18,7 @@ endif
 	$(activate) python -m tracking runs
 
 test: .venv/installed-test
-	$(activate) python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(activate) python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed-test
 	$(activate) python -m ruff check .

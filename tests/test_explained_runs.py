@@ -36,7 +36,9 @@ def weighbridge(project: Path, *arguments: str) -> subprocess.CompletedProcess[s
 
 def explained(project: Path, *arguments: str) -> dict:
     """The certificate of the runs kept as a.json and b.json."""
-    done = weighbridge(project, "explain", "a.json", "b.json", "--certificate", "certificate.json", *arguments)
+    done = weighbridge(
+        project, "explain", "a.json", "b.json", "--trust", "--certificate", "certificate.json", *arguments
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return json.loads((project / "certificate.json").read_text())
 
@@ -100,7 +102,9 @@ def test_the_interpolation_alone_is_proven_both_ways_and_another_commit_is_clear
 
 
 def test_explaining_again_runs_nothing_again(project: Path, found: dict) -> None:
-    done = weighbridge(project, "explain", "a.json", "b.json", "--certificate", "again.json", "--max-runs", "1")
+    done = weighbridge(
+        project, "explain", "a.json", "b.json", "--trust", "--certificate", "again.json", "--max-runs", "1"
+    )
     assert "run 1 of" not in done.stderr
     assert (project / "again.json").read_bytes() == (project / "certificate.json").read_bytes()
 

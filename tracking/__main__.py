@@ -150,7 +150,7 @@ def explain(options: argparse.Namespace) -> int:
     from tracking.text_explain import certificate_text
 
     before, after = (find_run(written, options.folder) for written in (options.before, options.after))
-    replayer = _replayer(options)
+    replayer = _trusting(options, before, after)
     explanation = search(before, after, replayer, _limits(options), options.grade, _progress)
     found = certificate(located(explanation, replayer, _progress))
     path = options.certificate or options.folder / "certificates" / f"{before.id[:12]}-{after.id[:12]}.json"
@@ -186,7 +186,7 @@ def _against_published(options: argparse.Namespace) -> int:
 
     run = find_run(options.before, options.folder)
     claim, source = published(run)
-    tried = try_recipes(run, claim, _replayer(options), _limits(options), _progress)
+    tried = try_recipes(run, claim, _trusting(options, run), _limits(options), _progress)
     if options.json:
         _print_json([asdict(each) for each in tried])
     else:
@@ -199,13 +199,15 @@ def verify(options: argparse.Namespace) -> int:
     from tracking.certificate import decisive
     from tracking.certificate import verify as check
     from tracking.text_explain import checks_text
+    from tracking.trust import known_ids
 
     found = _certificate(options)
+    trusted = options.trust or {end["id"] for end in found["ends"].values()} <= known_ids(options.folder)
     every = [each["number"] for each in found["hybrids"]]
     chosen = {"none": [], "decisive": decisive(found), "all": every}[options.runs]
     numbers = chosen if options.hybrid is None else [options.hybrid]
     with TemporaryDirectory() as answers:
-        checks = check(found, numbers, _replayer(options, Path(answers)), _progress)
+        checks = check(found, numbers, _replayer(options, Path(answers), trusted=trusted), _progress)
     if options.json:
         _print_json([asdict(each) for each in checks])
     else:
@@ -230,7 +232,7 @@ def band(options: argparse.Namespace) -> int:
     from tracking.band import band_text
 
     run = find_run(options.run, options.folder)
-    found = measure(run, _replayer(options), options.max_runs, _progress)
+    found = measure(run, _trusting(options, run), options.max_runs, _progress)
     if options.json:
         _print_json(found.to_dict())
     else:
@@ -240,13 +242,12 @@ def band(options: argparse.Namespace) -> int:
 
 def reproduce(options: argparse.Namespace) -> int:
     """Run a run again from what it recorded, and print whether it comes back."""
-    from tracking.reproduce import NOT_REPRODUCED, reproduction_text, require_trust
+    from tracking.reproduce import NOT_REPRODUCED, reproduction_text
     from tracking.reproduce import reproduce as again
 
     run = find_run(options.run, options.folder)
-    require_trust(run, Path(), options.folder, trusted=options.trust)
     with TemporaryDirectory() as answers:
-        found = again(run, _replayer(options, Path(answers)), _progress)
+        found = again(run, _trusting(options, run, answers=Path(answers)), _progress)
     written = None
     if found.again is not None:
         written = options.folder / "reproduced" / f"{found.again.subject}-{found.again.id[:12]}.json"
@@ -266,13 +267,23 @@ def use(options: argparse.Namespace) -> int:
     return 0
 
 
-def _replayer(options: argparse.Namespace, answers: Path | None = None) -> "Replayer":
+def _replayer(options: argparse.Namespace, answers: Path | None = None, *, trusted: bool) -> "Replayer":
     """Runs models of the project in the current folder again."""
     from tracking.replay import Replayer
 
     if not Path("dvc.yaml").is_file():
         raise UserError("dvc.yaml: not found; run this in the project's folder")
-    return Replayer(Path(), options.folder / "hybrids", answers, _progress)
+    return Replayer(Path(), options.folder / "hybrids", answers, _progress, trusted=trusted)
+
+
+def _trusting(options: argparse.Namespace, *runs: "Run", answers: Path | None = None) -> "Replayer":
+    """The same for runs that are known here, or trusted by the user; all others are refused."""
+    from tracking.trust import require_trust
+
+    replayer = _replayer(options, answers, trusted=True)
+    for run in runs:
+        require_trust(run, Path(), options.folder, trusted=options.trust)
+    return replayer
 
 
 def _limits(options: argparse.Namespace) -> "Limits":
@@ -431,6 +442,7 @@ def _explain_options(parser: argparse.ArgumentParser) -> None:
         help="under which it is kept there (default: weighbridge)",
     )
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write a self-contained page")
+    _trust(parser)
     _folder(parser)
     _finish(parser, explain)
 
@@ -446,6 +458,7 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--all", dest="runs", action="store_const", const="all", help="run every hybrid again")
     which.add_argument("--no-runs", dest="runs", action="store_const", const="none", help="check the file alone")
     parser.set_defaults(runs="decisive")
+    _trust(parser)
     _folder(parser)
     _finish(parser, verify)
 
@@ -455,17 +468,22 @@ def _band_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-runs", metavar="N", type=_positive, default=20, help="start at most N runs (default: 20)"
     )
+    _trust(parser)
     _folder(parser)
     _finish(parser, band)
 
 
 def _reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN)
+    _trust(parser)
+    _folder(parser)
+    _finish(parser, reproduce)
+
+
+def _trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust", action="store_true", help="run code and load weights of a run that is not known here"
     )
-    _folder(parser)
-    _finish(parser, reproduce)
 
 
 def _positive(text: str) -> int:

@@ -28,8 +28,9 @@ GROUPS: Mapping[str, str] = {
     "recipe.normalise": r"param\.recipe\.normalise\..*",
     "images": r"input\.(?:images|manifest)|param\.data\..*",
     "code": r"code\..*|input\.code/.*",
+    "factory": r"input\.factory",
 }
-NETWORK = ("network", "weights", "param.model.backend")  # another architecture needs other weights
+NETWORK = ("network", "weights", "param.model.backend", "factory")  # another architecture needs other weights
 RESIZING = ("recipe.geometry", "recipe.resampling")  # inseparable where one end does not resize at all
 
 # condition -> how it is set and what that needs
@@ -37,6 +38,7 @@ HOW: tuple[tuple[str, str, str], ...] = (
     (r"package\..*", "an isolated environment with that version", "environment"),
     (r"variable\..*", "an environment variable", "process"),
     (r"input\.(?:weights|images|manifest)", "the content with that hash", "process"),
+    (r"input\.factory", "the file with that hash, as it is here or in a commit", "process"),
     (r"code\..*|input\.code/.*", "a git worktree of the recorded commit, or of the changes kept", "worktree"),
     (r"param\..*", "params.yaml", "process"),
     (r".*", "a setting of the framework, made before the stage starts", "process"),

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tracking.errors import UserError
 from tracking.sources import cache_folder
 
 FOLDER = ".dir"
+DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 class NotHereError(UserError):
@@ -31,8 +33,10 @@ def hold(digest: str, working: Path, root: Path, folder: Path) -> Path:
         folder: an empty place for links; the link bears the name of `working`, since loaders go by suffixes.
 
     Raises:
-        NotHereError: neither holds that content.
+        NotHereError: neither holds that content, or `digest` is none.
     """
+    if not DIGEST.fullmatch(digest):
+        raise NotHereError(f"{working}: {digest!r} is not how DVC names content")
     path = (root / working).resolve()
     if path.exists() and content_hash(path) == digest:
         return path
@@ -42,6 +46,7 @@ def hold(digest: str, working: Path, root: Path, folder: Path) -> Path:
         raise NotHereError(
             f"{working}: the content with md5 {digest} is not here; `dvc pull` or `dvc repro` may bring it"
         )
+    _require(kept, digest.removesuffix(FOLDER), working)
     link = folder / working.name
     if digest.endswith(FOLDER):
         _link_folder(kept, cache, link, working)
@@ -53,11 +58,20 @@ def hold(digest: str, working: Path, root: Path, folder: Path) -> Path:
 
 def _link_folder(listing: Path, cache: Path, link: Path, working: Path) -> None:
     for entry in json.loads(listing.read_bytes()):
-        kept, place = _cached(cache, entry["md5"]), link / entry["relpath"]
-        if not kept.is_file() or ".." in Path(entry["relpath"]).parts:
-            raise NotHereError(f"{working}/{entry['relpath']}: its content (md5 {entry['md5']}) is not in DVC's cache")
+        name, digest = Path(entry["relpath"]), str(entry["md5"])
+        kept, place = _cached(cache, digest), link / name
+        if not DIGEST.fullmatch(digest) or name.is_absolute() or ".." in name.parts or not kept.is_file():
+            raise NotHereError(f"{working}/{name}: its content (md5 {digest}) is not in DVC's cache")
+        _require(kept, digest, working / name)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(kept.resolve())
+
+
+def _require(kept: Path, digest: str, working: Path) -> None:
+    if _file_hash(kept) != digest:
+        raise NotHereError(
+            f"{working}: DVC's cache holds it damaged ({kept}); delete that file and `dvc pull` or `dvc repro`"
+        )
 
 
 def _cached(cache: Path, digest: str) -> Path:

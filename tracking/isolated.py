@@ -69,17 +69,24 @@ def _spec(name: str, number: str) -> str:
 def _build(place: Path, specs: list[str]) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True, capture_output=True)
-    ended = subprocess.run([*_installer(place), "--no-deps", *specs], capture_output=True, text=True, timeout=SECONDS)
-    if ended.returncode != 0:
+    failed = _run(sys.executable, "-m", "venv", "--without-pip", str(place))
+    if failed := failed or _run(*_installer(place), "--no-deps", *specs):
         shutil.rmtree(place, ignore_errors=True)
-        last = (ended.stderr.strip() or "the installer failed").splitlines()[-1]
         raise NotHereError(
-            f"package.{specs[0].partition('==')[0]}: {' '.join(specs)} cannot be installed: {redact(last)}"
+            f"package.{specs[0].partition('==')[0]}: {' '.join(specs)} cannot be installed: {redact(failed)}"
         )
     behind = Path(sysconfig.get_path("purelib", vars={"base": str(place), "platbase": str(place)})) / "behind.pth"
     behind.write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
     (place / "complete").write_text("\n".join(specs) + "\n", encoding="utf-8")
+
+
+def _run(*command: str) -> str:
+    """Why it failed; empty where it did not."""
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"not done after {SECONDS} s"
+    return "" if ended.returncode == 0 else (ended.stderr.strip() or "no reason given").splitlines()[-1]
 
 
 def _installer(place: Path) -> list[str]:

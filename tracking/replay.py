@@ -34,7 +34,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ KEY = "replayed"  # of model and recipe in the params written here
 IMAGES, MANIFEST = Path("data/images"), Path("data/manifest.csv")
 CODE = "input.code/"
 NAMED = ("code.commit", "code.patch")  # names of what the hashes in `CODE` say
-INPUTS = ("input.weights", "input.images", "input.manifest")
+INPUTS = ("input.weights", "input.images", "input.manifest", "input.factory")
 READ = (
     "model.",
     "recipe.",
@@ -74,24 +74,52 @@ CHANNELS_LAST = (
     "plain = torch.nn.Module.eval; "
     "torch.nn.Module.eval = lambda self, v=v: plain(self.to(memory_format=torch.channels_last) if v else self)"
 )
-# Settings of torch that can be set in a process before a stage starts: fact -> how, given the value `v`.
+# Settings that can be made in a process before a stage starts: fact of `tracking.runtimes` -> how, given the value `v`.
 FLAGS: Mapping[str, str] = {
     "torch.mkldnn": "torch.backends.mkldnn.enabled = v",
+    "torch.mkldnn.deterministic": "torch.backends.mkldnn.deterministic = v",
     "torch.matmul_precision": "torch.set_float32_matmul_precision(v)",
+    "torch.fp32_precision.matmul": "torch.backends.cuda.matmul.fp32_precision = v",
+    "torch.fp32_precision.cudnn.conv": "torch.backends.cudnn.conv.fp32_precision = v",
+    "torch.fp32_precision.mkldnn.matmul": "torch.backends.mkldnn.matmul.fp32_precision = v",
+    "torch.fp32_precision.mkldnn.conv": "torch.backends.mkldnn.conv.fp32_precision = v",
+    "torch.default_dtype": "torch.set_default_dtype(getattr(torch, v.removeprefix('torch.')))",
     "torch.deterministic": "torch.use_deterministic_algorithms(v)",
+    "torch.cudnn": "torch.backends.cudnn.enabled = v",
     "torch.cudnn.benchmark": "torch.backends.cudnn.benchmark = v",
     "torch.cudnn.deterministic": "torch.backends.cudnn.deterministic = v",
     "torch.cudnn.allow_tf32": "torch.backends.cudnn.allow_tf32 = v",
     "torch.allow_tf32": "torch.backends.cuda.matmul.allow_tf32 = v",
+    "torch.sdp.flash": "torch.backends.cuda.enable_flash_sdp(v)",
+    "torch.sdp.memory_efficient": "torch.backends.cuda.enable_mem_efficient_sdp(v)",
+    "torch.sdp.math": "torch.backends.cuda.enable_math_sdp(v)",
+    "torch.mha_fastpath": "torch.backends.mha.set_fastpath_enabled(v)",
     "torch.nnpack": "torch.backends.nnpack.set_flags(v)",
     "torch.channels_last": CHANNELS_LAST,
     "numerics.flush_to_zero": "torch.set_flush_denormal(v)",
+    "tensorflow.allow_tf32": "tensorflow.config.experimental.enable_tensor_float_32_execution(v)",
+    "tensorflow.deterministic": "v and tensorflow.config.experimental.enable_op_determinism()",
+    "tensorflow.jit": "tensorflow.config.optimizer.set_jit(v)",
+    "jax.x64": "jax.config.update('jax_enable_x64', v)",
+    "jax.matmul_precision": "jax.config.update('jax_default_matmul_precision', v)",
 }
-LAUNCH = "import json, runpy, sys; flags = json.loads(sys.argv.pop(1)); import torch\n"
+
+
+AT_ITS_END = (
+    "No space left on device",
+    "MemoryError",
+    "annot allocate memory",
+    "can't allocate memory",
+    "Too many open files",
+)
 
 
 class RefusedError(UserError):
     """A stage would not run under these conditions: they contradict one another, or it failed."""
+
+
+class StoppedError(UserError):
+    """A stage's process was killed, or had no memory or disk: run again it may well run."""
 
 
 def settable(conditions: Conditions) -> dict[str, Scalar]:
@@ -120,6 +148,7 @@ class Replayer:
         root: the project's folder.
         folder: where environments, code and answers are kept; `data/hybrids` by default.
         answers: where answers are kept instead: an empty folder has everything run anew.
+        trusted: also run programs that conditions name outside this repository: a user's architecture, a torch program.
         say: called with a line on what is being done.
     """
 
@@ -129,11 +158,14 @@ class Replayer:
         folder: Path | None = None,
         answers: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
+        *,
+        trusted: bool = False,
     ) -> None:
         self.root = root.resolve()
         self.folder = (folder or root / "data/hybrids").resolve()
         self.answers = (answers or self.folder).resolve()
         self.say = say
+        self.trusted = trusted
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
         self._here: dict[str, str] = {}
@@ -144,12 +176,13 @@ class Replayer:
         Raises:
             NotHereError: something that the conditions name cannot be had here.
             RefusedError: a stage refused to run so.
+            StoppedError: a process was killed, or the machine was at its end: that says nothing about the conditions.
         """
         place = self._place(conditions, repeat)
         with self._lock(str(place)):
             if not (place / "conditions.json").is_file():
                 self._run(conditions, place)
-        return _load(place)
+        return _as_set(_load(place), conditions)
 
     def canaries(self, conditions: Conditions) -> tuple[str, ...]:
         """What a run under these conditions keeps of every step and layer (`tracking.canaries`); raises as `replay`."""
@@ -276,7 +309,53 @@ class Replayer:
                     raise NotHereError(
                         f"code: commit {commit[:12]} is not in this repository; `git fetch` it"
                     ) from problem
-        return place
+        return place / self._below()
+
+    def _below(self) -> Path:
+        """Where the project lies in its repository."""
+        from git import GitError, Repo
+
+        try:
+            top = Repo(self.root, search_parent_directories=True).working_dir
+        except GitError:
+            return Path()
+        return self.root.relative_to(Path(top).resolve())
+
+    def architecture(self, conditions: Conditions) -> str:
+        """The recorded architecture; where it is ``file.py:function``, with the file that has the recorded hash.
+
+        Raises:
+            NotHereError: neither the project nor any commit of its repository has that file.
+        """
+        written = str(conditions.get("param.model.architecture"))
+        file, colon, function = written.partition(".py:")
+        if not colon:
+            return written
+        path = Path(f"{file}.py")
+        if not self.trusted and (path.is_absolute() or ".." in path.parts):
+            raise NotHereError(
+                f"{path}: a program outside this project, named by a run of unknown origin: --trust if you do"
+            )
+        wanted = conditions.get("input.factory")
+        here = self.root / path
+        if here.is_file() and wanted in (None, _factory_hash(path, here.read_bytes())):
+            return f"{here}:{function}"
+        return f"{self._worktree(self._commit_with(path, wanted)) / path}:{function}"
+
+    def _commit_with(self, path: Path, wanted: Scalar) -> str:
+        """The latest commit, of a branch or kept by `record`, in which a user's architecture has the recorded hash."""
+        from git import GitError, Repo
+
+        try:
+            repo = Repo(self.root, search_parent_directories=True)
+            name = (self._below() / path).as_posix()
+            for commit in repo.iter_commits(all=True, paths=name):
+                with suppress(KeyError):  # the commit that deleted it
+                    if _factory_hash(path, (commit.tree / name).data_stream.read()) == wanted:
+                        return str(commit.hexsha)
+        except (GitError, ValueError):  # no repository, or a file outside it
+            pass
+        raise NotHereError(f"{path}: its recorded content is neither here nor in a commit of this repository")
 
     def python(self, conditions: Conditions) -> Path:
         """The interpreter whose environment has the recorded packages."""
@@ -297,6 +376,12 @@ def _identity(conditions: Conditions) -> dict[str, Scalar]:
     return {name: value for name, value in conditions.items() if not (hashed and name in NAMED)}
 
 
+def _factory_hash(path: Path, content: bytes) -> str:
+    """The md5 of what `capture` writes of a user's architecture: the file's sha256 by its name."""
+    written = {path.as_posix(): hashlib.sha256(content).hexdigest()}
+    return hashlib.md5(_text(written).encode(), usedforsecurity=False).hexdigest()
+
+
 def _differing(root: Path, files: Mapping[str, str]) -> list[str]:
     return [name for name, md5 in files.items() if not (root / name).is_file() or content_hash(root / name) != md5]
 
@@ -307,6 +392,9 @@ class Scratch:
     def __init__(self, replayer: Replayer, conditions: Conditions, folder: Path) -> None:
         self.conditions, self.folder, self.root = conditions, folder, replayer.root
         self.code = replayer.code(conditions)
+        self.architecture = replayer.architecture(conditions)
+        if conditions.get("param.model.framework") == "torchfile" and not replayer.trusted:
+            raise NotHereError("a torch program is code, named by a run of unknown origin: --trust if you do")
         self.python = replayer.python(conditions)
         _write(folder / "params.yaml", self._params())
 
@@ -355,11 +443,8 @@ class Scratch:
     def _absolute(self, model: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
         """The model as params have it; what it names by a path is named from here."""
         keys: dict[str, Any] = next(iter(params["models"].values()), {})
-        filled = {"arguments": {}, **_filled(model, keys), "claim": None}
+        filled = {"arguments": {}, **_filled(model, keys), "claim": None, "architecture": self.architecture}
         filled["arguments"] = filled["arguments"] or {}
-        file, colon, function = str(filled["architecture"]).partition(".py:")
-        if colon:
-            filled["architecture"] = f"{self.code / file}.py:{function}"
         return filled
 
     # ---- processes
@@ -367,7 +452,7 @@ class Scratch:
     def _start(self, stage: str, **values: Any) -> None:
         """Start the stage as its entry in ``dvc.yaml`` does, with these values for its arguments."""
         arguments = [str(word) for pair in self._options(stage, values) for word in pair]
-        flags = {name: value for name, value in self.conditions.items() if name in FLAGS}
+        flags = self._flags()
         launched = flags and stage != "preprocess"
         command = ["-c", _launcher(stage, flags), json.dumps(flags)] if launched else ["-m", f"stages.{stage}"]
         ended = subprocess.run(
@@ -378,9 +463,26 @@ class Scratch:
             text=True,
             errors="replace",
         )
-        if ended.returncode != 0:
-            last = (ended.stderr.strip() or f"{stage} ended with {ended.returncode}").splitlines()[-1]
-            raise RefusedError(redact(last))
+        if ended.returncode == 0:
+            return
+        last = redact((ended.stderr.strip() or f"{stage} ended with {ended.returncode}").splitlines()[-1])
+        if ended.returncode < 0:
+            raise StoppedError(
+                f"{stage} was stopped by signal {-ended.returncode}; run this again, perhaps with --jobs 1"
+            )
+        if any(words in last for words in AT_ITS_END):
+            raise StoppedError(f"{stage}: {last}; make room and run this again")
+        raise RefusedError(last)
+
+    def _flags(self) -> dict[str, Scalar]:
+        """Those of the frameworks that this model's process imports: a hybrid may have those of another backend too."""
+        backend = str(self.conditions.get("param.model.backend"))
+        heads = {backend, *(["numerics"] if backend == "torch" else [])}
+        return {
+            name: value
+            for name, value in self.conditions.items()
+            if name in FLAGS and name.partition(".")[0] in heads and value is not None
+        }
 
     def _options(self, stage: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
         from ruamel.yaml import YAML
@@ -413,8 +515,15 @@ class Scratch:
 
 def _launcher(stage: str, flags: Mapping[str, Scalar]) -> str:
     """A program that sets `flags`, then runs the stage with the arguments that follow."""
-    lines = [f"v = flags[{name!r}]; {FLAGS[name]}" for name in sorted(flags)]
-    return LAUNCH + "\n".join([*lines, f'runpy.run_module("stages.{stage}", run_name="__main__")'])
+    heads = sorted({name.partition(".")[0].replace("numerics", "torch") for name in flags})
+    return "\n".join(
+        [
+            f"import json, runpy, sys, {', '.join(heads)}",
+            "flags = json.loads(sys.argv.pop(1))",
+            *(f"v = flags[{name!r}]; {FLAGS[name]}" for name in sorted(flags)),
+            f"runpy.run_module('stages.{stage}', run_name='__main__')",
+        ]
+    )
 
 
 def nested(conditions: Conditions, prefix: str) -> dict[str, Any]:
@@ -444,8 +553,22 @@ def _filled(values: Mapping[str, Any], pattern: Mapping[str, Any]) -> dict[str, 
     return {**dict.fromkeys(pattern), **values}
 
 
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
 def _write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(_text(value), encoding="utf-8")
+
+
+def _as_set(outcome: Outcome, conditions: Conditions) -> Outcome:
+    """The outcome of a process in which every flag was as set when it ended; code of the run's own may set it once more."""
+    for name in sorted(FLAGS.keys() & conditions.keys() & outcome.process.keys()):
+        if outcome.process[name] != conditions[name]:
+            raise RefusedError(
+                f"{name}: set to {conditions[name]}, and to {outcome.process[name]} by the code that ran"
+            )
+    return outcome
 
 
 def _load(place: Path) -> Outcome:

@@ -7,7 +7,6 @@ runs. Code and weights of a run that is not known here are not touched unless th
 
 import json
 import os
-import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +23,6 @@ from tracking.outcomes import Outcome, finest, recorded
 from tracking.replay import RefusedError, Replayer, settable
 from tracking.runs import Run, Scalar, pack_decisions
 from tracking.secrets import redact
-from tracking.sources import run_files
 from tracking.text import change_text
 
 NOT_REPRODUCED = "not reproduced"
@@ -80,53 +78,6 @@ class Reproduction:
             "packages": dict(self.packages),
             "worktree": self.commit,
         }
-
-
-def unknown_origin(run: Run, root: Path, folder: Path) -> str:
-    """Why a run's code and weights are not to be trusted here; empty where the run is known here.
-
-    A run is known if this project kept a run with its id, which is a digest of all it says, and its commit is in this repository.
-    """
-    if not any(run.id == _id_of(path) for path in run_files(folder)):
-        return f"no run in {folder} has its id"
-    commit = run.code.get("commit")
-    if commit is not None and not _has(root, str(commit)):
-        return f"its commit {str(commit)[:12]} is not in this repository"
-    return ""
-
-
-def _id_of(path: Path) -> str | None:
-    try:
-        return Run.load(path).id
-    except UserError:
-        return None
-
-
-def _has(root: Path, commit: str) -> bool:
-    from git import GitError, Repo
-
-    if not re.fullmatch("[0-9a-f]{40,64}", commit):
-        return False
-    try:
-        Repo(root, search_parent_directories=True).git.cat_file("-e", f"{commit}^{{commit}}")
-    except GitError:
-        return False
-    return True
-
-
-def require_trust(run: Run, root: Path, folder: Path, *, trusted: bool) -> None:
-    """Refuse a run that cannot be run again, or whose code and weights are of unknown origin.
-
-    Raises:
-        UserError: it is one.
-    """
-    if run.is_declared:
-        raise UserError(f"{run.subject} {run.id[:12]}: somebody else made its predictions: there is nothing to run")
-    if not trusted and (why := unknown_origin(run, root, folder)):
-        raise UserError(
-            f"{run.subject} {run.id[:12]}: is of unknown origin ({why}); running it runs its code and loads its weights: "
-            "--trust if you do"
-        )
 
 
 def reproduce(run: Run, replayer: Replayer, say: Callable[[str], None] = lambda _: None) -> Reproduction:

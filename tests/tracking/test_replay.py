@@ -2,16 +2,22 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import git
+import numpy as np
 import pytest
 
 from stages._params import Recipe
 from stages._recording import flat
+from tests.closure import ROOT
 from tests.stages.pictures import recipe
 from tracking.holdings import NotHereError, content_hash, hold
 from tracking.isolated import others, python_with
-from tracking.replay import Replayer, Scratch, digest, nested, settable
+from tracking.outcomes import Outcome
+from tracking.replay import RefusedError, Replayer, Scratch, StoppedError, _as_set, digest, nested, settable
 
 
 def test_a_recipe_comes_back_from_flat_conditions() -> None:
@@ -88,6 +94,26 @@ def test_a_listing_that_leads_out_of_its_folder_is_refused(root: Path, tmp_path:
     assert not (tmp_path / "outside").exists()
 
 
+def test_a_listing_with_a_place_of_its_own_is_refused(root: Path, tmp_path: Path) -> None:
+    listing = [{"md5": keep(root, b"1"), "relpath": str(tmp_path / "outside")}]
+    with pytest.raises(NotHereError):
+        hold(keep(root, json.dumps(listing).encode(), ".dir"), Path("images"), root, tmp_path / "links")
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("digest", ["aa/absolute", "../../etc/passwd", "a" * 31, "a" * 32 + ".file"])
+def test_what_is_no_hash_leads_to_no_file(digest: str, root: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotHereError, match="is not how DVC names content"):
+        hold(digest, Path("weights.bin"), root, tmp_path / "links")
+
+
+def test_content_that_is_damaged_in_the_cache_is_not_taken(root: Path, tmp_path: Path) -> None:
+    name = keep(root, b"old")
+    (root / ".dvc/cache/files/md5" / name[:2] / name[2:]).write_bytes(b"odd")
+    with pytest.raises(NotHereError, match="cache holds it damaged"):
+        hold(name, Path("weights.bin"), root, tmp_path / "links")
+
+
 # ---- environments and processes
 
 
@@ -140,3 +166,115 @@ def test_a_commit_that_is_not_in_the_repository_is_named(tmp_path: Path) -> None
 def test_predictions_that_others_made_cannot_be_run_again(tmp_path: Path) -> None:
     with pytest.raises(NotHereError, match="not made by a model of this pipeline"):
         Replayer(tmp_path).replay({"param.import.predictions": "theirs.npy"})
+
+
+# ---- programs that conditions name
+
+
+def built_by(file: Path, content: bytes) -> dict:
+    """Conditions of a model whose architecture that file was."""
+    written = json.dumps({file.as_posix(): hashlib.sha256(content).hexdigest()}, indent=1) + "\n"
+    return {"param.model.architecture": f"{file}:network", "input.factory": md5(written.encode())}
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> git.Repo:
+    """A project in a folder of its repository, whose user edited the architecture."""
+    repository = git.Repo.init(tmp_path / "repository")
+    project = tmp_path / "repository/project"
+    project.mkdir()
+    for content in (b"old", b"new"):
+        (project / "mine.py").write_bytes(content)
+        repository.git.add("-A")
+        repository.git.execute(["git", "-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"])
+    return repository
+
+
+def test_a_users_architecture_is_the_recorded_one_here_or_out_of_a_commit(edited: git.Repo) -> None:
+    project = Path(edited.working_dir) / "project"
+    replayer = Replayer(project)
+    assert replayer.architecture(built_by(Path("mine.py"), b"new")) == f"{project / 'mine.py'}:network"
+    older = replayer.architecture(built_by(Path("mine.py"), b"old"))
+    assert Path(older.removesuffix(":network")).read_bytes() == b"old"
+    with pytest.raises(NotHereError, match="neither here nor in a commit"):
+        replayer.architecture(built_by(Path("mine.py"), b"another"))
+
+
+def test_an_edit_of_a_users_architecture_is_another_run(edited: git.Repo) -> None:
+    replayer = Replayer(Path(edited.working_dir) / "project")
+    one, other = (settable(built_by(Path("mine.py"), content)) for content in (b"old", b"new"))
+    assert replayer._place(one, 0) != replayer._place(other, 0)
+
+
+def test_code_of_a_project_in_a_folder_of_its_repository_is_found(edited: git.Repo) -> None:
+    commit = edited.commit("HEAD~1").hexsha
+    place = Replayer(Path(edited.working_dir) / "project").code(
+        {"code.commit": commit, "input.code/mine.py": md5(b"old")}
+    )
+    assert (place / "mine.py").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("outside", ["../mine.py", "/mine.py"])
+def test_programs_outside_the_project_are_run_only_where_they_are_trusted(outside: str, tmp_path: Path) -> None:
+    conditions = {"param.model.architecture": f"{outside}:network"}
+    with pytest.raises(NotHereError, match="named by a run of unknown origin: --trust"):
+        Replayer(tmp_path).architecture(conditions)
+    with pytest.raises(NotHereError, match="neither here nor in a commit"):
+        Replayer(tmp_path / "x", trusted=True).architecture({**conditions, "input.factory": "0" * 32})
+
+
+# ---- processes that end
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "words"),
+    [
+        ("kill -9 $$", StoppedError, "infer was stopped by signal 9"),
+        ("echo 'OSError: No space left on device' >&2; exit 2", StoppedError, "make room"),
+        ("echo 'gives 10 scores per image' >&2; exit 2", RefusedError, "gives 10 scores per image"),
+    ],
+)
+def test_a_process_that_was_stopped_says_nothing_about_its_conditions(
+    script: str, error: type[Exception], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scratch(monkeypatch, {}, tmp_path)
+    made.folder, made.python = tmp_path, tmp_path / "python"
+    made.python.write_text(f"#!/bin/sh\n{script}\n")
+    made.python.chmod(0o755)
+    (tmp_path / "dvc.yaml").write_text("stages:\n  infer:\n    cmd: python -m stages.infer --model x\n")
+    with pytest.raises(error, match=words):
+        made._start("infer", model="x")
+
+
+def test_a_flag_that_the_code_sets_again_is_refused() -> None:
+    outcome = Outcome(np.zeros(1, int), np.zeros(1, int), "0", {"torch.mkldnn": True})
+    assert _as_set(outcome, {"torch.mkldnn": True}) is outcome
+    with pytest.raises(RefusedError, match=r"torch\.mkldnn: set to False, and to True by the code that ran"):
+        _as_set(outcome, {"torch.mkldnn": False})
+
+
+TURNED = """
+import json, sys, torch
+from tracking.replay import FLAGS
+from tracking.runtimes import settings
+now, read = settings(), {}
+for name, how in FLAGS.items():
+    if name.startswith("torch.") and isinstance(now.get(name), bool):
+        exec(how, {"torch": torch, "v": not now[name]})
+        read[name] = settings()[name] is not now[name]
+        exec(how, {"torch": torch, "v": now[name]})
+print(json.dumps(read))
+"""
+
+
+def test_flags_of_torch_are_set_under_the_names_by_which_they_are_recorded() -> None:
+    pytest.importorskip("torch")
+    done = subprocess.run([sys.executable, "-c", TURNED], cwd=ROOT, capture_output=True, text=True)
+    read = json.loads(done.stdout.splitlines()[-1])
+    assert len(read) > 10
+    assert [name for name, turned in read.items() if not turned] == []
+
+
+def test_flags_of_another_backend_are_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    conditions = {"param.model.backend": "torch", "torch.mkldnn": False, "tensorflow.deterministic": True}
+    assert scratch(monkeypatch, conditions, tmp_path)._flags() == {"torch.mkldnn": False}

@@ -12,7 +12,8 @@ from tracking import reproduce as module
 from tracking.canaries import INPUTS, write
 from tracking.errors import UserError
 from tracking.replay import Conditions, RefusedError
-from tracking.reproduce import NOT_REPRODUCED, reproduce, reproduction_text, require_trust
+from tracking.reproduce import NOT_REPRODUCED, reproduce, reproduction_text
+from tracking.trust import require_trust
 
 OTHER_BITS = SCORES * np.float32(1.0001)
 SWAPPED = SCORES.copy()
