@@ -184,13 +184,17 @@ def _against_published(options: argparse.Namespace) -> int:
     from tracking.against import published, try_recipes
     from tracking.text_explain import tried_text
 
+    ignored = {"--certificate": options.certificate, "--html": options.html, "--log": options.log}
+    ignored |= {"--grade": options.grade != "bits", "--jobs": options.jobs != 1}
+    if given := [name for name, value in ignored.items() if value]:
+        raise UserError(f"{given[0]}: goes with two runs, not with --against")
     run = find_run(options.before, options.folder)
     claim, source = published(run)
-    tried = try_recipes(run, claim, _trusting(options, run), _limits(options), _progress)
+    tried, untried = try_recipes(run, claim, _trusting(options, run), _limits(options), _progress)
     if options.json:
-        _print_json([asdict(each) for each in tried])
+        _print_json({"tried": [asdict(each) for each in tried], "untried": untried})
     else:
-        print(tried_text(tried, claim, source), end="")
+        print(tried_text(tried, claim, source, untried), end="")
     return 0
 
 

@@ -1,10 +1,11 @@
 """One run held against its published accuracy: the known recipes are tried until the number is met, or excluded.
 
 What is tried is what publishers are known to differ in: how the image is brought to its size, by which interpolation, and
-how its values are scaled. One change at a time comes first, then two.
+how its values are scaled. One change at a time comes first, then two, then one of each kind.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -59,8 +60,8 @@ def published(run: Run) -> tuple[float, str]:
 
 def try_recipes(
     run: Run, claim: float, replayer: Replayer, limits: Limits, say: Callable[[str], None] = lambda _: None
-) -> list[Tried]:
-    """What each recipe gives, until one meets `claim` or all that are known (at most `limits.runs`) were tried.
+) -> tuple[list[Tried], int]:
+    """What each recipe gives, the nearest first, until one meets `claim`; and how many recipes the limits left untried.
 
     Raises:
         UserError: the run's recipe prepares no images.
@@ -69,16 +70,23 @@ def try_recipes(
     if f"{RECIPE}decode" not in own:
         raise UserError(f"{run.subject} {run.id[:12]}: its recipe prepares no images")
     tried: list[Tried] = []
-    for name, conditions in list(_recipes(own))[: limits.runs]:
+    started, untried, met, since = 0, 0, False, time.monotonic()
+    for name, conditions in _recipes(own):
+        if not replayer.known(conditions):
+            spent = time.monotonic() - since
+            if started >= limits.runs or (limits.seconds is not None and spent > limits.seconds):
+                untried += 1
+                continue
+            started += 1
         say(f"recipe {len(tried) + 1}: {name}")
         try:
             tried.append(_tried(name, conditions, claim, replayer))
         except RefusedError as problem:
             say(f"left out: {problem}")
             continue
-        if tried[-1].meets:
+        if met := tried[-1].meets:
             break
-    return sorted(tried, key=lambda each: abs(each.top1 - claim))
+    return sorted(tried, key=lambda each: abs(each.top1 - claim)), 0 if met else untried
 
 
 def _tried(name: str, conditions: Mapping[str, Scalar], claim: float, replayer: Replayer) -> Tried:
@@ -93,8 +101,10 @@ def _recipes(own: Mapping[str, Scalar]) -> Iterator[tuple[str, dict[str, Scalar]
     yield "as recorded", dict(own)
     kinds = [dict(_sizes(own)), {name: _interpolated(name) for name in INTERPOLATIONS}, {n: _mode(n) for n in MODES}]
     named = [(kind, name, change) for kind, changes in enumerate(kinds) for name, change in changes.items()]
-    pairs = [(one, other) for one, other in combinations(named, 2) if one[0] != other[0]]
-    for chosen in [*((each,) for each in named), *pairs]:
+    several = (chosen for count in range(1, len(kinds) + 1) for chosen in combinations(named, count))
+    for chosen in several:
+        if len({kind for kind, _, _ in chosen}) < len(chosen):
+            continue
         conditions = dict(own)
         for _, _, change in chosen:
             conditions = change(conditions)

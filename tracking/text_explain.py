@@ -136,19 +136,23 @@ def checks_text(checks: "Sequence[Check]") -> str:
     return "".join(f"{'ok  ' if check.good else 'FAIL'}  {check.what}: {check.words}\n" for check in checks)
 
 
-def tried_text(tried: "Sequence[Tried]", claim: float, source: str) -> str:
-    """Which recipes meet a published number."""
+def tried_text(tried: "Sequence[Tried]", claim: float, source: str, untried: int = 0) -> str:
+    """Which recipes meet a published number; `untried` is how many the limits left out."""
     met = [each for each in tried if each.meets]
     head = f"published: {claim:.4f} ({source})"
     if met:
         verdict = f"met by {counted(len(met), 'recipe')} of {len(tried)} tried, the nearest: {met[0].name}"
+    elif not tried:
+        verdict = "nothing could be tried"
+    elif untried:
+        verdict = f"not met by {counted(len(tried), 'recipe')} tried; {untried} were not (--max-runs, --budget)"
     else:
         verdict = f"excluded: none of {counted(len(tried), 'recipe')} tried comes within its interval"
     return "\n".join([head, verdict, *_tried_lines(tried)]) + "\n"
 
 
 def _tried_lines(tried: "Sequence[Tried]") -> Iterator[str]:
-    width = max(len(each.name) for each in tried)
+    width = max((len(each.name) for each in tried), default=0)
     for each in tried:
         low, high = each.interval
         yield f"  {each.name:{width}}  {each.top1:.4f}  {low:.4f} to {high:.4f}  {'meets it' if each.meets else ''}".rstrip()
