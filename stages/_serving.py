@@ -1,5 +1,6 @@
 """A model behind `mlflow models serve` on 127.0.0.1, asked over HTTP as its users do. The server never outlives the question."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from tracking.errors import UserError
 
 HOST = "127.0.0.1"
 PORTS_TRIED = 3
+PR_SET_PDEATHSIG = 1  # prctl(2)
 VALUES_A_REQUEST = 2**20  # JSON takes some 20 bytes a value
 _PROJECT = Path(__file__).resolve().parents[1]
 _CODE = Path(__file__).with_name("_served.py")
@@ -99,6 +101,7 @@ def served(command: list[str], port: int, log: Path, seconds: int) -> Iterator[s
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
     try:
         _wait(server, log, port, seconds)
@@ -128,6 +131,12 @@ def _wait(server: "subprocess.Popen[bytes]", log: Path, port: int, seconds: int)
         with suppress(subprocess.TimeoutExpired):
             server.wait(timeout=1)
     raise CannotBeAskedError(f"the server was not ready within {seconds} s (isolation_check.seconds)")
+
+
+def _end_with_parent() -> None:
+    """Where the kernel can (Linux), have this process told to end when the stage is killed; MLflow does so for its own."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:
