@@ -9,7 +9,6 @@ import pytest
 
 from tests.closure import ROOT
 
-
 SERVE = """
 import sys, time
 from pathlib import Path
