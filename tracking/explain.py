@@ -18,7 +18,7 @@ from tracking.holdings import NotHereError
 from tracking.outcomes import Outcome, recorded
 from tracking.replay import RefusedError, Replayer
 from tracking.runs import Run
-from tracking.search import A, Hybrid, OutOfRunsError, Search, Verdict, search
+from tracking.search import A, Hybrid, OutOfRunsError, Search, Verdict, name_of, search
 from tracking.shares import Interaction, Share, interactions, needed, shares
 
 
@@ -67,7 +67,7 @@ def explain(
     coarsest: str = "bits",
     say: Callable[[str], None] = lambda _: None,
 ) -> Explanation:
-    """Run hybrids of two runs until the smallest set of factors that carries one to the other is known.
+    """Run hybrids of two runs until a minimal set of factors that carries one to the other is known.
 
     Args:
         coarsest: hold results against one another no finer than at this grade.
@@ -178,8 +178,4 @@ class Hybrids:
 
 def hybrid_name(hybrid: Hybrid, ends: Ends) -> str:
     """``A``, ``B``, or whichever of ``A + ...`` and ``B - ...`` is shorter."""
-    names = [factor.name for factor in ends.factors]
-    chosen, rest = [name for name in names if name in hybrid], [name for name in names if name not in hybrid]
-    if not chosen or not rest:
-        return "B" if not rest and names else "A"
-    return f"A + {' + '.join(chosen)}" if len(chosen) <= len(rest) else f"B - {' - '.join(rest)}"
+    return name_of(hybrid, [factor.name for factor in ends.factors])
