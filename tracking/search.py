@@ -10,7 +10,7 @@ factor at a time, a step that changes the result: bisecting finds its factor in 
 from what was found, this is repeated until both directions hold: about k (log2 n + 2) runs for k causes among n factors.
 
 What differs between repeats of one hybrid is nobody's doing. Both ends are repeated before anything is blamed, and what is
-found is run again, until by chance alone fewer than one search in 1,000 would have ended so; so is, for each factor of it,
+found is run again, until by chance alone fewer than one search in 10,000 would have ended so; so is, for each factor of it,
 the hybrid that shows that it cannot be left out. Where decisions were seen to differ between repeats, every hybrid is run
 five times.
 """
@@ -28,7 +28,7 @@ Ask = Callable[[Sequence[tuple[Hybrid, int]]], list[Outcome | None]]
 A: Hybrid = frozenset()
 UNSTEADY_DRAWS = 5  # of each hybrid, where decisions differ between repeats
 NEEDED_DRAWS = 3  # of each hybrid that shows a factor to be needed: now and then a run goes astray
-CHANCE = 1 / 1000
+CHANCE = 1 / 10_000
 SMALL = 6  # up to so many factors every part of a set is looked at
 
 
