@@ -1,9 +1,12 @@
 """Explaining pairs of runs of a real network whose causes were planted; certificates of them, in every form."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 from math import log2
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -11,13 +14,27 @@ pytest.importorskip("torch")
 import torch
 
 from tests.tracking.planted import BASE, CAUSES, HARMLESS, InProcess, Pair, pairs
+from tests.tracking.recordings import LABELS, SCORES, Answering, digest, recorded_run
 from tracking.audit import audit
-from tracking.certificate import certificate, consistent, decisive, load, parse, save, text_of, verify
+from tracking.certificate import (
+    CERTIFICATE,
+    certificate,
+    consistent,
+    decisive,
+    load,
+    parse,
+    save,
+    seal,
+    text_of,
+    verify,
+)
 from tracking.errors import UserError
 from tracking.explain import Explanation, Limits, explain, located
 from tracking.factors import ends_of
 from tracking.logged import as_run, certificate_in
+from tracking.outcomes import Outcome
 from tracking.pages_explain import certificate_page
+from tracking.runs import Run
 from tracking.sources import find_run
 from tracking.text_explain import certificate_text
 from tracking.trackers import connect
@@ -52,7 +69,7 @@ def test_runs_stay_under_the_bound_on_average(explained: list[tuple[Pair, Explan
 def test_shares_sum_to_the_recorded_difference(explained: list[tuple[Pair, Explanation]]) -> None:
     for _, found in explained:
         checks = {check.what: check.good for check in consistent(certificate(found))}
-        assert checks == {"conditions": True, "both directions": True, "shares": True}
+        assert checks == dict.fromkeys(("conditions", "both directions", "minimal", "shares"), True)
 
 
 def test_repeats_are_the_same_and_nothing_is_blamed(replayer: InProcess) -> None:
@@ -78,8 +95,8 @@ def test_a_certificate_comes_back_from_its_file_and_verifies(
     assert found == two_causes
     numbers = [each["number"] for each in found["hybrids"]]
     checks = verify(found, numbers, replayer, lambda _: None)
-    assert [check.good for check in checks] == [True] * (len(numbers) + 4)
-    assert len(decisive(found)) == 4
+    assert [check.good for check in checks] == [True] * (len(numbers) + 5)
+    assert len(decisive(found)) == 4 + 2
 
 
 def test_no_byte_of_a_certificate_can_be_changed(two_causes: dict, tmp_path: Path) -> None:
@@ -100,6 +117,112 @@ def test_a_certificate_sealed_anew_over_another_result_is_found_out_by_running(
         {**edited["hybrids"][0]["outcomes"][0], "scores": "0" * 64, "decisions": "0" * 64}
     ]
     assert not all(check.good for check in verify(edited, [0], replayer, lambda _: None))
+
+
+def sealed(values: dict) -> bytes:
+    return text_of({**values, "sha256": seal(values)}).encode()
+
+
+def test_a_certificate_sealed_anew_over_all_factors_is_not_minimal(two_causes: dict, replayer: InProcess) -> None:
+    """Its hybrids and conditions are true, and its shares are those of the larger set."""
+    names = [factor["name"] for factor in two_causes["factors"]]
+    assert set(names) > set(two_causes["minimal"])
+    idle = {**two_causes["shares"][0], "factor": "param.recipe.exif", "flips": "0", "correct": "0"}
+    edited = {**two_causes, "minimal": names, "shares": [*two_causes["shares"], idle]}
+    checks = {check.what: check.good for check in consistent(parse(sealed(edited), "it"))}
+    assert checks == {"conditions": True, "both directions": True, "minimal": False, "shares": True}
+    nothing = {**two_causes, "minimal": [], "shares": [], "interactions": []}
+    assert {check.what for check in consistent(parse(sealed(nothing), "it")) if not check.good} == {
+        "both directions",
+        "minimal",
+    }
+
+
+@pytest.mark.parametrize("key", sorted(CERTIFICATE.keys() - {"sha256"}))
+def test_a_sealed_certificate_that_lacks_something_is_refused(two_causes: dict, key: str) -> None:
+    for edited in (
+        {name: value for name, value in two_causes.items() if name != key},
+        {**two_causes, key: object.__name__ if not isinstance(two_causes[key], str) else 1},
+    ):
+        with pytest.raises(UserError, match="^it: (not a certificate|has schema)"):
+            parse(sealed(edited), "it")
+
+
+def test_a_sealed_certificate_that_contradicts_itself_is_refused(two_causes: dict) -> None:
+    first, *others = two_causes["hybrids"]
+    for key, value in {
+        "verdict": "shown",
+        "grade": None,
+        "minimal": ["another"],
+        "hybrids": [{**first, "outcomes": []}, *others],
+        "repeats": {"0": ["u1:AAAA"]},
+        "shares": [{**two_causes["shares"][0], "flips": "1/0"}],
+    }.items():
+        with pytest.raises(UserError, match=f"^it: not a certificate \\({key}: cannot be so\\)"):
+            parse(sealed({**two_causes, key: value}), "it")
+    with pytest.raises(UserError, match="^it: not a certificate"):
+        parse(b"[" * 100_000, "it")
+
+
+# ---- certificates of noisy runs
+
+
+class Noisy(Answering):
+    """Decisions of a few images differ from run to run; half of all images are decided otherwise with another batch size."""
+
+    def __init__(self, seed: int = 0, size: float = 0.02) -> None:
+        super().__init__()
+        self.seed, self.size, self.count = seed, size, itertools.count()
+
+    def known(self, _conditions: Mapping[str, Any], _repeat: int = 0) -> bool:
+        return False
+
+    def replay(self, conditions: Mapping[str, Any], _repeat: int = 0) -> Outcome:
+        scores = self.noisy(-SCORES if conditions["param.model.batch_size"] == 2 else SCORES)
+        return Outcome(LABELS, scores.argmax(axis=1), digest(scores))
+
+    def noisy(self, scores: np.ndarray) -> np.ndarray:
+        chosen = np.random.default_rng([self.seed, next(self.count)])
+        return (scores + chosen.normal(scale=self.size, size=scores.shape)).astype(np.float32)
+
+
+def noisy_pair(**after: int) -> list[Run]:
+    own = {"model.framework": "made-up", "model.backend": "torch", "model.batch_size": 64, "inference.seed": 0}
+    changed = {**own, **{name.replace("_", ".", 1): value for name, value in after.items()}}
+    return [
+        recorded_run(-SCORES if params["model.batch_size"] == 2 else SCORES, params=params) for params in (own, changed)
+    ]
+
+
+def test_a_cause_in_noise_is_proven_and_its_certificate_verifies_within_the_noise() -> None:
+    found = explain(*noisy_pair(model_batch_size=2, inference_seed=1), Noisy())
+    assert (found.found.verdict, found.found.minimal) == ("proven", ("param.model.batch_size",))
+    values = parse(text_of(certificate(found)).encode(), "it")
+    assert values["band"] > 0
+    numbers = [each["number"] for each in values["hybrids"]]
+    assert all(check.good for check in verify(values, numbers, Noisy(seed=1), lambda _: None))
+    assert not all(check.good for check in verify(values, numbers, Noisy(seed=1, size=3), lambda _: None))
+
+
+def test_a_noisy_certificate_sealed_anew_is_found_out() -> None:
+    values = certificate(explain(*noisy_pair(model_batch_size=2, inference_seed=1), Noisy()))
+    names = [factor["name"] for factor in values["factors"]]
+    everything = parse(sealed({**values, "minimal": names}), "it")
+    assert [check.what for check in consistent(everything) if not check.good] == ["minimal"]
+    other = parse(sealed({**values, "minimal": ["param.inference.seed"], "shares": []}), "it")
+    assert [check.what for check in consistent(other) if not check.good] == ["both directions"]
+    swapped = {**values["repeats"], "0": values["repeats"]["1"]}
+    assert "repeats" in [
+        check.what for check in consistent(parse(sealed({**values, "repeats": swapped}), "it")) if not check.good
+    ]
+
+
+def test_recorded_ends_that_differ_as_repeats_do_are_noise() -> None:
+    before, after = noisy_pair(inference_seed=1)
+    for seed in range(20):
+        again = recorded_run(Noisy(seed=100 + seed).noisy(SCORES), params=dict(after.params))
+        found = certificate(explain(before, again, Noisy(seed)))
+        assert (found["verdict"], found["minimal"]) in (("noise", []), ("same", []))
 
 
 def test_words_and_page_say_the_same(two_causes: dict) -> None:
@@ -179,7 +302,7 @@ def test_verify_without_runs_reads_the_file_alone(
     (tmp_path / "dvc.yaml").write_text("")
     save(two_causes, tmp_path / "certificate.json")
     assert main(["verify", "certificate.json", "--no-runs"]) == 0
-    assert capsys.readouterr().out.count("ok  ") == 3
+    assert capsys.readouterr().out.count("ok  ") == 4
 
 
 @pytest.mark.parametrize("name", ["comet", "mlflow"])
