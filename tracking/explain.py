@@ -15,7 +15,7 @@ from tracking.divergence import Parting, divergence, partings
 from tracking.errors import UserError
 from tracking.factors import Ends, ends_of
 from tracking.holdings import NotHereError
-from tracking.outcomes import Outcome, recorded
+from tracking.outcomes import Outcome, agree, recorded
 from tracking.replay import RefusedError, Replayer
 from tracking.runs import Run
 from tracking.search import A, Hybrid, OutOfRunsError, Search, Verdict, name_of, search
@@ -87,6 +87,8 @@ def explain(
     except NotHereError as problem:
         return Explanation(compared, ends, Search(Verdict.NOT_HERE, str(problem)))
     found = _honest(found, ends)
+    if _only_missing(found, ends, (recorded(before), recorded(after)), coarsest):
+        return Explanation(compared, ends, _not_here(found, ends), refused=hybrids.refused)
     if found.verdict is not Verdict.PROVEN and not (found.verdict is Verdict.CONSISTENT and found.minimal):
         return Explanation(compared, ends, found, refused=hybrids.refused)
     found, divided, together = _divided(found, hybrids)
@@ -118,6 +120,21 @@ def _honest(found: Search, ends: Ends) -> Search:
     if found.verdict is Verdict.PROVEN and stand_ins:
         return replace(found, verdict=Verdict.CONSISTENT, reason="instruction-set levers stood in for another CPU")
     return found
+
+
+def _only_missing(found: Search, ends: Ends, was: tuple[Outcome, Outcome], grade: str) -> bool:
+    """Whether the recorded results differ while both ends replay alike, and something differs that cannot be set here."""
+    if not ends.missing or found.verdict not in (Verdict.SAME, Verdict.NOT_REPRODUCED) or agree(*was, grade):
+        return False
+    runs = [run for hybrid in (A, frozenset(factor.name for factor in ends.factors)) for run in found.draws[hybrid]]
+    known = [run for run in runs if run is not None]
+    return known == runs and all(agree(known[0], run, grade) for run in known)
+
+
+def _not_here(found: Search, ends: Ends) -> Search:
+    names = ", ".join(factor.name for factor in ends.missing)
+    reason = f"{names} cannot be set; with everything else set as recorded, both ends give the same"
+    return replace(found, verdict=Verdict.NOT_HERE, reason=reason, grade=None)
 
 
 def _divided(found: Search, hybrids: "Hybrids") -> tuple[Search, tuple[Share, ...], tuple[Interaction, ...]]:

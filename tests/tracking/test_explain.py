@@ -225,6 +225,21 @@ def test_recorded_ends_that_differ_as_repeats_do_are_noise() -> None:
         assert (found["verdict"], found["minimal"]) in (("noise", []), ("same", []))
 
 
+@pytest.mark.parametrize("scores", [SCORES * np.float32(1.0001), -SCORES])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_only_something_that_cannot_be_set_changes_is_not_here(scores: np.ndarray, seed: int) -> None:
+    """The last bits, or decisions; with another factor that differs, and without."""
+    before, after = noisy_pair(inference_seed=seed)
+    there = recorded_run(scores, params=dict(after.params), environment={"gpu.0.name": "another"})
+    here = recorded_run(params=dict(before.params), environment={"gpu.0.name": "this one"})
+    found = certificate(explain(here, there, Noisy(size=0)))
+    assert (found["verdict"], found["minimal"], found["grade"]) == ("not here", [], None)
+    assert found["reason"].startswith("gpu.0.name cannot be set")
+    assert parse(text_of(found).encode(), "it") == found
+    alike = recorded_run(params=dict(after.params), environment={"gpu.0.name": "another"})
+    assert certificate(explain(here, alike, Noisy(size=0)))["verdict"] == "same"
+
+
 def test_words_and_page_say_the_same(two_causes: dict) -> None:
     text, page = certificate_text(two_causes), certificate_page(two_causes)
     for words in ("proven", "param.recipe.channels", "param.model.batch_size", "RGB -&gt; BGR"):
