@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from tracking.outcomes import Outcome
 from tracking.pages_explain import certificate_page
 from tracking.runs import Run
 from tracking.sources import find_run
-from tracking.text_explain import certificate_text
+from tracking.text_explain import certificate_text, tried_text
 from tracking.trackers import connect
 
 SEEDS = range(6)  # of pairs that differ in 2 to 7 conditions; all of 0..131 were run once: see DECISIONS.md
@@ -245,7 +246,8 @@ def test_words_and_page_say_the_same(two_causes: dict) -> None:
     for words in ("proven", "param.recipe.channels", "param.model.batch_size", "RGB -&gt; BGR"):
         assert words in page
         assert words.replace("&gt;", ">") in text
-    assert "differ too, and do not matter here\n  param.recipe.exif" in text
+    assert "differ too; together they change nothing here\n  param.recipe.exif" in text
+    assert "Differ too; together they change nothing here" in page
     assert page.count("<svg") == 2
     assert "src=" not in page
     assert "<script" not in page
@@ -261,6 +263,41 @@ def test_of_several_causes_each_is_shown_where_it_first_parts(replayer: InProces
     }
     assert "A + param.recipe.channels: preprocess  at arithmetic (crop is the same)" in certificate_text(found)
     assert "at arithmetic (crop is the same)" in certificate_page(found)
+
+
+@pytest.mark.parametrize(
+    ("left", "looked_at"),
+    [(0, []), (1, []), (2, ["A + input.weights"]), (3, ["A + input.weights", "A + param.recipe.channels"])],
+)
+def test_places_are_looked_for_within_what_the_search_left_of_the_limits(
+    replayer: InProcess, left: int, looked_at: list[str]
+) -> None:
+    change = {**CAUSES["param.recipe.channels"], **CAUSES["input.weights"]}
+    found = explain(replayer.run(BASE), replayer.run({**BASE, **change}), replayer)
+    found = replace(found, started=20)
+    said: list[str] = []
+    placed = located(found, replayer, said.append, Limits(runs=20 + left))
+    assert list(certificate(placed)["places"]) == looked_at
+    assert placed.started == 20 + left
+    assert len([line for line in said if line.startswith("run ")]) == left
+    assert said[-1].endswith("no further run is allowed") == (left < 3)
+    late = located(replace(found, seconds=9.0), replayer, said.append, Limits(runs=100, seconds=8.0))
+    assert (late.started, late.places) == (20, {})
+
+
+def test_what_is_started_is_counted_once(replayer: InProcess) -> None:
+    fresh = InProcess.__new__(InProcess)
+    fresh.__dict__ = {**replayer.__dict__, "answers": {}}
+    pair = replayer.run(BASE), replayer.run({**BASE, **CAUSES["param.recipe.channels"]})
+    said: list[str] = []
+    first = explain(*pair, fresh, say=said.append)
+    assert first.started == first.found.runs == len(said)
+    assert explain(*pair, fresh).started == 0
+
+
+def test_no_recipe_that_could_run_excludes_nothing() -> None:
+    with pytest.raises(UserError, match="no recipe could be run"):
+        tried_text([], 0.7, "a paper")
 
 
 def test_too_few_runs_prove_nothing(replayer: InProcess) -> None:
