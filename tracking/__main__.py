@@ -152,7 +152,7 @@ def explain(options: argparse.Namespace) -> int:
     before, after = (find_run(written, options.folder) for written in (options.before, options.after))
     replayer = _trusting(options, before, after)
     explanation = search(before, after, replayer, _limits(options), options.grade, _progress)
-    found = certificate(located(explanation, replayer, _progress))
+    found = certificate(located(explanation, replayer, _progress, _limits(options)))
     path = options.certificate or options.folder / "certificates" / f"{before.id[:12]}-{after.id[:12]}.json"
     save(found, path)
     if options.html:
@@ -254,7 +254,7 @@ def reproduce(options: argparse.Namespace) -> int:
         found = again(run, _trusting(options, run, answers=Path(answers)), _progress)
     written = None
     if found.again is not None:
-        written = options.folder / "reproduced" / f"{found.again.subject}-{found.again.id[:12]}.json"
+        written = options.folder / "reproduced" / f"{found.again.id[:12]}.json"
         found.again.save(written)
     if options.json:
         _print_json(found.to_dict())

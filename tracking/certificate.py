@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,74 @@ from tracking.divergence import to_dict
 from tracking.errors import UserError
 from tracking.explain import Explanation, hybrid_name
 from tracking.factors import Ends, Factor
-from tracking.outcomes import GRADES, Outcome, recorded
+from tracking.outcomes import GRADES, Outcome, alike, apart, flips, recorded, spread
 from tracking.replay import RefusedError, Replayer, digest
-from tracking.runs import Run
-from tracking.search import Hybrid, Verdict
+from tracking.runs import EACH, SCALAR, Run, misfit, pack, packed_count, unpack_decisions
+from tracking.search import A, Hybrid, Verdict
 from tracking.shares import Interaction, Share, needed, shares
 
 SCHEMA = 1
 SEAL = "sha256"
 PROCESSOR = ("cpu.model", "torch.capability", "torch.onednn.isa", "torch.threads")
+
+KEYS = {"bits": "scores", "decisions": "decisions", "accuracy": "right"}  # of an outcome, by grade
+
+NUMBER, TEXT = (int, float), (str, type(None))
+HASHES = {"scores": TEXT, "decisions": str, "right": int, "samples": int}
+END = {"id": str, "subject": str, "recorded": HASHES, "conditions": {EACH: SCALAR}}
+CERTIFICATE: Mapping[str, Any] = {
+    "schema": int,
+    "weighbridge": str,
+    "verdict": str,
+    "reason": str,
+    "grade": TEXT,
+    "ends": {"A": END, "B": END},
+    "factors": [{"name": str, "change": str, "how": str, "needs": str, "values": {EACH: [SCALAR, SCALAR]}}],
+    "not_here": [{"name": str, "change": str, "why": str}],
+    "minimal": [str],
+    "difference": {"flips": int, "correct": int, "samples": int, "points": NUMBER},
+    "shares": [
+        {
+            "factor": str,
+            "flips": str,
+            "flips_interval": [NUMBER, NUMBER],
+            "correct": str,
+            "points": NUMBER,
+            "points_interval": [NUMBER, NUMBER],
+            "sampling_error": {"flips": NUMBER, "points": NUMBER},
+        }
+    ],
+    "interactions": [{"factors": [str, str], "flips": int, "correct": int}],
+    "band": int,
+    "runs": int,
+    "hybrids": [
+        {
+            "number": int,
+            "name": str,
+            "from_B": [str],
+            "conditions": str,
+            "outcomes": [(HASHES, type(None))],
+            "refused": str,
+        }
+    ],
+    "repeats": {EACH: [str]},
+    "places": {
+        EACH: {
+            EACH: {
+                "stage": str,
+                "places": int,
+                "at": TEXT,
+                "after": TEXT,
+                "distance": NUMBER,
+                "at_last": NUMBER,
+                "ranks": TEXT,
+                "reason": str,
+            }
+        }
+    },
+    "machine": {EACH: SCALAR},
+    "sha256": str,
+}
 
 Values = dict[str, Any]
 
@@ -53,6 +113,7 @@ def certificate(explanation: Explanation) -> Values:
         "band": found.band,
         "runs": found.runs,
         "hybrids": _hybrids(explanation),
+        "repeats": _repeats(explanation),
         "places": {hybrid_name(hybrid, ends): to_dict(parted) for hybrid, parted in explanation.places.items()},
         "machine": _machine(explanation),
     }
@@ -124,6 +185,30 @@ def _hybrids(explanation: Explanation) -> list[Values]:
     ]
 
 
+def _repeats(explanation: Explanation) -> dict[str, list[str]]:
+    """Where decisions differ between repeats: by a hybrid's number the classes that its runs decided for, packed.
+
+    Of the ends, of the minimal set and of what shows it to be minimal those of every run, and what was recorded of an end
+    last; of other hybrids those of the first.
+    """
+    found = explanation.found
+    if not found.band:
+        return {}
+    names, minimal = [factor.name for factor in explanation.ends.factors], frozenset(found.minimal)
+    whole = frozenset(names)
+    parts = [minimal, *(minimal - {factor} for factor in minimal)]
+    told = {A, whole, *parts, *(whole - part for part in parts)}
+    recordings = {A: explanation.audit.before, whole: explanation.audit.after} if names else {}
+    kept = {}
+    for number, (hybrid, outcomes) in enumerate(found.draws.items()):
+        runs = [outcome for outcome in outcomes if outcome is not None]
+        chosen = runs if hybrid in told else runs[:1]
+        if hybrid in recordings:
+            chosen = [*chosen, recorded(recordings[hybrid])]
+        kept[str(number)] = [pack(outcome.top1) for outcome in chosen]
+    return {number: packed for number, packed in kept.items() if packed}
+
+
 def _machine(explanation: Explanation) -> Values:
     """Where it was run: nobody's identity, what a reader needs to expect the same bits."""
     outcomes = [outcome for draws in explanation.found.draws.values() for outcome in draws if outcome is not None]
@@ -173,13 +258,48 @@ def parse(content: bytes, place: str) -> Values:
     try:
         values = json.loads(content)
         whole = isinstance(values, dict) and values[SEAL] == seal(values) and text_of(values).encode() == content
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
         raise UserError(f"{place}: not a certificate ({problem})") from problem
     if not whole:
         raise UserError(f"{place}: was changed after it was written: its content does not give the sha256 in it")
     if values.get("schema") != SCHEMA:
         raise UserError(f"{place}: has schema {values.get('schema')}, this version reads {SCHEMA}")
+    if wrong := misfit(values, CERTIFICATE) or _contradiction(values):
+        raise UserError(f"{place}: not a certificate ({wrong})")
     return dict(values)
+
+
+def _contradiction(values: Values) -> str:
+    """What in a certificate names something that is not in it, or cannot be; empty where all is well."""
+    names = [factor["name"] for factor in values["factors"]]
+    numbers = [hybrid["number"] for hybrid in values["hybrids"]]
+    named = {
+        "factors": len(names) == len(set(names)),
+        "verdict": values["verdict"] in list(Verdict),
+        "grade": values["grade"] in GRADES or (values["grade"] is None and values["verdict"] != Verdict.PROVEN),
+        "minimal": set(values["minimal"]) <= set(names),
+        "shares": all(share["factor"] in values["minimal"] and _are_fractions(share) for share in values["shares"]),
+        "interactions": all(set(each["factors"]) <= set(values["minimal"]) for each in values["interactions"]),
+        "difference": values["difference"]["samples"] > 0,
+        "hybrids": numbers == list(range(len(numbers)))
+        and all(each["outcomes"] and set(each["from_B"]) <= set(names) for each in values["hybrids"]),
+        "repeats": all(
+            packed and number in map(str, numbers) and {packed_count(each) for each in packed} == _samples(values)
+            for number, packed in values["repeats"].items()
+        ),
+    }
+    return next((f"{key}: cannot be so" for key, good in named.items() if not good), "")
+
+
+def _samples(values: Values) -> set[int]:
+    return {values["difference"]["samples"]}
+
+
+def _are_fractions(share: Values) -> bool:
+    try:
+        return all(Fraction(share[name]) is not None for name in ("flips", "correct"))
+    except (ValueError, ZeroDivisionError):
+        return False
 
 
 # ---- checking
@@ -212,25 +332,115 @@ def consistent(values: Values) -> list[Check]:
         if digest(ends.hybrid(frozenset(each["from_B"]))) != each["conditions"]
     ]
     checks = [Check("conditions", not misnamed, f"differ in {misnamed[0]}" if misnamed else "of every hybrid follow")]
+    if values["repeats"]:
+        checks.append(_repeats_are_those(values))
     if values["verdict"] == Verdict.PROVEN:
-        checks.append(_both_directions(values))
+        checks += _proof(values)
         if values["shares"] and values["band"] == 0 and values["grade"] != "accuracy":
             checks.append(_sums(values))
     return checks
 
 
-def _both_directions(values: Values) -> Check:
-    """A+S is B and B-S is A, in the hashes that were written down."""
-    key = {"bits": "scores", "decisions": "decisions", "accuracy": "right"}[values["grade"]]
-    seen = {frozenset(each["from_B"]): [run and run[key] for run in each["outcomes"]] for each in values["hybrids"]}
-    whole, minimal = frozenset(each["name"] for each in values["factors"]), frozenset(values["minimal"])
-    good = _alike(seen, minimal, whole) and _alike(seen, whole - minimal, frozenset())
-    noisy = values["band"] > 0  # then hashes cannot be equal: distances were compared
-    return Check("both directions", good or noisy, "A + S is B and B - S is A" if good else "not by equal hashes")
+def _repeats_are_those(values: Values) -> Check:
+    """The packed decisions give the hashes that were written down."""
+    wrong = next((each["name"] for each in values["hybrids"] if not _has_its_repeats(values, each)), "")
+    return Check("repeats", not wrong, f"of {wrong} are others" if wrong else "have the hashes of the hybrids' runs")
 
 
-def _alike(seen: Mapping[Hybrid, Sequence[Any]], one: Hybrid, other: Hybrid) -> bool:
-    return one in seen and other in seen and len({*seen[one], *seen[other]}) == 1
+def _has_its_repeats(values: Values, hybrid: Values) -> bool:
+    packed = values["repeats"].get(str(hybrid["number"]), ())
+    known = {outcome["decisions"] for outcome in hybrid["outcomes"] if outcome}
+    known |= {values["ends"][hybrid["name"]]["recorded"]["decisions"]} if hybrid["name"] in values["ends"] else set()
+    return {_unpacked(each).decisions for each in packed} <= known
+
+
+def _unpacked(packed: str) -> Outcome:
+    """The decisions of a run; its labels were not kept."""
+    top1 = unpack_decisions(packed)
+    return Outcome(top1, top1, None)
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """What a certificate's hybrids gave, held against one another as the search did.
+
+    Attributes:
+        values: of the certificate.
+        noisy: whether by distances, since decisions differ between repeats; else by equal hashes.
+    """
+
+    values: Values
+    noisy: bool
+
+    @cached_property
+    def seen(self) -> dict[Hybrid, list[Any]]:
+        """By hybrid what each of its runs gave, at the grade of the certificate; None for one that could not run."""
+        if self.noisy:
+            rows = {each["number"]: frozenset(each["from_B"]) for each in self.values["hybrids"]}
+            packed = {hybrid: self.values["repeats"].get(str(number), ()) for number, hybrid in rows.items()}
+            return {hybrid: [_unpacked(each) for each in runs] for hybrid, runs in packed.items() if runs}
+        key = KEYS[self.values["grade"]]
+        return {
+            frozenset(each["from_B"]): [run and run[key] for run in each["outcomes"]] for each in self.values["hybrids"]
+        }
+
+    @cached_property
+    def whole(self) -> Hybrid:
+        return frozenset(factor["name"] for factor in self.values["factors"])
+
+    @cached_property
+    def minimal(self) -> Hybrid:
+        return frozenset(self.values["minimal"])
+
+    def like(self, one: Hybrid, other: Hybrid) -> bool | None:
+        """Whether two hybrids gave the same; None where the certificate does not say."""
+        left, right = self.seen.get(one), self.seen.get(other)
+        if left is None or right is None or None in left or None in right:
+            return None
+        if not self.noisy:
+            steady = len({*left}) == len({*right}) == 1
+            return left[0] == right[0] if steady else None
+        ends = self.seen.get(A), self.seen.get(self.whole)
+        if ends[0] is None or ends[1] is None or apart(ends[0], ends[1]) <= max(spread(ends[0]), spread(ends[1])):
+            return None
+        return alike(left, right, (ends[0], ends[1]))
+
+    @property
+    def both_ways(self) -> bool:
+        """A+S is B and B-S is A, and B is not A."""
+        rest = self.whole - self.minimal
+        return bool(self.like(self.minimal, self.whole) and self.like(rest, A)) and self.like(A, self.whole) is False
+
+    def shown(self, factor: str) -> Hybrid | None:
+        """A hybrid that shows that the set without this factor is no cause."""
+        part = self.minimal - {factor}
+        if self.like(part, self.whole) is False:
+            return part
+        return self.whole - part if self.like(self.whole - part, A) is False else None
+
+
+def _proof_in(values: Values) -> _Proof:
+    plain = _Proof(values, noisy=False)
+    return _Proof(values, noisy=True) if values["repeats"] and not plain.both_ways else plain
+
+
+def _proof(values: Values) -> list[Check]:
+    """Both directions, and that no factor can be left out, in what was written down."""
+    proof = _proof_in(values)
+    how = "as near as repeats are" if proof.noisy else "by equal hashes"
+    good = proof.both_ways
+    idle = next((factor for factor in values["minimal"] if proof.shown(factor) is None), None)
+    words = (
+        "no hybrid shows that any factor is needed" if not values["minimal"] else "each factor was seen to be needed"
+    )
+    return [
+        Check("both directions", good, f"A + S is B and B - S is A, {how}" if good else f"not {how}"),
+        Check(
+            "minimal",
+            idle is None and bool(values["minimal"]),
+            f"no hybrid shows that {idle} is needed" if idle else words,
+        ),
+    ]
 
 
 def _sums(values: Values) -> Check:
@@ -242,9 +452,11 @@ def _sums(values: Values) -> Check:
 
 
 def decisive(values: Values) -> list[int]:
-    """The numbers of the hybrids that carry the verdict: both ends and both directions."""
-    whole, minimal = frozenset(each["name"] for each in values["factors"]), frozenset(values["minimal"])
-    wanted = {frozenset[str](), whole, minimal, whole - minimal}
+    """The numbers of the hybrids that carry the verdict: both ends, both directions, and what shows each factor to be needed."""
+    proof = _proof_in(values) if values["grade"] else _Proof(values, noisy=False)
+    wanted = {A, proof.whole, proof.minimal, proof.whole - proof.minimal}
+    if values["verdict"] == Verdict.PROVEN:
+        wanted |= {hybrid for factor in values["minimal"] if (hybrid := proof.shown(factor)) is not None}
     return [each["number"] for each in values["hybrids"] if frozenset(each["from_B"]) in wanted]
 
 
@@ -261,7 +473,7 @@ def verify(values: Values, numbers: Sequence[int], replayer: Replayer, say: Call
     for place, number in enumerate(numbers, 1):
         say(f"{place} of {len(numbers)}: {known[number]['name']}")
         checks.append(_run_again(values, known[number], replayer, outcomes))
-    if values["shares"] and all(hybrid in outcomes for hybrid in needed(values["minimal"])):
+    if values["shares"] and values["band"] == 0 and all(hybrid in outcomes for hybrid in needed(values["minimal"])):
         again = [_share(share) for share in shares(values["minimal"], outcomes.__getitem__)]
         checks.append(Check("shares run again", again == values["shares"], "are those written"))
     return checks
@@ -277,10 +489,19 @@ def _run_again(values: Values, hybrid: Values, replayer: Replayer, outcomes: dic
     if was is None:
         return Check(what, False, "runs here, and could not run there")
     grade = _grade(outcome.hashes(), was)
-    good = grade is not None and GRADES.index(grade) <= GRADES.index(values["grade"] or "decisions")
-    return Check(what, good, f"the same {grade}" if grade else "gives another result")
+    if grade is not None and GRADES.index(grade) <= GRADES.index(values["grade"] or "decisions"):
+        return Check(what, True, f"the same {grade}")
+    kept = [_unpacked(each) for each in values["repeats"].get(str(hybrid["number"]), ())]
+    if not kept or len(outcome.top1) != len(kept[0].top1):
+        return Check(what, False, f"only the same {grade}" if grade else "gives another result")
+    nearest, within = min(flips(outcome, each) for each in kept), _within(values)
+    return Check(what, nearest <= within, f"{nearest} decisions are others; between repeats it was up to {within}")
+
+
+def _within(values: Values) -> int:
+    """The most decisions in which repeats of one hybrid differ, of those kept."""
+    return max((spread([_unpacked(each) for each in packed]) for packed in values["repeats"].values()), default=0)
 
 
 def _grade(now: Mapping[str, Any], was: Mapping[str, Any]) -> str | None:
-    keys = {"bits": "scores", "decisions": "decisions", "accuracy": "right"}
-    return next((grade for grade, key in keys.items() if now[key] is not None and now[key] == was[key]), None)
+    return next((grade for grade, key in KEYS.items() if now[key] is not None and now[key] == was[key]), None)

@@ -15,10 +15,10 @@ from tracking.divergence import Parting, divergence, partings
 from tracking.errors import UserError
 from tracking.factors import Ends, ends_of
 from tracking.holdings import NotHereError
-from tracking.outcomes import Outcome, recorded
+from tracking.outcomes import Outcome, agree, recorded
 from tracking.replay import RefusedError, Replayer
 from tracking.runs import Run
-from tracking.search import A, Hybrid, OutOfRunsError, Search, Verdict, search
+from tracking.search import A, Hybrid, OutOfRunsError, Search, Verdict, name_of, search
 from tracking.shares import Interaction, Share, interactions, needed, shares
 
 
@@ -48,6 +48,7 @@ class Explanation:
         shares, interactions: of the factors that carry the difference; empty where they could not be had.
         refused: why a hybrid could not run.
         places: hybrid -> where it first parts from A, stage by stage (see `located`).
+        started, seconds: how many runs were started for it, those for places included, and how long all of it took.
     """
 
     audit: Audit
@@ -57,6 +58,8 @@ class Explanation:
     interactions: tuple[Interaction, ...] = ()
     refused: dict[Hybrid, str] = field(default_factory=dict)
     places: Mapping[Hybrid, tuple[Parting, ...]] = field(default_factory=dict)
+    started: int = 0
+    seconds: float = 0.0
 
 
 def explain(
@@ -67,7 +70,7 @@ def explain(
     coarsest: str = "bits",
     say: Callable[[str], None] = lambda _: None,
 ) -> Explanation:
-    """Run hybrids of two runs until the smallest set of factors that carries one to the other is known.
+    """Run hybrids of two runs until a minimal set of factors that carries one to the other is known.
 
     Args:
         coarsest: hold results against one another no finer than at this grade.
@@ -80,36 +83,65 @@ def explain(
     if compared.grades.flips is None:
         raise UserError(f"{before.subject} and {after.subject} did not decide on the same recorded samples")
     ends = ends_of(compared)
-    hybrids = Hybrids(replayer, ends, limits or Limits(), say)
+    allowance = Allowance(limits or Limits(), say)
+    found = _explained(compared, ends, Hybrids(replayer, ends, allowance), coarsest)
+    return replace(found, started=allowance.started, seconds=allowance.seconds)
+
+
+def _explained(compared: Audit, ends: Ends, hybrids: "Hybrids", coarsest: str) -> Explanation:
     names = [factor.name for factor in ends.factors]
+    was = recorded(compared.before), recorded(compared.after)
     try:
-        found = search(names, hybrids.ask, (recorded(before), recorded(after)), coarsest)
+        found = _honest(search(names, hybrids.ask, was, coarsest), ends)
     except NotHereError as problem:
         return Explanation(compared, ends, Search(Verdict.NOT_HERE, str(problem)))
-    found = _honest(found, ends)
+    if _only_missing(found, ends, was, coarsest):
+        return Explanation(compared, ends, _not_here(found, ends), refused=hybrids.refused)
     if found.verdict is not Verdict.PROVEN and not (found.verdict is Verdict.CONSISTENT and found.minimal):
         return Explanation(compared, ends, found, refused=hybrids.refused)
     found, divided, together = _divided(found, hybrids)
     return Explanation(compared, ends, found, divided, together, hybrids.refused)
 
 
-def located(explanation: Explanation, replayer: Replayer, say: Callable[[str], None] = lambda _: None) -> Explanation:
+def located(
+    explanation: Explanation,
+    replayer: Replayer,
+    say: Callable[[str], None] = lambda _: None,
+    limits: Limits | None = None,
+) -> Explanation:
     """The explanation with the places where A first parts from B and, of several causes, from A with each one alone.
 
-    The ends' places come from the canaries that both runs kept; for hybrids the stage `canaries` is run.
+    The ends' places come from the canaries that both runs kept; for hybrids the stage `canaries` is run, within what the
+    explanation left of the limits.
     """
     compared, ends, causes = explanation.audit, explanation.ends, explanation.found.minimal
     places = {frozenset(factor.name for factor in ends.factors): divergence(compared.before, compared.after)}
+    allowance = Allowance(limits or Limits(), say, explanation.started, explanation.seconds)
     if explanation.found.verdict is Verdict.PROVEN and (len(causes) > 1 or not any(places.values())):
-        for cause in causes:
-            say(f"where A + {cause} parts from A")
+        places |= _cause_by_cause(ends, causes, replayer, allowance)
+    parted = {hybrid: parted for hybrid, parted in places.items() if parted}
+    return replace(explanation, places=parted, started=allowance.started, seconds=allowance.seconds)
+
+
+def _cause_by_cause(
+    ends: Ends, causes: Sequence[str], replayer: Replayer, allowance: "Allowance"
+) -> dict[Hybrid, tuple[Parting, ...]]:
+    """Where A with each cause alone parts from A, of those that could be run."""
+    kept: dict[Hybrid, tuple[str, ...]] = {}
+    places = {}
+    try:
+        for hybrid in (A, *(frozenset({cause}) for cause in causes)):
+            if not replayer.known_canaries(ends.hybrid(hybrid)):
+                allowance.start(f"canaries of {hybrid_name(hybrid, ends)}")
             try:
-                kept = [replayer.canaries(ends.hybrid(hybrid)) for hybrid in (A, frozenset({cause}))]
+                kept[hybrid] = replayer.canaries(ends.hybrid(hybrid))
             except (NotHereError, RefusedError) as problem:
-                say(f"cannot be told: {problem}")
-            else:
-                places[frozenset({cause})] = partings(*kept)
-    return replace(explanation, places={hybrid: parted for hybrid, parted in places.items() if parted})
+                allowance.say(f"cannot be told: {problem}")
+            if hybrid != A and {A, hybrid} <= kept.keys():
+                places[hybrid] = partings(kept[A], kept[hybrid])
+    except OutOfRunsError:
+        allowance.say("where the other causes part was not looked at: no further run is allowed")
+    return places
 
 
 def _honest(found: Search, ends: Ends) -> Search:
@@ -118,6 +150,21 @@ def _honest(found: Search, ends: Ends) -> Search:
     if found.verdict is Verdict.PROVEN and stand_ins:
         return replace(found, verdict=Verdict.CONSISTENT, reason="instruction-set levers stood in for another CPU")
     return found
+
+
+def _only_missing(found: Search, ends: Ends, was: tuple[Outcome, Outcome], grade: str) -> bool:
+    """Whether the recorded results differ while both ends replay alike, and something differs that cannot be set here."""
+    if not ends.missing or found.verdict not in (Verdict.SAME, Verdict.NOT_REPRODUCED) or agree(*was, grade):
+        return False
+    runs = [run for hybrid in (A, frozenset(factor.name for factor in ends.factors)) for run in found.draws[hybrid]]
+    known = [run for run in runs if run is not None]
+    return known == runs and all(agree(known[0], run, grade) for run in known)
+
+
+def _not_here(found: Search, ends: Ends) -> Search:
+    names = ", ".join(factor.name for factor in ends.missing)
+    reason = f"{names} cannot be set; with everything else set as recorded, both ends give the same"
+    return replace(found, verdict=Verdict.NOT_HERE, reason=reason, grade=None)
 
 
 def _divided(found: Search, hybrids: "Hybrids") -> tuple[Search, tuple[Share, ...], tuple[Interaction, ...]]:
@@ -136,19 +183,42 @@ def _divided(found: Search, hybrids: "Hybrids") -> tuple[Search, tuple[Share, ..
     return found, shares(found.minimal, known.__getitem__), interactions(found.minimal, known.__getitem__)
 
 
+class Allowance:
+    """What is left of the limits; `started` runs and `seconds` went before."""
+
+    def __init__(self, limits: Limits, say: Callable[[str], None], started: int = 0, seconds: float = 0.0) -> None:
+        self.limits, self.say, self.started = limits, say, started
+        self._since = time.monotonic() - seconds
+        self._count = threading.Lock()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._since
+
+    def start(self, what: str) -> None:
+        """Count one run more.
+
+        Raises:
+            OutOfRunsError: none is allowed any more.
+        """
+        with self._count:
+            late = self.limits.seconds is not None and self.seconds > self.limits.seconds
+            if self.started >= self.limits.runs or late:
+                raise OutOfRunsError
+            self.started += 1
+            self.say(f"run {self.started} of at most {self.limits.runs}: {what}")
+
+
 class Hybrids:
     """Answers a search by replays: within limits, side by side, with progress."""
 
-    def __init__(self, replayer: Replayer, ends: Ends, limits: Limits, say: Callable[[str], None]) -> None:
-        self.replayer, self.ends, self.limits, self.say = replayer, ends, limits, say
+    def __init__(self, replayer: Replayer, ends: Ends, allowance: Allowance) -> None:
+        self.replayer, self.ends, self.allowance = replayer, ends, allowance
         self.refused: dict[Hybrid, str] = {}
-        self.started = 0
-        self._since = time.monotonic()
-        self._count = threading.Lock()
 
     def ask(self, wanted: Sequence[tuple[Hybrid, int]]) -> list[Outcome | None]:
         """The outcomes of hybrids, each with the number of its repeat."""
-        with ThreadPoolExecutor(self.limits.jobs) as pool:
+        with ThreadPoolExecutor(self.allowance.limits.jobs) as pool:
             return list(pool.map(self._one, wanted))
 
     def of(self, hybrids: Sequence[Hybrid]) -> list[Outcome | None]:
@@ -158,28 +228,15 @@ class Hybrids:
         hybrid, repeat = wanted
         conditions = self.ends.hybrid(hybrid)
         if not self.replayer.known(conditions, repeat):
-            self._start(hybrid, repeat)
+            self.allowance.start(f"{hybrid_name(hybrid, self.ends)}{f', run {repeat + 1}' if repeat else ''}")
         try:
             return self.replayer.replay(conditions, repeat)
         except RefusedError as problem:
             self.refused[hybrid] = str(problem)
-            self.say(f"cannot run so: {problem}")
+            self.allowance.say(f"cannot run so: {problem}")
             return None
-
-    def _start(self, hybrid: Hybrid, repeat: int) -> None:
-        with self._count:
-            spent = time.monotonic() - self._since
-            if self.started >= self.limits.runs or (self.limits.seconds is not None and spent > self.limits.seconds):
-                raise OutOfRunsError
-            self.started += 1
-            again = f", run {repeat + 1}" if repeat else ""
-            self.say(f"run {self.started} of at most {self.limits.runs}: {hybrid_name(hybrid, self.ends)}{again}")
 
 
 def hybrid_name(hybrid: Hybrid, ends: Ends) -> str:
     """``A``, ``B``, or whichever of ``A + ...`` and ``B - ...`` is shorter."""
-    names = [factor.name for factor in ends.factors]
-    chosen, rest = [name for name in names if name in hybrid], [name for name in names if name not in hybrid]
-    if not chosen or not rest:
-        return "B" if not rest and names else "A"
-    return f"A + {' + '.join(chosen)}" if len(chosen) <= len(rest) else f"B - {' - '.join(rest)}"
+    return name_of(hybrid, [factor.name for factor in ends.factors])

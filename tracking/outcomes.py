@@ -1,9 +1,10 @@
 """What one run of a model gave, and how far two such outcomes agree: in bits, in decisions, in accuracy."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,32 @@ def finest(one: Outcome, other: Outcome) -> str | None:
 def flips(one: Outcome, other: Outcome) -> int:
     """How many decisions differ."""
     return int((one.top1 != other.top1).sum())
+
+
+def spread(runs: Sequence[Outcome]) -> int:
+    """The most decisions in which two of these runs differ."""
+    return max((flips(*pair) for pair in combinations(runs, 2)), default=0)
+
+
+def apart(one: Sequence[Outcome], other: Sequence[Outcome]) -> int:
+    """The fewest decisions in which a run of the one and a run of the other differ."""
+    return min(flips(left, right) for left in one for right in other)
+
+
+def alike(one: Sequence[Outcome], other: Sequence[Outcome], ends: Sequence[Sequence[Outcome]]) -> bool | None:
+    """Whether two hybrids give the same, up to what differs between repeats: of each of them, and of both ends.
+
+    They do where their runs differ on average no more than repeats; they do not where even the nearest two differ more. None
+    where it is neither, or where repeats differ in more than half of what they and the nearest runs of the ends do.
+    """
+    least = max(map(spread, ends))
+    within = max(least, spread(one), spread(other))
+    if 2 * within > least + apart(*ends):
+        return None
+    across = [flips(left, right) for left in one for right in other]
+    if sum(across) <= within * len(across):
+        return True
+    return False if min(across) > within else None
 
 
 def recorded(run: Run) -> Outcome:

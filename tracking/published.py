@@ -101,7 +101,7 @@ def _scalar(text: Scalar) -> Scalar:
 def _whole(document: str, source: str) -> Run:
     try:
         return Run.from_dict(json.loads(document))
-    except (ValueError, TypeError, KeyError) as problem:
+    except (ValueError, TypeError, KeyError, RecursionError) as problem:
         raise UserError(f"{source}: its {DOCUMENT} is not a run ({problem})") from problem
 
 

@@ -195,6 +195,10 @@ class Replayer:
                     made.rename(place)
         return tuple(json.loads(place.read_text(encoding="utf-8")))
 
+    def known_canaries(self, conditions: Conditions) -> bool:
+        """Whether `canaries` would answer without running anything."""
+        return (self._place(conditions, 0) / "canaries.json").is_file()
+
     def known(self, conditions: Conditions, repeat: int = 0) -> bool:
         """Whether `replay` would answer without running anything."""
         return (self._place(conditions, repeat) / "conditions.json").is_file()

@@ -1,30 +1,34 @@
-"""The smallest set of factors that carries one result to another, found with few runs. Pure: runs are asked for.
+"""A minimal set of factors that carries one result to another, found with few runs. Pure: runs are asked for.
 
 A *hybrid* is end A with some factors set as in end B, written as the set of those factors: the empty set is A, all of
-them are B. A set S is the cause when A with S is B and B without S is A, and no smaller part of S is: both directions, as
-in delta debugging (A. Zeller and R. Hildebrandt, IEEE Transactions on Software Engineering 28, 2002).
+them are B. A set S is a cause when A with S is B and B without S is A: both directions, as in delta debugging (A. Zeller and
+R. Hildebrandt, IEEE Transactions on Software Engineering 28, 2002). It is minimal when S without any one of its factors is no
+cause. Where factors undo one another there may be several such sets: what is found is one, not always the smallest.
 
 It is found by binary search. Between two hybrids with different results lies, on any chain of hybrids that adds one
 factor at a time, a step that changes the result: bisecting finds its factor in log2 n runs, whatever the others do. Starting
 from what was found, this is repeated until both directions hold: about k (log2 n + 2) runs for k causes among n factors.
 
 What differs between repeats of one hybrid is nobody's doing. Both ends are repeated before anything is blamed, and what is
-found is run again, until by chance alone fewer than one search in 1,000 would have ended so.
+found is run again, until by chance alone fewer than one search in 10,000 would have ended so; so is, for each factor of it,
+the hybrid that shows that it cannot be left out. Where decisions were seen to differ between repeats, every hybrid is run
+five times.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import combinations
 from math import comb, log2
 
-from tracking.outcomes import GRADES, Outcome, agree, finest, flips
+from tracking.outcomes import GRADES, Outcome, agree, alike, apart, finest, spread
 
 Hybrid = frozenset[str]
 Ask = Callable[[Sequence[tuple[Hybrid, int]]], list[Outcome | None]]
 A: Hybrid = frozenset()
 UNSTEADY_DRAWS = 5  # of each hybrid, where decisions differ between repeats
-CHANCE = 1 / 1000
+NEEDED_DRAWS = 3  # of each hybrid that shows a factor to be needed: now and then a run goes astray
+CHANCE = 1 / 10_000
 SMALL = 6  # up to so many factors every part of a set is looked at
 
 
@@ -54,7 +58,8 @@ class Search:
     Attributes:
         verdict, reason: the word, and the sentence that goes with it.
         grade: at which the results were held against one another; None where it did not come to that.
-        minimal: the factors that carry A to B, likeliest first; with `consistent with` those that may.
+        minimal: the factors that carry A to B, none of which can be left out, likeliest first; with `consistent with` those
+            that may.
         draws: every hybrid that ran, with the outcome of each of its runs; None where it could not run.
         band: the most decisions in which two runs of one hybrid differed.
     """
@@ -77,7 +82,7 @@ def search(
     recorded: tuple[Outcome, Outcome] | None = None,
     coarsest: str = "bits",
 ) -> Search:
-    """Find the smallest set of `factors` (the likeliest first) that carries A to B.
+    """Find a minimal set of `factors` (the likeliest first) that carries A to B.
 
     Args:
         factors: what differs between A and B and can be set.
@@ -89,6 +94,14 @@ def search(
     return _Searcher(tuple(factors), ask, recorded, coarsest).found()
 
 
+def name_of(hybrid: Hybrid, factors: Sequence[str]) -> str:
+    """``A``, ``B``, or whichever of ``A + ...`` and ``B - ...`` is shorter."""
+    chosen, rest = [name for name in factors if name in hybrid], [name for name in factors if name not in hybrid]
+    if not chosen or not rest:
+        return "B" if not rest and factors else "A"
+    return f"A + {' + '.join(chosen)}" if len(chosen) <= len(rest) else f"B - {' - '.join(rest)}"
+
+
 class _Searcher:
     def __init__(
         self, factors: tuple[str, ...], ask: Ask, recorded: tuple[Outcome, Outcome] | None, coarsest: str
@@ -97,22 +110,22 @@ class _Searcher:
         self.b = frozenset(factors)
         self.draws: dict[Hybrid, list[Outcome | None]] = {}
         self.grades = GRADES[GRADES.index(coarsest) :]
-        self.band = 0
         self.grade = self.grades[0]
+        self.repeats = 1  # of each hybrid that is looked at
+        self.noisy = False  # whether decisions were seen to differ between repeats, and the ends to lie further apart
         self.carried: Hybrid = self.b  # the smallest set seen to carry A to B
 
     def found(self) -> Search:
         try:
             return self._found()
         except OutOfRunsError:
-            verdict, reason = Verdict.CONSISTENT, "the runs that were allowed did not suffice to prove it"
-            return self._search(verdict, reason, self.carried)
+            return self._out_of_runs()
 
     def _found(self) -> Search:
-        self._draw([(A, 2), (self.b, 2)] if self.recorded is None else [(A, 1), (self.b, 1)])
-        if lost := self._lost_end():
-            return self._search(Verdict.NOT_REPRODUCED, lost)
-        self._draw([(A, 2), (self.b, 2)])
+        for count in (1, 2) if self.recorded is not None else (2,):
+            self._draw([(A, count), (self.b, count)])
+            if lost := self._lost_end():
+                return self._search(Verdict.NOT_REPRODUCED, lost)
         for grade in [grade for grade in self.grades if grade != "accuracy"] or self.grades:
             self.grade = grade
             try:
@@ -125,41 +138,69 @@ class _Searcher:
         if self._same_ends():
             return self._nothing_to_blame()
         minimal = self._smallest_part(self._both_ways())
+        if doubt := self._doubt(minimal):
+            return self._search(Verdict.CONSISTENT, doubt, minimal)
         self._confirm(minimal)
         return self._search(Verdict.PROVEN, "both directions were run", minimal)
 
     def _search(self, verdict: Verdict, reason: str, minimal: Hybrid = A) -> Search:
         grade = None if verdict in (Verdict.NOT_REPRODUCED, Verdict.NOT_HERE) else self.grade
-        return Search(verdict, reason, grade, self._ordered(minimal), dict(self.draws), self._spread())
+        band = max((spread(self._runs(hybrid)) for hybrid in self.draws), default=0)
+        return Search(verdict, reason, grade, self._ordered(minimal), dict(self.draws), band)
+
+    def _out_of_runs(self) -> Search:
+        """What has not been told from run-to-run variation is blamed on nothing."""
+        reason = "the runs that were allowed did not suffice to prove it"
+        if not self.noisy and not self._ends_were_repeated():
+            reason = "the runs that were allowed did not suffice to tell the difference from run-to-run variation"
+            return self._search(Verdict.CONSISTENT, reason)
+        return self._search(Verdict.CONSISTENT, reason, self.carried)
+
+    def _ends_were_repeated(self) -> bool:
+        """And gave the same each time."""
+        ends = [self._known(end) for end in (A, self.b)]
+        return self.repeats == 1 and all(
+            len(runs) > 1 and all(agree(*pair, self.grade) for pair in combinations(runs, 2)) for runs in ends
+        )
 
     # ---- ends
 
     def _lost_end(self) -> str:
-        """Which end did not come back and how; afterwards `grades` holds only those at which both did."""
+        """Which end did not come back and how; afterwards `grades` holds only those at which both did.
+
+        One whose decisions do not come back is run again before it is given up: its repeats may differ as much.
+        """
         for name, hybrid, was in zip("AB", (A, self.b), self.recorded or (None, None), strict=True):
-            now = self.draws[hybrid][0]
-            if now is None:
+            came = self._came_back(hybrid, was)
+            if None in self.draws[hybrid]:
                 return f"{name} cannot be run again"
-            came = finest(was, now) if was is not None else "bits"
-            if came not in ("bits", "decisions"):
-                differ = f"{flips(was, now)} decisions differ" if was is not None else ""
-                return f"{name} does not come back here: {differ} from those recorded"
-            self.grades = tuple(grade for grade in self.grades if GRADES.index(grade) >= GRADES.index(came))
+            self.grades = tuple(grade for grade in self.grades if came and GRADES.index(grade) >= GRADES.index(came))
+            runs = self._runs(hybrid)
+            if came is None and was is not None and (nearest := apart([was], runs)) > (within := spread(runs)):
+                repeats = f", between its repeats up to {within}" if within else ""
+                return f"{name} does not come back here: {nearest} decisions differ from those recorded{repeats}"
         return ""
+
+    def _came_back(self, hybrid: Hybrid, was: Outcome | None) -> str | None:
+        """The finest grade at which the first run of an end is what was recorded; None where its decisions are others."""
+        now = self.draws[hybrid][0]
+        if was is None or now is None:
+            return GRADES[0]
+        came = finest(was, now)
+        if came in ("bits", "decisions"):
+            return came
+        self._draw([(hybrid, UNSTEADY_DRAWS)])
+        return None
 
     def _same_ends(self) -> bool:
         return self._like(A, self.b)
 
     def _nothing_to_blame(self) -> Search:
         finer = GRADES[: GRADES.index(self.grade)]
-        if any(not agree(one, other, grade) for grade in finer for one, other in self._pairs(A, A)):
+        pairs = [pair for end in (A, self.b) for pair in combinations(self._runs(end), 2)]
+        if any(not agree(*pair, grade) for grade in finer for pair in pairs):
             return self._search(Verdict.NOISE, "runs of one and the same end differ as much as the ends do")
         return self._search(Verdict.SAME, f"both ends give the same {self.grade}")
-
-    def _spread(self) -> int:
-        """The most decisions in which two runs of one hybrid differ."""
-        pairs = [pair for hybrid in self.draws for pair in self._pairs(hybrid, hybrid)]
-        return max((flips(*pair) for pair in pairs), default=0)
 
     # ---- asking
 
@@ -173,26 +214,29 @@ class _Searcher:
         for (hybrid, _), outcome in zip(missing, self.ask(missing) if missing else [], strict=True):
             self.draws.setdefault(hybrid, []).append(outcome)
 
-    def _pairs(self, one: Hybrid, other: Hybrid) -> Iterator[tuple[Outcome, Outcome]]:
-        """Every pair of runs of two hybrids; of one hybrid every pair of its different runs."""
-        left = [outcome for outcome in self.draws[one] if outcome is not None]
-        right = [outcome for outcome in self.draws[other] if outcome is not None]
-        if one == other:
-            yield from combinations(left, 2)
-        else:
-            yield from ((old, new) for old in left for new in right)
+    def _runs(self, hybrid: Hybrid) -> list[Outcome]:
+        """What the runs of a hybrid gave, those left out that could not run."""
+        return [outcome for outcome in self.draws.get(hybrid, ()) if outcome is not None]
+
+    def _known(self, hybrid: Hybrid) -> list[Outcome]:
+        """The same, with what was recorded of it where it is an end."""
+        ends = zip((A, self.b), self.recorded or (), strict=False)
+        return [*self._runs(hybrid), *(was for end, was in ends if end == hybrid)]
 
     def _like(self, hybrid: Hybrid, end: Hybrid) -> bool:
         """Whether a hybrid gives what an end gives."""
-        self._draw([(hybrid, 1)])
-        if any(not self._agree(*pair) for each in (hybrid, end) for pair in self._pairs(each, each)):
-            raise _UnsteadyError
+        self._draw([(hybrid, self.repeats)])
         if None in self.draws[hybrid]:
             return False
-        return all(self._agree(*pair) for pair in self._pairs(hybrid, end))
-
-    def _agree(self, one: Outcome, other: Outcome) -> bool:
-        return flips(one, other) <= self.band if self.band else agree(one, other, self.grade)
+        if self.noisy:
+            like = alike(self._known(hybrid), self._known(end), (self._known(A), self._known(self.b)))
+            if like is None:
+                raise _UnsteadyError
+            return like
+        repeats = [pair for each in (hybrid, end) for pair in combinations(self._runs(each), 2)]
+        if any(not agree(*pair, self.grade) for pair in repeats):
+            raise _UnsteadyError
+        return all(agree(one, other, self.grade) for one in self._runs(hybrid) for other in self._runs(end))
 
     def _carries(self, hybrid: Hybrid) -> bool:
         """Whether A with these factors is B."""
@@ -235,19 +279,41 @@ class _Searcher:
         if len(found) > SMALL:
             return self._without_idle(found)
         parts = [frozenset(part) for size in range(1, len(found)) for part in combinations(self._ordered(found), size)]
-        self._draw([(part, 1) for part in parts])
+        self._draw([(part, self.repeats) for part in parts])
         return next((part for part in parts if self._is_cause(part)), found)
 
     def _without_idle(self, found: Hybrid) -> Hybrid:
-        for factor in reversed(self._ordered(found)):
-            if self._is_cause(found - {factor}):
-                found -= {factor}
-        return found
+        """Factors left out one by one, until none can be."""
+        smaller = (found - {factor} for factor in reversed(self._ordered(found)))
+        part = next((part for part in smaller if self._is_cause(part)), None)
+        return found if part is None else self._without_idle(part)
 
     def _ordered(self, hybrid: Hybrid) -> tuple[str, ...]:
         return tuple(factor for factor in self.factors if factor in hybrid)
 
     # ---- certainty
+
+    def _doubt(self, minimal: Hybrid) -> str:
+        """Why some factor of the set may not be needed; empty where for each a hybrid shows that it is, run several times."""
+        shown = []
+        for factor in self._ordered(minimal):
+            part = minimal - {factor}
+            for hybrid, end in ((part, self.b), (self.b - part, A)):
+                if not self._like(hybrid, end) and None not in self.draws[hybrid]:
+                    shown.append((factor, hybrid, end))
+                    break
+            else:
+                return self._cannot_tell(factor, part if None in self.draws[part] else self.b - part)
+        self._draw([(hybrid, NEEDED_DRAWS) for _, hybrid, _ in shown])
+        for factor, hybrid, end in shown:
+            if self._like(hybrid, end):
+                raise _UnsteadyError
+            if None in self.draws[hybrid]:
+                return self._cannot_tell(factor, hybrid)
+        return ""
+
+    def _cannot_tell(self, factor: str, hybrid: Hybrid) -> str:
+        return f"whether {factor} is needed could not be seen: {name_of(hybrid, self.factors)} could not run"
 
     def _confirm(self, minimal: Hybrid) -> None:
         """Run both directions again, at least once, and until chance could hardly have given it.
@@ -275,24 +341,27 @@ class _Searcher:
             if None not in outcomes:
                 alike.setdefault(hybrid & minimal, []).append([outcome for outcome in outcomes if outcome is not None])
         again = sum(len(outcomes) - 1 for same in alike.values() for outcomes in same)
-        steady = (same for same in alike.values() if all(self._agree(same[0][0], other[0]) for other in same))
+        steady = (same for same in alike.values() if all(agree(same[0][0], other[0], self.grade) for other in same))
         return again + sum(len(same) - 1 for same in steady) + (2 if self.recorded is not None else 0)
 
     def _unsteady(self) -> Search:
         """Decisions differ between repeats: the ends must lie further apart than any two runs of one of them."""
+        self.grade, self.repeats, self.carried = "decisions", UNSTEADY_DRAWS, self.b
         self._draw([(A, UNSTEADY_DRAWS), (self.b, UNSTEADY_DRAWS)])
-        within = max(flips(*pair) for end in (A, self.b) for pair in self._pairs(end, end))
-        across = min(flips(*pair) for pair in self._pairs(A, self.b))
-        self.grade, self.band = "decisions", (within + across) // 2  # what is nearer to one end than to the other
+        if lost := next((name for name, end in (("A", A), ("B", self.b)) if None in self.draws[end]), ""):
+            return self._search(Verdict.NOT_REPRODUCED, f"{lost} cannot be run again")
+        ends = self._known(A), self._known(self.b)
+        within, across = max(map(spread, ends)), apart(*ends)
         if across <= within:
             return self._search(
                 Verdict.NOISE, f"runs of one end differ in up to {within} decisions, the ends in {across}"
             )
+        self.noisy = True
         try:
             minimal = self._smallest_part(self._both_ways())
-            self._draw([(minimal, UNSTEADY_DRAWS), (self.b - minimal, UNSTEADY_DRAWS)])
-            if self._is_cause(minimal):
-                return self._search(Verdict.PROVEN, f"both directions were run {UNSTEADY_DRAWS} times", minimal)
+            if doubt := self._doubt(minimal):
+                return self._search(Verdict.CONSISTENT, doubt, minimal)
+            return self._search(Verdict.PROVEN, f"both directions were run {UNSTEADY_DRAWS} times", minimal)
         except _UnsteadyError:
-            pass
-        return self._search(Verdict.CONSISTENT, "repeats of a hybrid differ more than those of the ends", self.carried)
+            words = "repeats of a hybrid differ too much to tell which end it is like"
+            return self._search(Verdict.CONSISTENT, words, self.carried)

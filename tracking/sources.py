@@ -221,5 +221,5 @@ def _kept(digest: str, subject: str, folder: Path) -> bytes | None:
 def _parsed(content: bytes, source: str) -> Run:
     try:
         return Run.from_dict(json.loads(content))
-    except (ValueError, TypeError, KeyError) as problem:
+    except (ValueError, TypeError, KeyError, RecursionError) as problem:
         raise UserError(f"{source}: not a run ({problem})") from problem

@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from tracking.divergence import Parting, parting_text
+from tracking.errors import UserError
 from tracking.text import counted
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Values = Mapping[str, Any]
 
 SAYS = {
-    "proven": "run both ways, these alone carry A to B: {minimal}",
+    "proven": "run both ways, these alone carry A to B, and none of them can be left out: {minimal}",
     "consistent with": "what was run is consistent with: {minimal}; {reason}",
     "noise": "the difference is within run-to-run variation: {reason}",
     "same": "nothing to explain: {reason}",
@@ -25,7 +26,9 @@ SAYS = {
 
 def headline(values: Values) -> str:
     """The verdict as a sentence."""
-    minimal = ", ".join(values["minimal"]) or "nothing that was run"
+    if values["verdict"] == "consistent with" and not values["minimal"]:
+        return f"nothing is blamed: {values['reason']}"
+    minimal = ", ".join(values["minimal"])
     return SAYS[values["verdict"]].format(minimal=minimal, reason=values["reason"])
 
 
@@ -93,12 +96,12 @@ def interaction_lines(values: Values) -> list[str]:
 
 
 def _cleared(values: Values) -> list[str]:
-    """Factors that differ and were shown not to matter."""
+    """Factors that differ too: with the minimal set as in B, or as in A, all of them together change nothing."""
     if values["verdict"] != "proven":
         return []
     rest = [each for each in values["factors"] if each["name"] not in values["minimal"]]
     return (
-        ["differ too, and do not matter here", *(f"  {each['name']}: {each['change']}" for each in rest)]
+        ["differ too; together they change nothing here", *(f"  {each['name']}: {each['change']}" for each in rest)]
         if rest
         else []
     )
@@ -137,13 +140,17 @@ def checks_text(checks: "Sequence[Check]") -> str:
 
 
 def tried_text(tried: "Sequence[Tried]", claim: float, source: str, untried: int = 0) -> str:
-    """Which recipes meet a published number; `untried` is how many the limits left out."""
+    """Which recipes meet a published number; `untried` is how many the limits left out.
+
+    Raises:
+        UserError: none was tried, so that nothing is excluded.
+    """
+    if not tried:
+        raise UserError(f"published: {claim:.4f} ({source}): no recipe could be run, so that none is excluded")
     met = [each for each in tried if each.meets]
     head = f"published: {claim:.4f} ({source})"
     if met:
         verdict = f"met by {counted(len(met), 'recipe')} of {len(tried)} tried, the nearest: {met[0].name}"
-    elif not tried:
-        verdict = "nothing could be tried"
     elif untried:
         verdict = f"not met by {counted(len(tried), 'recipe')} tried; {untried} were not (--max-runs, --budget)"
     else:
@@ -152,7 +159,7 @@ def tried_text(tried: "Sequence[Tried]", claim: float, source: str, untried: int
 
 
 def _tried_lines(tried: "Sequence[Tried]") -> Iterator[str]:
-    width = max((len(each.name) for each in tried), default=0)
+    width = max(len(each.name) for each in tried)
     for each in tried:
         low, high = each.interval
         yield f"  {each.name:{width}}  {each.top1:.4f}  {low:.4f} to {high:.4f}  {'meets it' if each.meets else ''}".rstrip()

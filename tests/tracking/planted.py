@@ -141,6 +141,9 @@ class InProcess:
             self.answers[key] = Outcome(self.labels, scores.argmax(axis=1), hashed)
         return self.answers[key]
 
+    def known_canaries(self, _conditions: Mapping[str, Scalar]) -> bool:
+        return False
+
     def canaries(self, conditions: Mapping[str, Scalar]) -> tuple[str, ...]:
         """Of the first images after decoding and after the whole recipe, and of what the network makes of fixed inputs."""
         recipe = Recipe.model_validate(nested(conditions, "param.recipe."))
