@@ -1,5 +1,7 @@
 """The checks that compare predictions: each is shown healthy and faulty cases."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -9,6 +11,7 @@ from stages._predictions import PredictionSet
 from stages.accuracy_check import accuracy_check, measure
 from stages.backend_parity import backend_parity
 from tracking.errors import UserError
+from tracking.findings import Finding, Verdict, load_findings, save_findings
 
 PAIR = Parity(reference="a", candidate="b", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
 
@@ -82,3 +85,10 @@ def test_equal_bits_from_two_backends_are_suspicious(scores: np.ndarray) -> None
 def test_predictions_of_other_images_are_not_compared(scores: np.ndarray) -> None:
     with pytest.raises(UserError, match="b and a did not predict the same images"):
         list(backend_parity(PAIR, predictions(scores), predictions(scores[:-1])))
+
+
+def test_a_finding_is_not_lost_for_numbers_that_json_does_not_have(tmp_path: Path) -> None:
+    evidence = {"worst": float("nan"), "rows": [["a", (1.0, -float("inf"))]], "curves": {"loss": [[1, float("inf")]]}}
+    save_findings([Finding("check", "m", Verdict.FAIL, "It diverged.", evidence)], tmp_path / "f.json")
+    (finding,) = load_findings(tmp_path / "f.json")
+    assert finding.evidence == {"worst": "nan", "rows": [["a", [1.0, "-inf"]]], "curves": {"loss": [[1, "inf"]]}}
