@@ -1,13 +1,12 @@
 """Accuracy in either mode, what the companions in a batch change, what chance changes: a model's passes compared."""
 
-import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from stages._isolation import distance
-from stages._modes import moves, scores_in, share_right, whole_batches
+from stages._modes import generators, moves, scores_in, share_right, whole_batches
 from stages._params import ModeCheck, TextRecipe
 from stages._predictions import SampleSet
 from stages._recipes import finish
@@ -181,8 +180,8 @@ def randomness(model: str, network: Network, samples: SampleSet, params: ModeChe
     """Whether a pass in inference mode draws random numbers, and whether it says the same twice."""
     size = params.batch_size
     part = samples.shuffled(whole_batches(min(len(samples), size), size))
-    before, first = _generators(network), scores_in(network, part, size, training=False)
-    after, second = _generators(network), scores_in(network, part, size, training=False)
+    before, first = generators(network), scores_in(network, part, size, training=False)
+    after, second = generators(network), scores_in(network, part, size, training=False)
     drawn = sorted(name for name in before if before[name] != after[name])
     same = np.array_equal(first, second)
     said = f"draws from {', '.join(drawn)}" if drawn else "draws no random number"
@@ -190,12 +189,6 @@ def randomness(model: str, network: Network, samples: SampleSet, params: ModeChe
     evidence = {"generators": sorted(before), "drawn": drawn, "repeated_equal": same}
     verdict = Verdict.PASS if same and not drawn else Verdict.FAIL if drawn and not same else Verdict.WARN
     return Finding(CHECK, model, verdict, sentence, evidence)
-
-
-def _generators(network: Network) -> dict[str, bytes]:
-    numpy = np.random.get_state(legacy=False)
-    own = {"python's random": repr(random.getstate()).encode(), "numpy's random": repr(numpy["state"]).encode()}
-    return {**own, **network.randomness()}
 
 
 def black_images(samples: SampleSet, size: int) -> np.ndarray:
