@@ -82,6 +82,17 @@ def test_equal_bits_from_two_backends_are_suspicious(scores: np.ndarray) -> None
     assert first.verdict == "warn"
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_fails_and_is_counted(scores: np.ndarray, value: float, tmp_path: Path) -> None:
+    other = scores + np.float32(1e-5)
+    other[7, 3] = value
+    first, second = backend_parity(PAIR, predictions(scores), predictions(other, scores.argmax(1)))
+    assert first.verdict == "fail"
+    assert first.sentence.startswith("1 of its 2000 scores are no numbers, and 0 of those of a")
+    assert first.evidence["max_score_difference"] == pytest.approx(1e-5, rel=0.1)
+    save_findings([first, second], tmp_path / "f.json")
+
+
 def test_predictions_of_other_images_are_not_compared(scores: np.ndarray) -> None:
     with pytest.raises(UserError, match="b and a did not predict the same images"):
         list(backend_parity(PAIR, predictions(scores), predictions(scores[:-1])))
