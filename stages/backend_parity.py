@@ -63,8 +63,8 @@ def _no_numbers(pair: Parity, theirs: np.ndarray, ours: np.ndarray, difference: 
     bad, of_reference = (int((~np.isfinite(scores)).sum()) for scores in (ours, theirs))
     largest = float(difference.max(initial=0.0))
     sentence = (
-        f"{bad} of its {ours.size} scores are no numbers, and {of_reference} of those of {pair.reference}; the others differ by at "
-        f"most {largest:.2g}."
+        f"{bad} of its {ours.size} scores are no numbers, and {of_reference} of those of {pair.reference}; the others differ "
+        f"by at most {largest:.2g}."
     )
     evidence = {
         "no_numbers": bad,
