@@ -375,6 +375,7 @@ class BackendCheck(_Strict):
         backends: the first is the one that the others are compared with.
         repeats: each from other weights; all backends take their turn in each.
         margin: accuracies within it count as the same.
+        seconds: how long one answer of a backend may take; the first holds its start.
     """
 
     model: Name
@@ -387,6 +388,7 @@ class BackendCheck(_Strict):
     learning_rate: Rate
     threads: Count
     margin: Annotated[float, Field(gt=0, lt=1)]
+    seconds: Count
     seed: int
 
 
