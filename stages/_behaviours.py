@@ -110,7 +110,7 @@ def _outcome(behaved: Behaved, moved: Sequence[Move]) -> str:
         return f"raises {behaved.raised}" if behaved.before else f"cannot be tried: {behaved.raised}"
     kinds = [kind for kind in KINDS if any(move.kind == kind for move in moved)]
     words = f"{' and '.join(kinds)} move" if kinds else "nothing moves"
-    vary = any(not np.array_equal(scores, behaved.scores[0]) for scores in behaved.scores)
+    vary = any(not np.array_equal(scores, behaved.scores[0], equal_nan=True) for scores in behaved.scores)
     return f"{words}, scores vary" if vary else words
 
 

@@ -64,7 +64,7 @@ class Prediction:
     Attributes:
         gaps: every BatchNorm layer's, in the network's order.
         cliff: the accuracy, as a fraction, that inference mode will lack; None where the images are of one class, or too
-            few for their classes.
+            few for their classes, or where features are no numbers.
     """
 
     gaps: tuple[Gap, ...]
@@ -85,16 +85,18 @@ def predict(
     """From stored and own statistics, and the features of the same images in inference mode and with batch statistics."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    if not 2 <= len(np.unique(labels)) <= len(labels) / 2:
+    if not 2 <= len(np.unique(labels)) <= len(labels) / 2 or not (np.isfinite(by_batch) & np.isfinite(still)).all():
         return Prediction(tuple(gaps(own, data)), None)
     head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE).fit(by_batch, labels)
     return Prediction(tuple(gaps(own, data)), float(head.score(by_batch, labels) - head.score(still, labels)))
 
 
 def foreseen(model: str, network: Network, samples: SampleSet, size: int) -> Iterator[Finding]:
-    """What these samples' own labels say; nothing where there is no BatchNorm."""
+    """What these samples' own labels say."""
     own = network.weights()
     if not statistics(own):
+        sentence = "There is no BatchNorm, so no stored statistics to hold against those of the samples."
+        yield Finding(CHECK, model, Verdict.SKIP, sentence)
         return
     try:
         yield _foreseen(model, *_looked(network, samples, size))
@@ -146,9 +148,9 @@ def _foreseen(model: str, prediction: Prediction, top1: float, repaired: float) 
 def _loss(prediction: Prediction) -> str:
     if prediction.cliff is None:
         return ""
-    return (
-        f": a head trained on batch statistics would be {-100 * prediction.cliff:+.1f} points apart in inference mode"
-    )
+    points = 100 * prediction.cliff
+    change = f"lose {points:.1f} points" if points > 0 else f"gain {-points:.1f} points" if points else "lose nothing"
+    return f": a head trained on batch statistics would {change} in inference mode"
 
 
 def cliffs(model: str, network: Network, train: SampleSet, test: SampleSet, params: Frozen) -> Iterator[Finding]:
@@ -162,6 +164,12 @@ def cliffs(model: str, network: Network, train: SampleSet, test: SampleSet, para
         parts = [Data(shifted(part.images, train.image_recipe, shift), part.labels) for part in (seen, unseen)]
         task = Task(parts[0], parts[1], params.epochs, params.batch_size)
         views = see(network, task)
+        if not all(
+            np.isfinite(part).all() for view in (views.own, views.batch, views.held, views.repaired) for part in view
+        ):
+            sentence = f"Shift '{name}': some of the features are no numbers, so no head was trained on them."
+            yield Finding(CHECK, model, Verdict.SKIP, sentence)
+            continue
         prediction = predict(own, views.statistics, views.own[0], views.batch[0], seen.labels)
         outcomes = list(frozen_heads(network, task, views, name, params.seeds))
         yield _fallen(model, name, outcomes, prediction)
@@ -228,24 +236,33 @@ def _by_seed(outcomes: list[Outcome], semantics: str, mode: str) -> list[list[fl
     return [[outcome.seed, getattr(outcome, mode)] for outcome in outcomes if outcome.semantics == semantics]
 
 
+_RANKED = {"predicted": ("prediction", "prediction"), "widest_distance": ("distance", "widest distance alone")}
+
+
 def _validated(model: str, known: list[tuple[str, Prediction, float]]) -> Iterator[Finding]:
-    """How the falls foreseen agree with those measured; two shifts or fewer say nothing."""
+    """How the falls foreseen agree with those measured; a correlation with what never varies is left out."""
     table = pd.DataFrame(
         [(name, each.cliff, each.widest.distance, gap) for name, each, gap in known if each.cliff is not None],
         columns=["shift", "predicted", "widest_distance", "measured"],
     )
-    if len(table) < 3 or table["measured"].nunique() < 2:
+    if len(table) < 3:
+        sentence = (
+            f"How well falls are foreseen was not judged: 3 shifts are needed that can be foreseen and measured, and of those in "
+            f"mode_check.frozen.shifts {len(table)} could be."
+        )
+        yield Finding(CHECK, model, Verdict.SKIP, sentence)
         return
     error = float((table["predicted"] - table["measured"]).abs().mean())
-    ranks = {name: float(table[name].corr(table["measured"], "spearman")) for name in ("predicted", "widest_distance")}
+    varied = [name for name in ("predicted", "widest_distance") if table[[name, "measured"]].nunique().min() > 1]
+    ranks = {name: float(table[name].corr(table["measured"], "spearman")) for name in varied}
+    said = "; ".join(f"of the {_RANKED[name][1]} {rank:.2f}" for name, rank in ranks.items())
     sentence = (
         f"Over {len(table)} shifts the falls foreseen before training agree with those measured to {100 * error:.1f} points on "
-        f"average (rank correlation {ranks['predicted']:.2f}; of the widest distance alone {ranks['widest_distance']:.2f})."
+        f"average ({f'rank correlation {said}' if said else 'no rank correlation: they do not vary'})."
     )
     evidence: dict[str, Any] = {
         "prediction_error": error,
-        "prediction_rank_correlation": ranks["predicted"],
-        "distance_rank_correlation": ranks["widest_distance"],
+        **{f"{_RANKED[name][0]}_rank_correlation": rank for name, rank in ranks.items()},
         "predictions": table.to_numpy().tolist(),
         "predictions_columns": list(table.columns),
     }

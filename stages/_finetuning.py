@@ -1,6 +1,6 @@
 """Ways of training a network for a second task, and what each leaves of the first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +50,8 @@ class Outcome:
         drift: the Euclidean length of the change of all pre-trained weights (no moving statistics), as a share of theirs.
         drift_by_layer: the same for each layer, in order.
         curve: (epoch counted from 1, mean loss, training accuracy).
+        diverged: the epoch after which the loss, or a weight, is no number; None where training went well. Such an outcome
+            has no drift, and its accuracies mean nothing.
     """
 
     method: str
@@ -60,6 +62,7 @@ class Outcome:
     drift: float | None = None
     drift_by_layer: Mapping[str, float] = field(default_factory=dict)
     curve: tuple[tuple[float, float, float], ...] = ()
+    diverged: int | None = None
 
 
 def fine_tuned(network: Network, task: Transfer, bout: Bout, rate: float, *, probed: bool = False) -> Outcome:
@@ -74,6 +77,7 @@ def fine_tuned(network: Network, task: Transfer, bout: Bout, rate: float, *, pro
         retargeted.hold(frozenset())
     curve = fit(retargeted, task, bout, rate, method)
     after = network.weights()
+    diverged = _diverged(curve, after)
     moved = {layer: [name for name in names if name in trainable] for layer, names in layers.items()}
     return Outcome(
         method,
@@ -81,10 +85,19 @@ def fine_tuned(network: Network, task: Transfer, bout: Bout, rate: float, *, pro
         bout.seed,
         accuracy(retargeted, bout.test, bout.batch_size),
         accuracy(network, bout.source, bout.batch_size),
-        drift(before, after, [name for names in moved.values() for name in names]),
-        {layer: drift(before, after, names) for layer, names in moved.items() if names},
+        None if diverged else drift(before, after, [name for names in moved.values() for name in names]),
+        {} if diverged else {layer: drift(before, after, names) for layer, names in moved.items() if names},
         curve,
+        diverged,
     )
+
+
+def _diverged(curve: Sequence[tuple[float, float, float]], weights: Mapping[str, np.ndarray]) -> int | None:
+    """See `Outcome.diverged`."""
+    epochs = [int(epoch) for epoch, loss, _ in curve if not np.isfinite(loss)]
+    if not epochs and not all(np.isfinite(value).all() for value in weights.values()):
+        return len(curve)
+    return min(epochs, default=None)
 
 
 def from_scratch(network: Network, task: Transfer, bout: Bout, rate: float) -> tuple[Outcome, dict[str, np.ndarray]]:
@@ -92,7 +105,8 @@ def from_scratch(network: Network, task: Transfer, bout: Bout, rate: float) -> t
     retargeted = network.retarget(bout.classes, bout.seed)
     curve = fit(retargeted, task, bout, rate, "scratch")
     reached = accuracy(retargeted, bout.test, bout.batch_size)
-    return Outcome("scratch", rate, bout.seed, reached, curve=curve), retargeted.weights()
+    weights = retargeted.weights()
+    return Outcome("scratch", rate, bout.seed, reached, curve=curve, diverged=_diverged(curve, weights)), weights
 
 
 def fit(

@@ -1,8 +1,9 @@
 """One model asked in several ways within one process, and what explains scores that part: a cause is named when it shows.
 
 In place: what a caller shares, a model's preprocessing edits (`keras.applications.*.preprocess_input` on float arrays).
-Shared: weights or settings of the framework that another model's use changed. Training mode: scores are those of
-`forward(training=True)`. Inputs: scores are those that the model gives to wrongly scaled images.
+Training mode: scores are those of `forward(training=True)`. Moved: weights that another model's use changed. Drift and chance:
+answers that move from call to call. Inputs: scores are those that the model gives to wrongly scaled images. Shared: settings or
+other code, when nothing else explains it.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import numpy as np
 
 from stages._isolation import distance
 from stages._mistakes import mistakes
+from stages._modes import generators
 from stages._params import TextRecipe
 from stages._predictions import SampleSet
 from stages._preparations import Preparation
@@ -204,9 +206,18 @@ class Case:
 
 
 def explain(case: Case) -> Cause:
-    """The first cause that shows; `unknown` when none does."""
-    found = (cause for look in LOOKS for cause in look(case))
-    return next(found, ("unknown", "No cause that is known here shows."))
+    """The first cause that shows; `unknown` when none does, with the reason where one could not be looked for."""
+    problems = []
+    for look in LOOKS:
+        try:
+            cause = next(look(case), None)
+        except UserError as problem:  # such as a model that cannot be loaded once more
+            problems.append(str(problem))
+        else:
+            if cause is not None:
+                return cause
+    unseen = f" Not every cause could be looked for: {'; '.join(dict.fromkeys(problems))}." if problems else ""
+    return "unknown", f"No cause that is known here shows.{unseen}"
 
 
 def _edited(case: Case) -> Iterator[Cause]:
@@ -228,13 +239,36 @@ def _moved(case: Case) -> Iterator[Cause]:
 
 
 def _by_chance(case: Case) -> Iterator[Cause]:
+    """Answers that move from call to call: by drift, where nothing is drawn and a fresh copy gives the first answer again."""
+    drawn = _draws(case)  # goes on from where a seed, set by loading a copy, would give the same draws once more
     again = ask(case.subject, case.name, case.classifier).scores
-    if not np.array_equal(again, case.asked.scores) and distance(again, case.asked.scores) > case.tolerance:
-        flips = int((again.argmax(axis=1) != case.asked.scores.argmax(axis=1)).sum())
+    if np.array_equal(again, case.asked.scores) or distance(again, case.asked.scores) <= case.tolerance:
+        return
+    flips = int((again.argmax(axis=1) != case.asked.scores.argmax(axis=1)).sum())
+    moved = f"Asked so once more, {flips} decisions flip again and scores move by up to {distance(again, case.asked.scores):.2g}"
+    if not drawn and _first_again(case):
         yield (
-            "chance",
-            f"Asked so once more, {flips} decisions flip again: something is drawn by chance, as by dropout.",
+            "drift",
+            f"{moved}, while a fresh copy gives the first answer again and no random number is drawn: its answers drift from "
+            "call to call, by something that it keeps.",
         )
+    else:
+        yield "chance", f"{moved}: something is drawn by chance, as by dropout."
+
+
+def _draws(case: Case) -> bool:
+    """Whether a batch draws a random number, in this process."""
+    before = generators(case.classifier)
+    case.classifier.predict(case.subject.arrays()[0])
+    return generators(case.classifier) != before
+
+
+def _first_again(case: Case) -> bool:
+    """Whether a fresh copy gives what was expected; in another process it was a fresh copy each time."""
+    if case.name not in IN_PROCESS:
+        return False
+    first = ask(case.subject, "alone", case.subject.fresh()).scores[case.asked.chosen]
+    return distance(first, case.expected) <= case.tolerance
 
 
 def _training_mode(case: Case) -> Iterator[Cause]:
@@ -266,11 +300,13 @@ def _shared(case: Case) -> Iterator[Cause]:
         return
     changed = case.before.changed(State.of(case.classifier))
     what = (
-        "; ".join(changed[:NAMED])
-        if changed
-        else "nothing that the framework lists, so something of the model's own code"
+        "; ".join(changed[:NAMED]) if changed else "no setting that is known here, so perhaps something of its own code"
     )
-    yield "shared-state", f"Something outside the model, shared in the process, was changed in between ({what})."
+    yield (
+        "shared-state",
+        "No other cause shows, so by elimination something outside the model, shared in the process, was changed in between "
+        f"({what}).",
+    )
 
 
 def _companions(case: Case) -> Iterator[Cause]:

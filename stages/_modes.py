@@ -1,5 +1,6 @@
 """What a network's weights and buffers are, and what moved between two moments."""
 
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from stages._models import in_batches
 from stages._predictions import SampleSet
-from stages.frameworks import Network
+from stages.frameworks import Classifier, Network
 
 Weights = Mapping[str, np.ndarray]
 _MEANS = ("running_mean", "moving_mean")
@@ -76,6 +77,13 @@ def scores_in(
 
 def share_right(scores: np.ndarray, labels: np.ndarray) -> float:
     return float((scores.argmax(axis=1) == labels).mean())
+
+
+def generators(classifier: Classifier) -> dict[str, bytes]:
+    """The state of every generator of random numbers that a model may draw from, by name; of an exported file only Python's."""
+    numpy = np.random.get_state(legacy=False)
+    own = {"python's random": repr(random.getstate()).encode(), "numpy's random": repr(numpy["state"]).encode()}
+    return {**own, **(classifier.randomness() if isinstance(classifier, Network) else {})}
 
 
 def data_statistics(network: Network, batches: Iterator[np.ndarray]) -> dict[str, np.ndarray]:

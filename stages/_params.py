@@ -375,6 +375,7 @@ class BackendCheck(_Strict):
         backends: the first is the one that the others are compared with.
         repeats: each from other weights; all backends take their turn in each.
         margin: accuracies within it count as the same.
+        seconds: how long one answer of a backend may take; the first holds its start.
     """
 
     model: Name
@@ -387,6 +388,7 @@ class BackendCheck(_Strict):
     learning_rate: Rate
     threads: Count
     margin: Annotated[float, Field(gt=0, lt=1)]
+    seconds: Count
     seed: int
 
 
@@ -419,12 +421,14 @@ class ModeCheck(_Strict):
     """What the passes through a model in its modes may cost.
 
     Attributes:
-        batch_sizes: further sizes, each with mixed and with class-sorted batches.
-        repeats: passes whose spread is dropout's; 1: not.
+        models: which; null: all.
+        batch_sizes: further sizes, each with mixed and with class-sorted batches; empty: batches are not looked at.
+        repeats: passes whose spread is dropout's; 1: not, as one pass has no spread.
         black_batches: batches of black images passed in training mode before the accuracy is taken again; 0: not.
         behaviours: which situations of `stages._behaviours` are tried: with `all` those with a training step too.
     """
 
+    models: list[Name] | None
     samples: Count
     batch_size: Annotated[int, Field(ge=2)]
     batch_sizes: list[Annotated[int, Field(ge=2)]]
@@ -607,12 +611,13 @@ class Params(_Strict):
             yield f"backend_check.{key}.model", timed.model, self.models
         for key, asked in self.fingerprint.items():
             yield f"fingerprint.{key}.model", asked.model, self.models
-        for name in self.mode_check.frozen.models:
-            yield "mode_check.frozen.models", name, self.models
-        for name in self.transfer_check.models:
-            yield "transfer_check.models", name, self.models
-        for name in self.isolation_check.models or ():
-            yield "isolation_check.models", name, self.models
+        chosen = {
+            "mode_check.models": self.mode_check.models,
+            "mode_check.frozen.models": self.mode_check.frozen.models,
+            "transfer_check.models": self.transfer_check.models,
+            "isolation_check.models": self.isolation_check.models,
+        }
+        yield from ((where, name, self.models) for where, names in chosen.items() for name in names or ())
         yield from self._asked_of_the_suite()
 
     def _asked_of_the_suite(self) -> Iterator[tuple[str, str, Collection[str]]]:

@@ -28,7 +28,8 @@ class Quadrant:
     """Where the target lies, and what is advised there.
 
     Attributes:
-        advised, other: the best accuracy by the advice, and by any other way that was tried; None where the advice was not tried.
+        advised, other: the best accuracy by the advice, and by any other way that was tried; None where the advice was not tried
+            or did not come to an end: then there is no evidence, and the advice is refused.
     """
 
     size: str
@@ -40,6 +41,11 @@ class Quadrant:
     @property
     def advice(self) -> str:
         return ADVICE[self.size, self.kind]
+
+    @property
+    def missing(self) -> str:
+        """Why the advice has no accuracy of its own."""
+        return "a head on an earlier layer was not tried" if self.advice == _EARLY else "every such training diverged"
 
     @property
     def held(self) -> bool | None:
@@ -79,6 +85,6 @@ def _kind(found: Similarity | str) -> str:
     if found.low >= DIFFERENT:
         return "different"
     return (
-        f"the distance to the source, {found.ratio:.2f} [{found.low:.2f}, {found.high:.2f}] times that between its own halves, "
-        f"is neither at most {SIMILAR:g} nor at least {DIFFERENT:g}"
+        f"the distance to the source, {found.ratio:.2f} times that between its own halves ({found.low:.2f} to {found.high:.2f}: "
+        f"5 % to 95 % of random halves of the samples), is neither at most {SIMILAR:g} nor at least {DIFFERENT:g}"
     )

@@ -12,6 +12,7 @@ MIN_SAMPLES = 50
 MIN_CLASSES = 4
 _SPLITS = 10
 _INTERVAL = (5, 95)
+_ROUNDING = 1e-9  # of kernel distances, whose kernels are near 1
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -72,17 +73,21 @@ class Similarity:
     high: float
 
 
-def similarity(source: np.ndarray, classes: np.ndarray, target: np.ndarray, seed: int) -> Similarity:
-    """Compare features, shapes (samples, width), of source (of these classes) and target.
+def similarity(source: np.ndarray, classes: np.ndarray, target: np.ndarray, seed: int) -> Similarity | str:
+    """Compare features, shapes (samples, width), of source (of these classes) and target; or why that is not possible.
 
     Features are divided by the root mean square of the source's, so that models of any scale are told alike.
     """
+    if not (np.isfinite(source).all() and np.isfinite(target).all()):
+        return "some of the features are no numbers"
     rng = np.random.default_rng(seed)
     scale = float(np.sqrt(np.square(source, dtype=np.float64).mean())) or 1.0
     source, target = source / scale, target / scale
     lower = _lower_half(source, classes)
     by_sample = [rng.permutation(len(source)) < len(source) // 2 for _ in range(_SPLITS)]
     within = kernel_distance(source[lower], source[~lower])
+    if abs(within) <= _ROUNDING:
+        return "the features of the source do not differ between its classes, so distances have no scale"
     noise = float(np.median([kernel_distance(source[half], source[~half]) for half in by_sample]))
     parts = [kernel_distance(_half(target, rng), _half(source, rng)) for _ in range(_SPLITS)]
     kernel = kernel_distance(target, source)

@@ -10,7 +10,7 @@ from stages._params import Transfer
 from stages._quadrants import Quadrant, quadrant
 from stages._similarity import Similarity
 from stages._spreads import Spread, beats
-from stages._transfer_study import Study, best, cuts_by_layers, way_named
+from stages._transfer_study import Study, best, cuts_by_layers, diverged, way_named
 from tracking.findings import Finding, Verdict
 from tracking.statistics import mcnemar_exact
 
@@ -40,28 +40,42 @@ def judge(model: str, task: Transfer, study: Study) -> Iterator[Finding]:
 
 def _heads(model: str, task: Transfer, study: Study) -> Finding:
     linear, neighbours, pixels = (study.probed(name) for name in ("linear", "neighbours", "pixels"))
-    first = study.probes[0]
-    only, never = int((first.linear & ~first.pixels).sum()), int((first.pixels & ~first.linear).sum())
-    p_value = mcnemar_exact(only, never)
-    worse = never > only and p_value < SIGNIFICANT
-    said = "better than" if only > never and p_value < SIGNIFICANT else "worse than" if worse else "no better than"
+    won, how, tested = _against_pixels(study)
+    said = {True: "better than", False: "worse than", None: "no better than"}[won]
     sentence = (
         f"Of the target a linear head on frozen features gets {linear}, {task.neighbours} nearest neighbours {neighbours}: "
-        f"{said} a linear head on raw pixels, {pixels} (McNemar's p {p_value:.2g}). The source task stays at {study.source:.1%}."
+        f"{said} a linear head on raw pixels, {pixels} ({how}). The source task stays at {study.source:.1%}."
     )
     evidence = {
         **linear.evidence("frozen_target"),
         "frozen_source": study.source,
         **neighbours.evidence("neighbours_target"),
         **pixels.evidence("pixels_target"),
-        "pixels_p_value": p_value,
+        **tested,
         "train_samples": study.drawn,
         "seeds": len(linear.values),
     }
-    return Finding(CHECK, model, Verdict.PASS if said == "better than" else Verdict.WARN, sentence, evidence)
+    return Finding(CHECK, model, Verdict.PASS if won else Verdict.WARN, sentence, evidence)
+
+
+def _against_pixels(study: Study) -> tuple[bool | None, str, dict[str, float]]:
+    """Whether a linear head beats one on raw pixels (None: not to be told), by which test, and its p value.
+
+    Seeds decide where they differ. A single one, or seeds that change nothing, leave the images to McNemar's test.
+    """
+    linear, pixels = study.probed("linear"), study.probed("pixels")
+    if len(set(zip(linear.values, pixels.values, strict=True))) > 1:
+        return beats(linear, pixels), f"seed by seed, over {len(linear.values)} seeds", {}
+    first = study.probes[0]
+    only, never = int((first.linear & ~first.pixels).sum()), int((first.pixels & ~first.linear).sum())
+    p_value = mcnemar_exact(only, never)
+    return only > never if p_value < SIGNIFICANT else None, f"McNemar's p {p_value:.2g}", {"pixels_p_value": p_value}
 
 
 def _tuning(model: str, study: Study, method: str, rate: float, outcomes: list[Outcome]) -> Finding:
+    name = f"{_SHORT[method]}_{rate:g}"
+    if words := diverged(outcomes):
+        return _lost(model, name, way_named(method, rate), words, outcomes)
     target, left = study.target(outcomes), study.left(outcomes)
     drift = float(np.mean([outcome.drift for outcome in outcomes if outcome.drift is not None]))
     layers = {
@@ -69,7 +83,6 @@ def _tuning(model: str, study: Study, method: str, rate: float, outcomes: list[O
     }
     lost = study.source - left.mean
     most = max(layers, key=layers.__getitem__)
-    name = f"{_SHORT[method]}_{rate:g}"
     sentence = (
         f"{way_named(method, rate).capitalize()} reaches {target} on the target, leaves {left} on the source task "
         f"({-100 * lost:+.1f} points) and moves the weights by {drift:.1%}, most in {most} ({layers[most]:.1%})."
@@ -86,9 +99,23 @@ def _tuning(model: str, study: Study, method: str, rate: float, outcomes: list[O
     return Finding(CHECK, model, Verdict.WARN if lost > LOST else Verdict.PASS, sentence, evidence)
 
 
+def _lost(model: str, name: str, way: str, words: str, outcomes: Sequence[Outcome]) -> Finding:
+    sentence = (
+        f"{way.capitalize()} {words}: its loss or its weights are no numbers, so no drift can be told, and it is left out of "
+        "every comparison."
+    )
+    evidence = {
+        f"{name}.diverged": min(each.diverged for each in outcomes if each.diverged is not None),
+        f"{name}.by_seed": [[each.seed, each.target, each.source, each.drift] for each in outcomes],
+        "curves": _curves(name, outcomes),
+    }
+    return Finding(CHECK, model, Verdict.WARN, sentence, evidence)
+
+
 def _curves(name: str, outcomes: Sequence[Outcome]) -> dict[str, list[list[float]]]:
-    """Training accuracy and mean loss by epoch, averaged over the seeds."""
+    """Training accuracy and mean loss by epoch, averaged over the seeds, as long as they are numbers."""
     points = np.mean([outcome.curve for outcome in outcomes], axis=0)
+    points = points[np.isfinite(points).all(axis=1)]
     return {f"train.{name}": points[:, [0, 2]].tolist(), f"loss.{name}": points[:, [0, 1]].tolist()}
 
 
@@ -97,11 +124,16 @@ def _scratch(model: str, task: Transfer, study: Study) -> Finding:
     if not groups:
         reason = study.unbuilt or "transfer_check.scratch_rates in params.yaml is empty"
         return skipped(model, f"Nothing was trained from scratch: {reason}.")
-    spreads = {way_named(*key): study.target(outcomes) for key, outcomes in groups.items()}
+    lost = "; ".join(f"{way_named(*key)}: {words}" for key, outcomes in groups.items() if (words := diverged(outcomes)))
+    spreads = {way_named(*key): study.target(outcomes) for key, outcomes in groups.items() if not diverged(outcomes)}
+    if not spreads:
+        return Finding(CHECK, model, Verdict.WARN, f"No training from scratch came to an end: {lost}.")
     (way, scratch), (transfer, transferred) = best(spreads), best(study.transfers())
     won = beats(scratch, transferred)
     evidence: dict[str, Any] = {"curves": {}}
     for (_, rate), outcomes in groups.items():
+        if diverged(outcomes):
+            continue
         name = f"scratch_lr_{rate:g}"
         evidence |= study.target(outcomes).evidence(f"{name}.target")
         evidence |= {f"{name}.by_seed": [[each.seed, each.target] for each in outcomes]}
@@ -109,7 +141,7 @@ def _scratch(model: str, task: Transfer, study: Study) -> Finding:
     doubt = "" if won is not None else ", which these seeds and images cannot tell apart"
     sentence = (
         f"{way.capitalize()} it reaches {scratch} on the target; the best transfer is {transfer}: {transferred}{doubt}."
-    )
+    ) + (f" Left out: {lost}." if lost else "")
     return Finding(CHECK, model, Verdict.WARN if won else Verdict.PASS, sentence, evidence)
 
 
@@ -166,9 +198,10 @@ def _similarity(model: str, found: Similarity | str) -> Finding:
     if isinstance(found, str):
         return skipped(model, f"How similar the target is to the source cannot be told: {found}.")
     sentence = (
-        f"In this model's features the target lies {found.ratio:.2f} times [{found.low:.2f}, {found.high:.2f}] as far from the "
-        f"source as two halves of the source's classes from each other (kernel distance {found.kernel:.3g} against "
-        f"{found.within:.3g}; by chance {found.noise:.2g}; Fréchet distance {found.frechet:.3g})."
+        f"In this model's features the target lies {found.ratio:.2f} times as far from the source as two halves of the source's "
+        f"classes from each other ({found.low:.2f} to {found.high:.2f}: 5 % to 95 % of random halves of the samples; kernel "
+        f"distance {found.kernel:.3g} against {found.within:.3g}; by chance {found.noise:.2g}; Fréchet distance "
+        f"{found.frechet:.3g})."
     )
     names = ("frechet", "kernel", "within", "noise", "ratio", "low", "high")
     evidence = {f"distance.{name}": getattr(found, name) for name in names}
@@ -181,19 +214,18 @@ def _advice(model: str, found: Quadrant | str, study: Study) -> Finding:
     seen = {True: "It holds here", False: "It does not hold here", None: "Here it cannot be told from the rest"}[
         found.held
     ]
-    if found.advised is None:
-        seen, reached = "That was not tried here", ""
-    else:
-        reached = f": {found.advised}, against {found.other} by {found.other_way}"
-    sentence = (
-        f"The target is {found.size} ({study.drawn} training images) and {found.kind} to the source; the usual advice (CS231n) "
-        f"is {found.advice}. {seen}{reached}."
-    )
+    place = f"The target is {found.size} ({study.drawn} training images) and {found.kind} to the source"
     evidence: dict[str, Any] = {
         "quadrant": f"{found.size}, {found.kind}",
         "advice": found.advice,
         **found.other.evidence("other_target"),
     }
-    if found.advised is not None:
-        evidence |= found.advised.evidence("advised_target")
+    if found.advised is None:
+        sentence = f"{place}; the usual advice (CS231n) would be {found.advice}: refused, as {found.missing}."
+        return Finding(CHECK, model, Verdict.SKIP, sentence, evidence)
+    sentence = (
+        f"{place}; the usual advice (CS231n) is {found.advice}. {seen}: {found.advised}, against {found.other} by "
+        f"{found.other_way}."
+    )
+    evidence |= found.advised.evidence("advised_target")
     return Finding(CHECK, model, Verdict.WARN if found.held is False else Verdict.PASS, sentence, evidence)

@@ -1,6 +1,6 @@
 """What `transfer_check` saw of one model, before it is judged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,15 +76,21 @@ class Study:
         return spread(shares, self.tested[0])
 
     def transfers(self) -> dict[str, Spread]:
-        """Accuracy on the target by every way that uses the pre-trained weights."""
+        """Accuracy on the target by every way that uses the pre-trained weights and did not diverge."""
         heads = {"a linear head": self.probed("linear"), "nearest neighbours": self.probed("neighbours")}
         return heads | {
-            way_named(*key): self.target(each) for key, each in self.trainings().items() if key[0] != "scratch"
+            way_named(*key): self.target(each)
+            for key, each in self.trainings().items()
+            if key[0] != "scratch" and not diverged(each)
         }
 
     def others(self) -> dict[str, Spread]:
         """The same by the ways that do not use them."""
-        scratch = {way_named(*key): self.target(each) for key, each in self.trainings().items() if key[0] == "scratch"}
+        scratch = {
+            way_named(*key): self.target(each)
+            for key, each in self.trainings().items()
+            if key[0] == "scratch" and not diverged(each)
+        }
         return {"a linear head on raw pixels": self.probed("pixels")} | scratch
 
     def sweep(self) -> pd.DataFrame:
@@ -96,6 +102,13 @@ class Study:
     def foretold(self) -> dict[str, Any]:
         """The transfer scores, their null, and what they are about."""
         return {**self.scores, "parameters": self.parameters, "target": best(self.transfers())[1].mean}
+
+
+def diverged(outcomes: Sequence[Outcome]) -> str:
+    """Which seeds diverged and when, in words; empty where none did."""
+    epochs = [each.diverged for each in outcomes if each.diverged is not None]
+    of = f" in {len(epochs)} of {len(outcomes)} seeds" if len(outcomes) > 1 else ""
+    return f"diverged at epoch {min(epochs)}{of}" if epochs else ""
 
 
 def way_named(method: str, rate: float) -> str:

@@ -66,7 +66,8 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
 def leep(scores: np.ndarray, labels: np.ndarray) -> float:
     """The mean log likelihood of the labels, by what each source class makes one expect of them; at most 0.
 
-    Nguyen et al. 2020, https://arxiv.org/abs/2002.12462.
+    Nguyen et al. 2020, https://arxiv.org/abs/2002.12462. A source class whose probability is zero in every sample (as float64
+    has it) makes one expect nothing and is left out.
 
     Args:
         scores: the source model's logits of the target's samples, shape (samples, source classes).
@@ -75,7 +76,8 @@ def leep(scores: np.ndarray, labels: np.ndarray) -> float:
     source = softmax(scores.astype(np.float64), axis=1)
     classes, index = np.unique(labels, return_inverse=True)
     joint = np.stack([source[index == label].sum(axis=0) for label in range(len(classes))])
-    expected = source @ (joint / joint.sum(axis=0)).T
+    seen = joint.sum(axis=0) > 0
+    expected = source[:, seen] @ (joint[:, seen] / joint[:, seen].sum(axis=0)).T
     return float(np.log(expected[np.arange(len(index)), index]).mean())
 
 

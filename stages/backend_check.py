@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event, Timer
 from typing import IO, Any
 
 from stages import _backend_worker
@@ -127,8 +128,8 @@ def _request(asked: BackendCheck, task: str, repeat: int, steps: int) -> Request
 
 
 @contextmanager
-def worker(backend: str, threads: int) -> Iterator[Ask]:
-    """A process that answers for one backend; it ends with the block."""
+def worker(backend: str, threads: int, seconds: float) -> Iterator[Ask]:
+    """A process that answers for one backend, each time within so many seconds; it ends with the block."""
     if find_spec(backend) is None:
         raise UserError(f"backend_check: {backend} is not installed; install it or take it out of `backends`")
     pinned = {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS")}
@@ -137,18 +138,30 @@ def worker(backend: str, threads: int) -> Iterator[Ask]:
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, env={**os.environ, **pinned}, stderr=said, **pipes)
         try:
-            yield lambda request: _answer(process, backend, request, said)
+            yield lambda request: _answer(process, backend, request, said, seconds)
         finally:
             process.kill()
             process.communicate()
 
 
-def _answer(process: Any, backend: str, request: Request, said: IO[str]) -> Reply:
+def _answer(process: Any, backend: str, request: Request, said: IO[str], seconds: float) -> Reply:
+    late = Event()
+
+    def give_up() -> None:
+        late.set()
+        process.kill()  # which ends the wait for its answer
+
+    timer = Timer(seconds, give_up)
+    timer.start()
     try:
         print(json.dumps(asdict(request)), file=process.stdin, flush=True)
         line = process.stdout.readline()
     except BrokenPipeError:
         line = ""
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise UserError(f"backend_check: {backend} gave no answer within {seconds:g} seconds; raise `seconds`")
     if not line:
         process.wait()
         raise UserError(f"backend_check: {backend} stopped: {_last_line(said)}")
@@ -166,7 +179,7 @@ def main(key: str, timings: Path, findings: Path) -> None:
     asked = load_params().backend_check[key]
     with ExitStack() as stack:
         workers: dict[str, Ask] = {
-            backend: stack.enter_context(worker(backend, asked.threads)) for backend in asked.backends
+            backend: stack.enter_context(worker(backend, asked.threads, asked.seconds)) for backend in asked.backends
         }
         first_steps, replies = measure(asked, workers)
     save_findings(backend_check(asked, replies), findings)

@@ -38,11 +38,15 @@ def backend_parity(pair: Parity, reference: PredictionSet, candidate: Prediction
             f"{pair.candidate} and {pair.reference} did not predict the same images and classes: "
             f"{ours.shape} and {theirs.shape} scores"
         )
-    yield _scores(pair, np.abs(ours.astype(float) - theirs.astype(float)))
+    yield _scores(pair, theirs, ours)
     yield _decisions(pair, reference, candidate)
 
 
-def _scores(pair: Parity, difference: np.ndarray) -> Finding:
+def _scores(pair: Parity, theirs: np.ndarray, ours: np.ndarray) -> Finding:
+    fine = np.isfinite(theirs) & np.isfinite(ours)
+    difference = np.abs(ours[fine].astype(float) - theirs[fine].astype(float))
+    if not fine.all():
+        return _no_numbers(pair, theirs, ours, difference)
     largest, median = float(difference.max()), float(np.median(difference))
     evidence = {"max_score_difference": largest, "median_score_difference": median, "reference": pair.reference}
     words = f"Scores differ from those of {pair.reference} by at most {largest:.2g} (median {median:.2g})"
@@ -53,6 +57,22 @@ def _scores(pair: Parity, difference: np.ndarray) -> Finding:
     else:
         verdict, end = Verdict.FAIL, f", beyond the tolerance of {pair.max_score_difference:g}."
     return Finding("backend_parity", pair.candidate, verdict, words + end, evidence)
+
+
+def _no_numbers(pair: Parity, theirs: np.ndarray, ours: np.ndarray, difference: np.ndarray) -> Finding:
+    bad, of_reference = (int((~np.isfinite(scores)).sum()) for scores in (ours, theirs))
+    largest = float(difference.max(initial=0.0))
+    sentence = (
+        f"{bad} of its {ours.size} scores are no numbers, and {of_reference} of those of {pair.reference}; the others differ "
+        f"by at most {largest:.2g}."
+    )
+    evidence = {
+        "no_numbers": bad,
+        "reference_no_numbers": of_reference,
+        "max_score_difference": largest,
+        "reference": pair.reference,
+    }
+    return Finding("backend_parity", pair.candidate, Verdict.FAIL, sentence, evidence)
 
 
 def _decisions(pair: Parity, reference: PredictionSet, candidate: PredictionSet) -> Finding:

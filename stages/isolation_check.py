@@ -22,6 +22,7 @@ from stages._isolation import (
     CHECK,
     SCENARIOS,
     CannotBeAskedError,
+    Parting,
     broken,
     compare,
     finding,
@@ -29,7 +30,7 @@ from stages._isolation import (
     spread_batches,
     verdict,
 )
-from stages._leaks import Case, State, Subject, ask, explain
+from stages._leaks import Asked, Case, State, Subject, ask, explain
 from stages._models import load_model, load_other, spec_of
 from stages._params import IsolationCheck, Model, Params, load_params
 from stages._predictions import PredictionSet, SampleSet
@@ -48,17 +49,21 @@ def isolation_check(model: str, subject: Subject, alone: np.ndarray, params: Iso
         try:
             asked = ask(subject, name, classifier)
             expected = (alone if name == "alone" else here)[asked.chosen]
-            case = Case(subject, name, classifier, before, expected, asked, params.max_score_difference)
-            yield _judged(model, case)
+            parting = compare(_names(subject, asked), expected, asked.scores)
         except CannotBeAskedError as reason:
             yield skipped(model, name, str(reason))
         except UserError as reason:
             yield broken(model, name, str(reason))
+        else:
+            case = Case(subject, name, classifier, before, expected, asked, params.max_score_difference)
+            yield _judged(model, case, parting)
 
 
-def _judged(model: str, case: Case) -> Finding:
-    names = tuple(case.subject.samples.names[i] for i in case.subject.rows[case.asked.chosen])
-    parting = compare(names, case.expected, case.asked.scores)
+def _names(subject: Subject, asked: Asked) -> tuple[str, ...]:
+    return tuple(subject.samples.names[i] for i in subject.rows[asked.chosen])
+
+
+def _judged(model: str, case: Case, parting: Parting) -> Finding:
     cause = explain(case) if verdict(SCENARIOS[case.name], parting, case.tolerance) is Verdict.FAIL else None
     return finding(model, case.name, parting, case.tolerance, cause)
 

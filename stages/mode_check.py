@@ -23,7 +23,7 @@ from stages._cliffs import HEADS_COLUMNS, cliffs, foreseen
 from stages._models import load_network
 from stages._modes import whole_batches
 from stages._params import ModeCheck, load_params
-from stages._passes import accuracies, batches, black, dropout, randomness
+from stages._passes import no_numbers, passes
 from stages._predictions import SampleSet
 from stages._stage import replacing, run
 from stages.frameworks import Network
@@ -48,21 +48,18 @@ def mode_check(
         return
     mixed = samples.shuffled(whole_batches(min(params.samples, len(samples)), params.batch_size))
     first = next(mixed.batches(params.batch_size))
-    if params.behaviours != "none":
+    if params.behaviours == "none":
+        yield Finding(
+            CHECK, model, Verdict.SKIP, "Situations were not tried: mode_check.behaviours in params.yaml is none."
+        )
+    else:
         yield from behaviour_findings(model, network, framework, first, mixed.labels[: len(first)], params.behaviours)
-    yield from _passes(model, network, mixed, params, images=first.ndim == 4)
+    if wrong := no_numbers(model, network, mixed, params.batch_size):
+        yield wrong
+        return
+    yield from passes(model, network, mixed, params)
     yield from foreseen(model, network, mixed, params.batch_size)
     yield from _heads(model, network, train, samples, params)
-
-
-def _passes(model: str, network: Network, mixed: SampleSet, params: ModeCheck, *, images: bool) -> Iterator[Finding]:
-    yield accuracies(model, network, mixed, params.batch_size)
-    if params.batch_sizes:
-        yield batches(model, network, mixed, params)
-    yield dropout(model, network, mixed, params)
-    yield randomness(model, network, mixed, params.batch_size)
-    if params.black_batches and images:
-        yield black(model, network, mixed, params)
 
 
 def _heads(
@@ -85,6 +82,10 @@ def _write(rows: Sequence[dict], columns: list[str], path: Path) -> None:
 def main(model: str, samples: Path, weights: Path, findings: Path, situations: Path, heads: Path) -> None:
     """Load the model, pass the samples through it in every mode, write."""
     params = load_params()
+    if params.mode_check.models is not None and model not in params.mode_check.models:
+        words = "Not asked: mode_check.models in params.yaml leaves it out."
+        _save([Finding(CHECK, model, Verdict.SKIP, words)], findings, situations, heads)
+        return
     chosen = params.models[model].model_copy(update={"weights": str(weights)})
     test, training = SampleSet.load(samples / "test"), samples / "train"
     train = SampleSet.load(training) if training.is_dir() else None
@@ -93,6 +94,10 @@ def main(model: str, samples: Path, weights: Path, findings: Path, situations: P
         return load_network(chosen, params.inference, params.data.classes, test)
 
     found = list(mode_check(model, fresh, test, params.mode_check, framework=chosen.framework, train=train))
+    _save(found, findings, situations, heads)
+
+
+def _save(found: Sequence[Finding], findings: Path, situations: Path, heads: Path) -> None:
     save_findings(found, findings)
     _write([each.evidence["row"] for each in found if "row" in each.evidence], COLUMNS, situations)
     rows = [dict(zip(HEADS_COLUMNS, row, strict=True)) for each in found for row in each.evidence.get("heads", ())]

@@ -3,7 +3,8 @@
 reads   images/, <samples>/test/ (names, labels, the resolved recipe), the weights file,
         environment/<framework>-<backend>.json and environment/images.json
 writes  findings: the costliest mistake and the table of all; those that accuracy does not show; whether one of them scores
-        better than the recipe in use. costs: the table as CSV, one line per mistake, costliest first
+        better than the recipe in use; of a Keras model, which `preprocess_input` edits
+        arrays in place. costs: the table as CSV, one line per mistake, costliest first
 params  models.<model>, recipes.<recipe>, inference, data.classes, preprocess_check
 
 Differences are paired: the same images, the exact McNemar test, the interval of Agresti and Min (tracking.statistics).
@@ -70,22 +71,55 @@ class Measured:
     untried: Mapping[str, str]
 
 
-def preprocess_check(model: str, measured: Measured, samples: int, in_place: Sequence[str] = ()) -> Iterator[Finding]:
-    """Three findings out of what was measured on so many samples; `in_place` names Keras modules that edit arrays."""
+@dataclass(frozen=True)
+class InPlace:
+    """The modules of `keras.applications` that have a `preprocess_input`, and those of them that change the array they are given.
+
+    Attributes:
+        floats, integers: by what the array holds: float32, uint8.
+    """
+
+    version: str
+    modules: tuple[str, ...]
+    floats: tuple[str, ...]
+    integers: tuple[str, ...]
+
+
+def preprocess_check(
+    model: str, measured: Measured, samples: int, in_place: InPlace | None = None
+) -> Iterator[Finding]:
+    """Three findings out of what was measured on so many samples, and one about Keras' own functions where it is in use."""
     if not measured.costs:
         sentence = f"No usual preprocessing mistake was tried: {samples} images, {len(measured.untried)} not possible."
         yield Finding(CHECK, model, Verdict.SKIP, sentence, {"not_tried": _reasons(measured)})
         return
-    yield _costliest(model, measured, samples, in_place)
+    yield _costliest(model, measured, samples)
     yield _unseen(model, measured.costs, samples)
     yield _better(model, measured.costs)
+    if in_place:
+        yield _edited(model, in_place)
 
 
 def _reasons(measured: Measured) -> list[str]:
     return [f"{name}: {reason}" for name, reason in measured.untried.items()]
 
 
-def _costliest(model: str, measured: Measured, samples: int, in_place: Sequence[str]) -> Finding:
+def _edited(model: str, found: InPlace) -> Finding:
+    safe = "one of uint8 is left alone" if not found.integers else f"{len(found.integers)} edit one of uint8 too"
+    sentence = (
+        f"`preprocess_input` of {len(found.floats)} of {len(found.modules)} keras.applications modules (keras {found.version}) "
+        f"edits a float array in place, so that whoever shares the array gets it prepared once more; {safe}."
+    )
+    evidence = {
+        "modules_that_edit_in_place": len(found.floats),
+        "modules": len(found.modules),
+        "edit_in_place": list(found.floats),
+        "edit_uint8_in_place": list(found.integers),
+    }
+    return Finding(CHECK, model, Verdict.WARN if found.floats or found.integers else Verdict.PASS, sentence, evidence)
+
+
+def _costliest(model: str, measured: Measured, samples: int) -> Finding:
     worst = measured.costs[0]
     evidence = {
         "mistakes": [list(asdict(cost).values()) for cost in measured.costs],
@@ -93,7 +127,6 @@ def _costliest(model: str, measured: Measured, samples: int, in_place: Sequence[
         "recipe_top1": measured.top1,
         "samples": samples,
         "not_tried": _reasons(measured),
-        **({"keras_modules_that_edit_in_place": list(in_place)} if in_place else {}),
     }
     sentence = (
         f"The costliest preprocessing mistake is '{worst.mistake}': top-1 {worst.top1:.1%} instead of {measured.top1:.1%}, "
@@ -219,18 +252,24 @@ def _rounded(value: float) -> float | None:
     return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
-def edited_in_place() -> list[str]:
-    """The modules of `keras.applications` whose `preprocess_input` changes a float array that it is given; by trying."""
+def edited_in_place() -> InPlace | None:
+    """By trying; None where Keras is not in use in this process."""
     if "keras" not in sys.modules:
-        return []
+        return None
     applications = importlib.import_module("keras.applications")
-    names = [module.name for module in pkgutil.iter_modules(applications.__path__)]
-    modules = {name: importlib.import_module(f"keras.applications.{name}") for name in names}
-    return [name for name, module in modules.items() if hasattr(module, "preprocess_input") and _edits(module)]
+    names = [
+        module.name for module in pkgutil.iter_modules(applications.__path__) if not module.name.endswith("_utils")
+    ]
+    known = {name: importlib.import_module(f"keras.applications.{name}") for name in names}
+    modules = {name: module for name, module in known.items() if hasattr(module, "preprocess_input")}
+    floats, integers = (
+        tuple(name for name, module in modules.items() if _edits(module, kind)) for kind in (np.float32, np.uint8)
+    )
+    return InPlace(sys.modules["keras"].__version__, tuple(modules), floats, integers)
 
 
-def _edits(module: object) -> bool:
-    array = np.full((1, 2, 2, 3), 100, np.float32)
+def _edits(module: object, kind: type) -> bool:
+    array: np.ndarray = np.full((1, 2, 2, 3), 100, kind)
     module.preprocess_input(array)  # type: ignore[attr-defined]
     return bool((array != 100).any())
 
@@ -250,7 +289,8 @@ def main(model: str, samples: Path, images: Path, weights: Path, findings: Path,
     params = load_params()
     chosen = params.models[model].model_copy(update={"weights": str(weights)})
     measured, looked = _look(params, chosen, samples, images)
-    save_findings(preprocess_check(model, measured, looked, edited_in_place()), findings)
+    in_place = edited_in_place() if chosen.framework.startswith("keras") else None
+    save_findings(preprocess_check(model, measured, looked, in_place), findings)
     costs.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(measured.costs, columns=list(Cost.__annotations__)).to_csv(costs, index=False)
 

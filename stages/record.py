@@ -98,7 +98,8 @@ def _numbers(findings: tuple[Finding, ...]) -> dict[str, Scalar]:
 def _curves(findings: tuple[Finding, ...]) -> Iterator[tuple[str, tuple[tuple[float, float], ...]]]:
     for finding in findings:
         for name, points in finding.evidence.get("curves", {}).items():
-            yield f"{finding.check}.{name}", tuple((float(step), float(value)) for step, value in points)
+            drawn = ((step, value) for step, value in points if not isinstance(value, str))  # "nan" and "inf" are words
+            yield f"{finding.check}.{name}", tuple((float(step), float(value)) for step, value in drawn)
 
 
 def _without_curves(finding: Finding) -> Finding:

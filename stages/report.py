@@ -60,6 +60,7 @@ def report(
         claimed=any("model.claim.top1" in each.params for each in runs),
         parity=_parity(found, {(pair.candidate, pair.reference): pair for pair in pairs}),
         curves=list(_curves(runs)),
+        modes=_modes(found),
         transfers=list(_transfers(found)),
         mistakes=list(_mistakes(found)),
         published=_published(together),
@@ -401,6 +402,34 @@ def _lines(title: str, subjects: Sequence[str], series: Iterable[tuple[str, Poin
 
 def _placed(points: Iterable[tuple[float, float]], x: Axis, y: Axis) -> Points:
     return tuple((x.at(step), round(100 - y.at(value), 2)) for step, value in points)
+
+
+# ---- situations
+
+
+@dataclass(frozen=True)
+class Modes:
+    """What each model made of each situation of `mode_check`.
+
+    Attributes:
+        columns: model, framework with its version.
+        rows: the situation, and for each column (verdict, outcome), None where it was not tried.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str] | None, ...]], ...]
+
+
+def _modes(found: Iterable[Finding]) -> Modes | None:
+    columns: dict[str, str] = {}
+    rows: dict[str, dict[str, tuple[str, str]]] = {}
+    for finding in found:
+        if finding.check == "mode_check" and "row" in finding.evidence:
+            cell = finding.evidence["row"]
+            columns[finding.subject] = str(cell["version"])
+            rows.setdefault(cell["situation"], {})[finding.subject] = finding.verdict.value, str(cell["outcome"])
+    table = ((situation, tuple(map(cells.get, columns))) for situation, cells in rows.items())
+    return Modes(tuple(columns.items()), tuple(table)) if rows else None
 
 
 # ---- transfer

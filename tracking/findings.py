@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,19 @@ class Finding:
 
 
 def save_findings(findings: Iterable[Finding], path: Path) -> None:
-    """Write findings as a JSON list, equal bytes when equal."""
-    rows = [asdict(finding) for finding in findings]
+    """Write findings as a JSON list, equal bytes when equal; floats that are no numbers become words (`nan`, `inf`)."""
+    rows = [_numbers_or_words(asdict(finding)) for finding in findings]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _numbers_or_words(value: Any) -> Any:
+    """JSON has neither NaN nor infinity, and a finding must not be lost for what it found."""
+    if isinstance(value, Mapping):
+        return {name: _numbers_or_words(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers_or_words(each) for each in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def load_findings(path: Path) -> tuple[Finding, ...]:

@@ -24,6 +24,7 @@ ASKED = BackendCheck(
     learning_rate=0.01,
     threads=1,
     margin=0.02,
+    seconds=60,
     seed=3,
 )
 
@@ -136,13 +137,18 @@ def test_the_data_are_whole_and_apart(task: str) -> None:
 
 
 def test_an_absent_backend_is_named() -> None:
-    with pytest.raises(UserError, match="not_a_backend is not installed"), worker("not_a_backend", 1):
+    with pytest.raises(UserError, match="not_a_backend is not installed"), worker("not_a_backend", 1, 60):
         pass
 
 
 def test_a_worker_that_dies_says_its_last_words() -> None:
     """json is a module, so that it is found, but no backend of Keras."""
-    with worker("json", 1) as ask, pytest.raises(UserError, match=r"json stopped: .+"):
+    with worker("json", 1, 60) as ask, pytest.raises(UserError, match=r"json stopped: .+"):
+        ask(Request("mlp", 0, 1, 8, "sgd", 0.1))
+
+
+def test_a_worker_that_gives_no_answer_is_not_waited_for() -> None:
+    with worker("json", 1, 0.01) as ask, pytest.raises(UserError, match="json gave no answer within 0.01 seconds"):
         ask(Request("mlp", 0, 1, 8, "sgd", 0.1))
 
 
@@ -153,7 +159,7 @@ def test_real_backends_learn_the_same_and_the_one_that_does_not_is_found() -> No
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
     asked = ASKED.model_copy(update={"backends": ["torch", "tensorflow"], "tasks": ["mlp", "bag"], "steps": 20})
-    with worker("torch", 1) as torch, worker("tensorflow", 1) as tensorflow:
+    with worker("torch", 1, 300) as torch, worker("tensorflow", 1, 300) as tensorflow:
         workers = {"torch": torch, "tensorflow": tensorflow}
         with_adam = list(backend_check(asked, measure(asked, workers)[1]))
     assert [finding.verdict.value for finding in with_adam] == ["pass", "pass", "warn", "pass"]

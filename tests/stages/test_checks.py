@@ -1,5 +1,7 @@
 """The checks that compare predictions: each is shown healthy and faulty cases."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -9,6 +11,7 @@ from stages._predictions import PredictionSet
 from stages.accuracy_check import accuracy_check, measure
 from stages.backend_parity import backend_parity
 from tracking.errors import UserError
+from tracking.findings import Finding, Verdict, load_findings, save_findings
 
 PAIR = Parity(reference="a", candidate="b", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
 
@@ -79,6 +82,24 @@ def test_equal_bits_from_two_backends_are_suspicious(scores: np.ndarray) -> None
     assert first.verdict == "warn"
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_fails_and_is_counted(scores: np.ndarray, value: float, tmp_path: Path) -> None:
+    other = scores + np.float32(1e-5)
+    other[7, 3] = value
+    first, second = backend_parity(PAIR, predictions(scores), predictions(other, scores.argmax(1)))
+    assert first.verdict == "fail"
+    assert first.sentence.startswith("1 of its 2000 scores are no numbers, and 0 of those of a")
+    assert first.evidence["max_score_difference"] == pytest.approx(1e-5, rel=0.1)
+    save_findings([first, second], tmp_path / "f.json")
+
+
 def test_predictions_of_other_images_are_not_compared(scores: np.ndarray) -> None:
     with pytest.raises(UserError, match="b and a did not predict the same images"):
         list(backend_parity(PAIR, predictions(scores), predictions(scores[:-1])))
+
+
+def test_a_finding_is_not_lost_for_numbers_that_json_does_not_have(tmp_path: Path) -> None:
+    evidence = {"worst": float("nan"), "rows": [["a", (1.0, -float("inf"))]], "curves": {"loss": [[1, float("inf")]]}}
+    save_findings([Finding("check", "m", Verdict.FAIL, "It diverged.", evidence)], tmp_path / "f.json")
+    (finding,) = load_findings(tmp_path / "f.json")
+    assert finding.evidence == {"worst": "nan", "rows": [["a", [1.0, "-inf"]]], "curves": {"loss": [[1, "inf"]]}}

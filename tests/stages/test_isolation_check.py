@@ -193,6 +193,55 @@ def test_dropout_left_on_is_told_from_everything_else() -> None:
     assert {cause(f) for f in said.values()} == {"chance"}
 
 
+class Drifting(TorchNetwork):
+    """Adds 0.01 more at every call, by a number that it keeps beside its weights."""
+
+    calls = 0
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        self.calls += 1
+        return super().predict(images) + np.float32(0.01 * self.calls)
+
+
+def test_answers_that_drift_from_call_to_call_are_not_called_chance() -> None:
+    said = found(lambda: Drifting(network().module, "cpu"), ["repeated", "order"])
+    assert {cause(f) for f in said.values()} == {"drift"}
+    assert "a fresh copy gives the first answer again" in said["repeated"].sentence
+
+
+def test_chance_is_no_drift_where_loading_sets_the_seed() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(48, 5))
+
+    def fresh() -> TorchNetwork:
+        torch.manual_seed(0)
+        return LeftInTraining(module, "cpu")
+
+    assert cause(found(fresh, ["repeated"])["repeated"]) == "chance"
+
+
+def test_shared_state_is_said_to_be_named_by_elimination() -> None:
+    said = found(lambda: SharedGlobal(network().module, 1.0), other=lambda: SharedGlobal(network(1).module, 3.0))
+    assert "No other cause shows, so by elimination" in said["interleaved"].sentence
+
+
+def test_a_failure_stays_one_where_its_cause_cannot_be_looked_for() -> None:
+    loaded: list[TorchNetwork] = []
+
+    def fresh() -> TorchNetwork:
+        if loaded:
+            raise CannotBeAskedError("the weights file is gone")
+        loaded.append(MeanOfBatch(network().module, "cpu"))
+        return loaded[0]
+
+    subject = Subject(fresh, network, samples(), [slice(0, 8)], 2, {"serve": over_http(network(7).predict)})
+    asked = IsolationCheck(
+        models=None, scenarios=["serve"], samples=8, one_by_one=2, max_score_difference=1e-4, seconds=60
+    )
+    (finding,) = isolation_check("m", subject, np.zeros((8, 5), np.float32), asked)
+    assert cause(finding) == "unknown"
+    assert "the weights file is gone" in finding.sentence
+
+
 def test_an_export_in_training_mode_is_found() -> None:
     said = found(
         network, ["export"], export=lambda _c, b: np.concatenate([network().forward(i, training=True) for i in b])

@@ -1,6 +1,7 @@
 """The mode check sees what moves, on networks small enough to know by heart: each fault beside its healthy twin."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,17 +9,26 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from stages._behaviours import COLUMNS, SITUATIONS  # noqa: E402
+from stages._cliffs import Gap, Prediction, _validated  # noqa: E402
 from stages._params import Frozen, ModeCheck, Shift, load_params  # noqa: E402
+from stages._passes import black  # noqa: E402
 from stages._predictions import SampleSet  # noqa: E402
 from stages.frameworks import Training  # noqa: E402
 from stages.frameworks._torch import TorchNetwork  # noqa: E402
-from stages.mode_check import mode_check  # noqa: E402
+from stages.mode_check import main, mode_check  # noqa: E402
 from tests.closure import ROOT  # noqa: E402
-from tracking.findings import Finding  # noqa: E402
+from tracking.findings import Finding, load_findings, save_findings  # noqa: E402
 
 NO_HEADS = Frozen(models=[], target={}, shifts={}, samples=4, batch_size=2, epochs=1, seeds=[0])
 PARAMS = ModeCheck(
-    samples=60, batch_size=8, batch_sizes=[4], repeats=3, black_batches=40, behaviours="all", frozen=NO_HEADS
+    models=None,
+    samples=60,
+    batch_size=8,
+    batch_sizes=[4],
+    repeats=3,
+    black_batches=40,
+    behaviours="all",
+    frozen=NO_HEADS,
 )
 RECIPE = load_params(ROOT / "params.yaml").recipes["digits-32"]
 KINDS = {
@@ -165,6 +175,144 @@ def test_batches_of_one_class_cost_a_network_with_batchnorm_its_accuracy_and_ano
 def test_black_images_in_training_mode_spoil_a_network_with_batchnorm_and_no_other() -> None:
     assert check(trained(torch.nn.BatchNorm2d(3)))["black"].verdict == "warn"
     assert check(trained(torch.nn.Identity()))["black"].verdict == "pass"
+
+
+def test_black_images_are_black_before_the_recipe_and_not_grey_after_it() -> None:
+    seen: list[np.ndarray] = []
+
+    class Watched(TorchNetwork):
+        def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
+            seen.extend([images] if training else [])
+            return super().forward(images, training=training, batchnorm=batchnorm)
+
+    net = network()
+    black(  # the recipe's mean and deviation are 0.5
+        "m", Watched(net.module, "cpu"), samples(), PARAMS.model_copy(update={"black_batches": 1})
+    )
+    assert [images.shape for images in seen] == [(8, 4, 4, 3)]
+    assert np.unique(seen[0]).tolist() == [-1.0]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "words"),
+    [
+        ({"repeats": 1}, "mode_check.repeats in params.yaml is 1"),
+        ({"batch_sizes": []}, "mode_check.batch_sizes in params.yaml is empty"),
+        ({"black_batches": 0}, "mode_check.black_batches in params.yaml is 0"),
+        ({"behaviours": "none"}, "mode_check.behaviours in params.yaml is none"),
+    ],
+)
+def test_what_params_leave_out_is_skipped_with_the_reason(left_out: dict[str, object], words: str) -> None:
+    net, asked = network(torch.nn.Dropout(0.5)), PARAMS.model_copy(update=left_out)
+    found = list(mode_check("m", lambda: net, samples(), asked, framework="torch"))
+    assert [finding.verdict for finding in found if words in finding.sentence] == ["skip"]
+
+
+def test_without_batchnorm_there_are_no_statistics_to_look_at_and_that_is_said() -> None:
+    found = mode_check("m", network, samples(), PARAMS, framework="torch")
+    assert [f.verdict for f in found if f.sentence.startswith("There is no BatchNorm, so no stored")] == ["skip"]
+
+
+class Halves(torch.nn.Module):
+    """BatchNorm over features, which needs two samples in training mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(48)
+
+    def forward(self, images: "torch.Tensor") -> "torch.Tensor":
+        return self.norm(images.flatten(1))
+
+
+def test_passes_that_are_not_possible_are_skipped_with_the_reason_and_the_rest_is_seen() -> None:
+    net = network(Halves())
+    before = net.weights()
+    one = PARAMS.model_copy(update={"samples": 1})
+    found = list(mode_check("m", lambda: net, samples(), one, framework="torch"))
+    impossible = [f.sentence for f in found if f.verdict == "skip" and "more than 1 value per channel" in f.sentence]
+    assert {sentence.partition(" cannot be seen")[0] for sentence in impossible} >= {
+        "Accuracy in either mode",
+        "What black images in training mode leave",
+    }
+    assert any("repeated it gives the same bits" in f.sentence for f in found)
+    assert all(np.array_equal(value, before[name]) for name, value in net.weights().items())
+
+
+class Poisoned(torch.nn.Module):
+    """Gives no numbers, in one mode or in both."""
+
+    def __init__(self, *, inference: bool) -> None:
+        super().__init__()
+        self.inference = inference
+
+    def forward(self, images: "torch.Tensor") -> "torch.Tensor":
+        return images * float("nan") if self.training or self.inference else images
+
+
+def test_scores_that_are_no_numbers_are_one_clear_failure(tmp_path: Path) -> None:
+    poisoned = network(Poisoned(inference=True), torch.nn.BatchNorm2d(3))
+    found = list(mode_check("m", lambda: poisoned, samples(), PARAMS, framework="torch"))
+    assert found[-1].verdict == "fail"
+    assert found[-1].sentence.startswith("300 of 300 scores in inference mode are no numbers")
+    save_findings(found, tmp_path / "findings.json")
+
+
+def test_training_mode_that_gives_no_numbers_is_said_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    poisoned = network(Poisoned(inference=False), torch.nn.BatchNorm2d(3))
+    heads = NO_HEADS.model_copy(update={"models": ["m"], "shifts": {"none": Shift(scale=1.0, offset=0.0)}})
+    found = check(poisoned, PARAMS.model_copy(update={"frozen": heads, "behaviours": "none"}))
+    assert found["accuracy"].verdict == "warn"
+    assert "scores in training mode are no numbers" in found["accuracy"].sentence
+    assert "dropout" not in found  # it is skipped, not passed
+    assert found["last"].sentence.startswith("How well falls are foreseen was not judged")
+    save_findings(found.values(), tmp_path / "findings.json")
+
+
+def test_features_that_are_no_numbers_train_no_head() -> None:
+    heads = NO_HEADS.model_copy(update={"models": ["m"], "shifts": {"bright": Shift(scale=1.0, offset=0.0)}})
+    asked = PARAMS.model_copy(update={"frozen": heads})
+    poisoned = network(Poisoned(inference=False), torch.nn.BatchNorm2d(3))
+    found = list(mode_check("m", lambda: poisoned, samples(), asked, framework="torch", train=samples()))
+    (shifted,) = [finding for finding in found if finding.sentence.startswith("Shift 'bright'")]
+    assert shifted.verdict == "skip"
+    assert "no head was trained" in shifted.sentence
+
+
+def foreseen(*falls: float) -> list[tuple[str, Prediction, float]]:
+    """Of falls measured to be 0.0, 0.1 and so on."""
+    gaps = [Gap("norm", distance, 1.0, distance) for distance in (1.0, 3.0, 2.0)]
+    return [(str(i), Prediction((gaps[i],), fall), i / 10) for i, fall in enumerate(falls)]
+
+
+def test_a_correlation_with_falls_that_are_all_the_same_is_left_out() -> None:
+    (same,) = _validated("m", foreseen(0.1, 0.1, 0.1))
+    assert "prediction_rank_correlation" not in same.evidence
+    assert same.evidence["distance_rank_correlation"] == pytest.approx(0.5)
+    assert "nan" not in same.sentence
+    (other,) = _validated("m", foreseen(0.1, 0.2, 0.3))
+    assert other.evidence["prediction_rank_correlation"] == pytest.approx(1)
+
+
+def test_two_shifts_do_not_judge_what_is_foreseen_and_that_is_said() -> None:
+    (finding,) = _validated("m", foreseen(0.1, 0.2))
+    assert finding.verdict == "skip"
+    assert "mode_check.frozen.shifts 2 could be" in finding.sentence
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_model_that_is_not_listed_is_skipped_with_the_reason(
+    listed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (
+        (ROOT / "params.yaml").read_text().replace("models: null", f"models: [{'resnet18-onnx' if listed else ''}]", 1)
+    )
+    (tmp_path / "params.yaml").write_text(text)
+    outs = [tmp_path / name for name in ("findings.json", "situations.csv", "heads.csv")]
+    main("resnet18-torchvision", tmp_path, tmp_path, *outs)
+    (finding,) = load_findings(outs[0])
+    assert (finding.verdict, finding.sentence) == ("skip", "Not asked: mode_check.models in params.yaml leaves it out.")
+    assert outs[1].read_text().strip() == ",".join(COLUMNS)
 
 
 def test_statistics_that_lag_behind_the_weights_are_seen_and_what_repairs_them_is_said() -> None:

@@ -200,6 +200,26 @@ def test_models_of_which_the_same_was_found_stand_together() -> None:
     assert "one, two" not in text_of(page(*runs))
 
 
+def situation(subject: str, name: str, verdict: Verdict, version: str, outcome: str) -> Finding:
+    row = {"situation": name, "version": version, "outcome": outcome}
+    return Finding("mode_check", subject, verdict, f"{name} in {subject}.", {"row": row})
+
+
+def test_situations_stand_in_one_table_by_model_and_version() -> None:
+    one = (
+        situation("one", "pass, training", Verdict.WARN, "keras 3.15.1, jax 0.10.2", "statistics move"),
+        situation("one", "pass, inference", Verdict.PASS, "keras 3.15.1, jax 0.10.2", "nothing moves"),
+    )
+    two = (situation("two", "pass, training", Verdict.WARN, "torch 2.13.0", "<b>counters</b> move"),)
+    whole = page(a_run(findings=one), a_run("two", two))
+    table = text_of(whole[whole.index('id="modes"') : whole.index("</table>", whole.index('id="modes"'))])
+    assert "Situation one keras 3.15.1, jax 0.10.2 two torch 2.13.0" in table
+    assert "pass, training statistics move <b>counters</b> move" in table
+    assert table.endswith("pass, inference nothing moves –")
+    assert 'class="fact warn"' in whole
+    assert 'id="modes"' not in page(a_run())
+
+
 def test_a_claim_is_shown_with_its_source_and_as_a_mark() -> None:
     claim = {"model.claim.top1": 0.575, "model.claim.source": "a paper, https://arxiv.org/abs/1602.07360"}
     claimed = page(a_run(params=claim))

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages._params import Parity, load_params  # noqa: E402
+from stages._params import Parity, TextRecipe, load_params  # noqa: E402
 from stages.backend_parity import backend_parity  # noqa: E402
 from stages.frameworks import Network, Spec, Training  # noqa: E402
 from stages.frameworks import transformers as adapter  # noqa: E402
@@ -45,6 +45,10 @@ class Texts:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(map(str, range(len(self.ids))))
+
+    @property
+    def recipe(self) -> TextRecipe:
+        return TextRecipe(tokenizer="none", length=24, target="label")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -1,12 +1,13 @@
 """What transfer_check says of what it saw: each verdict is shown on both sides of its line."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from stages._finetuning import Outcome
+from stages._finetuning import Outcome, _diverged
 from stages._layerwise import KINDS, Cut
 from stages._params import Transfer, load_params
 from stages._similarity import Similarity
@@ -15,7 +16,7 @@ from stages._transfer_findings import judge
 from stages._transfer_study import Probes, Study
 from stages.transfer_ranking import transfer_ranking
 from tests.closure import ROOT
-from tracking.findings import Finding
+from tracking.findings import Finding, save_findings
 
 TASK = load_params(ROOT / "params.yaml").transfer_check
 SCORES = {"logme": 0.1, "h_score": 1.0, "leep": -1.0, "nce": -1.0, "transrate": 20.0}
@@ -144,13 +145,67 @@ def test_without_evidence_there_is_no_advice() -> None:
         (400, NEAR, "large (400 training images) and similar to the source; the usual advice (CS231n) is fine-tuning of the"),
         (400, FAR, "large (400 training images) and different to the source; the usual advice (CS231n) is fine-tuning of the"),
         (100, NEAR, "small (100 training images) and similar to the source; the usual advice (CS231n) is a linear head on fr"),
-        (100, FAR, "small (100 training images) and different to the source; the usual advice (CS231n) is a linear head on the"),
+        (100, FAR, "small (100 training images) and different to the source; the usual advice (CS231n) would be a linear head"),
     ],
 )  # fmt: skip
 def test_each_quadrant_has_its_advice(drawn: int, distance: Similarity, words: str) -> None:
     advice = found(study(drawn=drawn, available=drawn, similarity=distance))[-1]
     assert words in advice.sentence
-    assert ("not tried here" in advice.sentence) == (drawn < TASK.few and distance is FAR)
+    untried = drawn < TASK.few and distance is FAR
+    assert (
+        (advice.verdict == "skip")
+        == ("refused, as a head on an earlier layer was not tried" in advice.sentence)
+        == untried
+    )
+
+
+def test_a_learning_rate_that_diverged_is_told_and_left_out_and_the_others_are_kept(tmp_path: Path) -> None:
+    went = outcomes("fine-tuned", 0.001, [0.85, 0.86, 0.85], 0.98)
+    nan = float("nan")
+    gone = [
+        Outcome("fine-tuned", 10.0, seed, 0.99, 0.1, None, {}, ((1.0, 0.5, 0.5), (2.0, nan, 0.1)), 2)
+        for seed in (0, 1, 2)
+    ]
+    seen = study(outcomes=[*went, *gone, *outcomes("scratch", 0.05, [0.92, 0.91, 0.92])])
+    said = found(seen)
+    assert (said[1].verdict, said[2].verdict) == ("pass", "warn")
+    assert "Fine-tuning at 10 diverged at epoch 2 in 3 of 3 seeds" in said[2].sentence
+    assert said[2].evidence["curves"]["loss.lr_10"] == [[1.0, 0.5]]
+    assert "fine-tuning at 10" not in said[3].sentence  # its 99 % are of no network
+    save_findings(said, tmp_path / "findings.json")
+    assert seen.sweep()["drift"].isna().sum() == 6
+
+
+def test_a_training_diverged_when_its_loss_or_its_weights_are_no_numbers() -> None:
+    fine, bad = {"w": np.ones(3), "steps": np.asarray(4)}, {"w": np.asarray([1.0, np.inf])}
+    curve = ((1.0, 0.7, 0.5), (2.0, 0.3, 0.9))
+    assert _diverged(curve, fine) is None
+    assert _diverged(curve, bad) == 2
+    assert _diverged(((1.0, float("inf"), 0.5), (2.0, float("nan"), 0.1)), bad) == 1
+
+
+def test_a_start_from_scratch_that_diverged_is_told_beside_the_one_that_did_not() -> None:
+    went, gone = outcomes("scratch", 0.05, [0.9, 0.91, 0.9]), outcomes("scratch", 9.0, [0.99, 0.99, 0.99])
+    gone = [replace(each, diverged=1) for each in gone]
+    tuned = outcomes("fine-tuned", 0.001, [0.95, 0.96, 0.95], 0.98)
+    both, alone = found(study(outcomes=tuned + went + gone))[2], found(study(outcomes=tuned + gone))[2]
+    assert both.sentence.startswith("From scratch at 0.05 it reaches")
+    assert "Left out: from scratch at 9: diverged at epoch 1" in both.sentence
+    assert (alone.verdict, "came to an end" in alone.sentence) == ("warn", True)
+
+
+def test_with_several_seeds_these_decide_and_not_the_images_of_the_first() -> None:
+    luck = [
+        Probes(seed, right(a), right(0.5), right(b)) for seed, (a, b) in enumerate([(0.9, 0.6), (0.6, 0.8), (0.7, 0.8)])
+    ]
+    heads, *_ = found(study(probes=luck))
+    assert heads.verdict == "warn"
+    assert "no better than a linear head on raw pixels" in heads.sentence
+    assert "seed by seed, over 3 seeds" in heads.sentence
+    assert "pixels_p_value" not in heads.evidence
+    first, *_ = found(study(probes=luck[:1]))
+    assert first.verdict == "pass"
+    assert first.evidence["pixels_p_value"] < 0.05
 
 
 def test_a_transfer_score_stands_beside_the_number_of_parameters() -> None:

@@ -79,6 +79,12 @@ def test_leep_of_a_certain_model_is_nce(rng: np.random.Generator) -> None:
     assert leep(1e4 * np.eye(5)[decisions], labels) == pytest.approx(nce(decisions, labels))
 
 
+def test_leep_leaves_out_a_source_class_that_nothing_is_given_to(rng: np.random.Generator) -> None:
+    scores, labels = rng.normal(size=(40, 5)), rng.integers(0, 3, 40)
+    with_a_sixth = np.hstack([scores, np.full((40, 1), -1e4)])
+    assert leep(with_a_sixth, labels) == pytest.approx(leep(scores, labels))
+
+
 def test_nce_is_mutual_information_less_entropy(rng: np.random.Generator) -> None:
     decisions, labels = rng.integers(0, 5, 40), rng.integers(0, 3, 40)
     shares = np.bincount(labels) / 40
@@ -162,3 +168,10 @@ def test_distances_do_not_depend_on_the_scale_of_the_features(rng: np.random.Gen
     assert similarity(source, classes, target, 0).ratio == pytest.approx(
         similarity(100 * source, classes, 100 * target, 0).ratio
     )
+
+
+def test_features_that_tell_nothing_or_are_no_numbers_have_no_similarity(rng: np.random.Generator) -> None:
+    classes, told = np.arange(60) % 6, rng.normal(size=(60, 4))
+    same = similarity(np.full((60, 4), 0.3), classes, told, 0)
+    assert same == "the features of the source do not differ between its classes, so distances have no scale"
+    assert similarity(told, classes, np.where(told > 2, np.nan, told), 0) == "some of the features are no numbers"
