@@ -1,7 +1,9 @@
 """Small networks that leak from one use into another, each in its way, and the isolation check asked about one."""
 
 import json
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -102,3 +104,18 @@ class MeanOfBatch(TorchNetwork):
     def forward(self, images: np.ndarray, *, training: bool) -> np.ndarray:
         scores = super().forward(images, training=False)
         return scores - scores.mean(axis=0) * np.float32(not training)
+
+
+def export_by_trace(network: TorchNetwork, path: Path) -> None:
+    """torch's older exporter, told to keep training mode."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated, and says what it traces
+        torch.onnx.export(
+            network.module,
+            (torch.zeros(2, 3, 4, 4),),
+            str(path),
+            dynamo=False,
+            training=torch.onnx.TrainingMode.TRAINING,
+            input_names=["images"],
+            dynamic_axes={"images": {0: "batch"}},
+        )

@@ -30,6 +30,7 @@ from tests.stages.leaking_networks import (  # noqa: E402
     ObeysASwitch,
     SharedGlobal,
     TurnsASwitch,
+    export_by_trace,
     found,
     network,
     over_http,
@@ -207,21 +208,6 @@ def test_a_model_that_breaks_elsewhere_fails_and_is_not_skipped() -> None:
 
     said = found(network, ["reload"], reload=dies)
     assert cause(said["reload"]) == "breaks"
-
-
-def export_by_trace(network: TorchNetwork, path: Path) -> None:
-    """torch's older exporter, told to keep training mode."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is deprecated, and says what it traces
-        torch.onnx.export(
-            network.module,
-            (torch.zeros(2, 3, 4, 4),),
-            str(path),
-            dynamo=False,
-            training=torch.onnx.TrainingMode.TRAINING,
-            input_names=["images"],
-            dynamic_axes={"images": {0: "batch"}},
-        )
 
 
 def said_of_export(export: Callable[[TorchNetwork, Path], None], path: Path) -> Finding:
