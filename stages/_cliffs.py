@@ -4,8 +4,9 @@ Where: the statistics of the user's own data against the stored ones, layer by l
 is computed and not trained, on the features that batch statistics give, asked about those that the stored ones give.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,20 +112,24 @@ def _looked(network: Network, samples: SampleSet, size: int) -> tuple[Prediction
     own = network.weights()
     data = data_statistics(network, samples.batches(size))
     right = [share_right(scores_in(network, samples, size, training=False), samples.labels)]
-    still = _features(network, samples, size, training=False)
-    by_batch = _features(network, samples, size, training=True)
+    still = _passed(network.features, samples, size)
+    by_batch = _passed(partial(_by_batch, network), samples, size)
     network.restore({**own, **data})
     right.append(share_right(scores_in(network, samples, size, training=False), samples.labels))
     return predict(own, data, still, by_batch, samples.labels), right[0], right[1]
 
 
-def _features(network: Network, samples: SampleSet, size: int, *, training: bool) -> np.ndarray:
-    return in_batches(
-        lambda images: network.features(images, training=training),
-        samples,
-        size,
-        "mode_check: statistics of the samples",
-    )
+def _by_batch(network: Network, images: np.ndarray) -> np.ndarray:
+    """Features by the statistics of the batch alone: of dropout the discriminant would learn the draws by heart.
+
+    With the momentum that `data_statistics` has set, a pass in training mode leaves the statistics of its batch.
+    """
+    network.forward(images, training=True)
+    return network.features(images)
+
+
+def _passed(ask: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int) -> np.ndarray:
+    return in_batches(ask, samples, size, "mode_check: statistics of the samples")
 
 
 def _foreseen(model: str, prediction: Prediction, top1: float, repaired: float) -> Finding:

@@ -2,10 +2,15 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+
+from stages._layer_outputs import LayerSet, Recorder
+from stages._watching import record_layers
+from stages.frameworks._torch import TorchNetwork
 
 SIDE = 16
 
@@ -60,6 +65,12 @@ def convolutions(module: nn.Module) -> dict[str, nn.Conv2d]:
 
 def images(seed: int, samples: int = 4) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(samples, SIDE, SIDE, 3)).astype(np.float32)
+
+
+def layers_of(module: nn.Module, pixels: np.ndarray, places: int = 1024) -> LayerSet:
+    recorder = Recorder(len(pixels), places)
+    reason = record_layers(TorchNetwork(module, "cpu"), pixels, Path("weights.safetensors"), recorder)
+    return LayerSet(tuple(map(str, range(len(pixels)))), recorder.layers, reason)
 
 
 # ---- the same function, written in another way

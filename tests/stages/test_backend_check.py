@@ -163,3 +163,22 @@ def test_real_backends_learn_the_same_and_the_one_that_does_not_is_found() -> No
         workers = {"torch": torch, "tensorflow": tensorflow}
         with_adam = list(backend_check(asked, measure(asked, workers)[1]))
     assert [finding.verdict.value for finding in with_adam] == ["pass", "pass", "warn", "pass"]
+
+
+@pytest.mark.slow
+def test_jax_learns_the_convolutions_and_the_recurrence_that_torch_does() -> None:
+    for package in ("jax", "torch", "keras"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    few = {"backends": ["torch", "jax"], "tasks": ["cnn", "bilstm"], "optimiser": "sgd", "repeats": 3, "steps": 60}
+    asked = ASKED.model_copy(update=few | {"learning_rate": 0.05})
+    with worker("torch", 1) as torch, worker("jax", 1) as jax:
+        first_steps, replies = measure(asked, {"torch": torch, "jax": jax})
+    assert set(first_steps) == set(replies)
+    assert set(replies) == {(task, backend) for task in few["tasks"] for backend in few["backends"]}
+    accuracies = {key: [reply.accuracy for reply in series] for key, series in replies.items()}
+    assert all(min(series) > 3 / CLASSES for series in accuracies.values()), accuracies
+    for task in few["tasks"]:  # compiling is in none of the repeats
+        assert first_steps[task, "jax"] > 5 * max(reply.seconds for reply in replies[task, "jax"]) / asked.steps
+    same, timed = ([found.verdict.value for found in backend_check(asked, replies)][start::2] for start in (0, 1))
+    assert same == timed == ["pass", "pass"], accuracies

@@ -1,6 +1,5 @@
 """The isolation check finds and names what leaks from one use of a model into another, and invents nothing."""
 
-import json
 import socket
 import sys
 import warnings
@@ -16,101 +15,37 @@ torch = pytest.importorskip("torch")
 from stages import _serving  # noqa: E402
 from stages._isolation import SCENARIOS, CannotBeAskedError, compare, spread_batches, verdict  # noqa: E402
 from stages._leaks import Subject  # noqa: E402
-from stages._params import IsolationCheck, load_params  # noqa: E402
+from stages._params import IsolationCheck  # noqa: E402
 from stages._predictions import SampleSet  # noqa: E402
 from stages._weights import save_tensors  # noqa: E402
 from stages.frameworks import Spec, load  # noqa: E402
 from stages.frameworks._torch import TorchNetwork  # noqa: E402
 from stages.isolation_check import isolation_check  # noqa: E402
-from tests.closure import ROOT  # noqa: E402
+from tests.stages.leaking_networks import (  # noqa: E402
+    HERE,
+    RECIPE,
+    InPlace,
+    LeftInTraining,
+    MeanOfBatch,
+    ObeysASwitch,
+    SharedGlobal,
+    TurnsASwitch,
+    export_by_trace,
+    found,
+    network,
+    over_http,
+    samples,
+)
 from tracking.errors import UserError  # noqa: E402
 from tracking.findings import Finding  # noqa: E402
 
-HERE = ["alone", "repeated", "interleaved", "after_others", "batch", "order"]
-RECIPE = load_params(ROOT / "params.yaml").recipes["digits-32"]
 FACTORY = "tests/conformance/tiny_network.py:tiny_network"
 nn = torch.nn
-
-
-def samples() -> SampleSet:
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (20, 4, 4, 3), np.uint8)
-    return SampleSet(tuple(map(str, range(20))), rng.integers(0, 5, 20), pixels, tuple("abcde"), RECIPE)
-
-
-def network(seed: int = 0, *layers: "nn.Module") -> TorchNetwork:
-    torch.manual_seed(seed)
-    return TorchNetwork(nn.Sequential(nn.BatchNorm2d(3), *layers, nn.Flatten(), nn.Linear(48, 5)), "cpu")
-
-
-def found(
-    fresh: Callable[[], TorchNetwork],
-    scenarios: list[str] = HERE,
-    other: Callable[[], TorchNetwork] = lambda: network(1),
-    **elsewhere: Callable[..., np.ndarray],
-) -> dict[str, Finding]:
-    """What the check says, by scenario."""
-    subject = Subject(fresh, other, samples(), [slice(0, 8), slice(8, 16)], 6, elsewhere)
-    params = IsolationCheck(
-        models=None, scenarios=scenarios, samples=16, one_by_one=6, max_score_difference=1e-4, seconds=60
-    )
-    alone = subject.scores(network().predict)
-    return {f.evidence["scenario"]: f for f in isolation_check("m", subject, alone, params)}
 
 
 def cause(finding: Finding) -> str:
     assert finding.verdict == "fail", finding.sentence
     return str(finding.evidence["cause"])
-
-
-def over_http(predict: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
-    """A client whose images reach `predict` as JSON, as they would a server."""
-    return lambda _classifier, batches: np.concatenate(
-        [predict(np.asarray(json.loads(json.dumps(b.tolist())), np.float32)) for b in batches]
-    )
-
-
-class InPlace(TorchNetwork):
-    """Preprocesses like `keras.applications.*.preprocess_input` does with float arrays: in the caller's own."""
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        images /= 127.5
-        images -= 1.0
-        return super().predict(images)
-
-
-class SharedGlobal(TorchNetwork):
-    """Reads a global that every new one of its kind sets."""
-
-    scale = 1.0
-
-    def __init__(self, module: "nn.Module", scale: float) -> None:
-        super().__init__(module, "cpu")
-        SharedGlobal.scale = scale
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        return super().predict(images) * np.float32(SharedGlobal.scale)
-
-
-class LeftInTraining(TorchNetwork):
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        return self.forward(images, training=True)
-
-
-class TurnsASwitch(TorchNetwork):
-    """Turns a switch of the whole framework when it is used."""
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        torch.use_deterministic_algorithms(True)
-        return super().predict(images)
-
-
-class ObeysASwitch(TorchNetwork):
-    """Computes otherwise when that switch is turned."""
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        scores = super().predict(images)
-        return scores + np.float32(torch.are_deterministic_algorithms_enabled())
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -171,14 +106,6 @@ def test_weights_shared_with_another_model_are_named() -> None:
 def test_a_model_left_in_training_mode_depends_on_its_companions() -> None:
     said = found(lambda: LeftInTraining(network().module, "cpu"), ["batch", "order"])
     assert {cause(f) for f in said.values()} == {"training-mode"}
-
-
-class MeanOfBatch(TorchNetwork):
-    """Subtracts the mean of the batch, in every mode."""
-
-    def forward(self, images: np.ndarray, *, training: bool) -> np.ndarray:
-        scores = super().forward(images, training=False)
-        return scores - scores.mean(axis=0) * np.float32(not training)
 
 
 def test_scores_that_depend_on_companions_are_found_in_inference_mode_too() -> None:
@@ -330,21 +257,6 @@ def test_a_model_that_breaks_elsewhere_fails_and_is_not_skipped() -> None:
 
     said = found(network, ["reload"], reload=dies)
     assert cause(said["reload"]) == "breaks"
-
-
-def export_by_trace(network: TorchNetwork, path: Path) -> None:
-    """torch's older exporter, told to keep training mode."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is deprecated, and says what it traces
-        torch.onnx.export(
-            network.module,
-            (torch.zeros(2, 3, 4, 4),),
-            str(path),
-            dynamo=False,
-            training=torch.onnx.TrainingMode.TRAINING,
-            input_names=["images"],
-            dynamic_axes={"images": {0: "batch"}},
-        )
 
 
 def said_of_export(export: Callable[[TorchNetwork, Path], None], path: Path) -> Finding:

@@ -7,26 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages._layer_outputs import SCORES, Layer, LayerSet, Recorder, kind_of
+from stages._layer_outputs import SCORES, Layer, LayerSet, kind_of
 from stages._params import Parity
 from stages._partings import compare, difference
-from stages._watching import record_layers
 from stages.backend_parity import layer_parity
 from tracking.errors import UserError
 
 torch = pytest.importorskip("torch")
 from stages.frameworks._torch import TorchNetwork  # noqa: E402
-from tests.stages.small_networks import REWRITINGS, faults, images, network  # noqa: E402
+from tests.stages.small_networks import REWRITINGS, faults, images, layers_of, network  # noqa: E402
 
 TOLERANCE = 1e-5
 PAIR = Parity(reference="a", candidate="b", max_score_difference=1e-3, max_flips=0, layer_tolerance=TOLERANCE)
 SEEDS = range(15)
-
-
-def layers_of(module: "torch.nn.Module", pixels: np.ndarray, places: int = 1024) -> LayerSet:
-    recorder = Recorder(len(pixels), places)
-    reason = record_layers(TorchNetwork(module, "cpu"), pixels, Path("weights.safetensors"), recorder)
-    return LayerSet(tuple(map(str, range(len(pixels)))), recorder.layers, reason)
 
 
 @pytest.mark.parametrize("rewrite", REWRITINGS, ids=lambda rewrite: rewrite.__name__)

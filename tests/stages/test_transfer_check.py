@@ -89,6 +89,28 @@ def test_a_large_learning_rate_destroys_the_source_and_the_last_layer_is_special
 
 
 @pytest.mark.slow
+def test_over_five_seeds_a_large_learning_rate_leaves_less_than_four_fifths_of_the_source(
+    low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = {"learning_rates": [0.001, 0.1], "probed_rates": [], "scratch_rates": [], "cuts": 0}
+    study, params = studied(low, monkeypatch, seeds=[0, 1, 2, 3, 4], **rates)
+    found = {
+        rate: (finding.verdict.value, [source for _, _, source, _ in finding.evidence[name]])
+        for finding in judge("m", params.transfer_check, study)
+        for rate in (0.001, 0.1)
+        for name in finding.evidence
+        if name.endswith(f"_{rate:g}.by_seed")
+    }
+    (careful, kept), (hasty, left) = found[0.001], found[0.1]
+    assert (careful, hasty) == ("pass", "warn")
+    assert len(kept) == len(left) == 5
+    assert np.mean(kept) > 0.97
+    assert np.mean(left) < 0.8
+    assert max(left) < min(kept)
+    assert max(left) - min(left) > 0.05  # one seed would say little
+
+
+@pytest.mark.slow
 def test_with_twenty_images_training_from_scratch_beats_a_linear_head_and_careful_fine_tuning(
     low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
