@@ -303,6 +303,17 @@ LAMBDA = {"class_name": "Lambda", "config": {"function": {"class_name": "__lambd
         ({"module": "keras.config", "class_name": "enable_unsafe_deserialization"}, "keras.config"),
         ({"module": None, "class_name": "Mine", "registered_name": "Custom>Mine"}, "Custom>Mine"),
         ({"class_name": "X", "config": {"function_type": "lambda"}}, "a lambda"),
+        ({"module": "keras", "class_name": "layers.Lambda"}, "keras.layers.Lambda, which is not Keras' own"),
+        ({"module": "keras", "class_name": "layers.TFSMLayer"}, "keras.layers.TFSMLayer"),
+        ({"module": "keras", "class_name": "layers.StringLookup"}, "keras.layers.StringLookup"),
+        ({"module": "keras", "class_name": "utils.get_file"}, "keras.utils.get_file"),
+        ({"module": "keras", "class_name": "function", "config": "utils.get_file"}, "function keras.utils.get_file"),
+        ({"module": "builtins", "class_name": "function", "config": "..utils.get_file"}, "utils.get_file"),
+        ({"module": "keras", "class_name": "device"}, "keras.device"),
+        ({"module": "keras.models", "class_name": "model_from_json"}, "keras.models.model_from_json"),
+        ({"module": "keras.saving", "class_name": "function", "config": "load_model"}, "keras.saving.load_model"),
+        ({"module": "keras.applications", "class_name": "ResNet50"}, "keras.applications.ResNet50"),
+        ({"class_name": "Mine>Layer"}, "Mine>Layer"),
     ],
 )
 def test_code_in_a_keras_configuration_is_found_however_deep(node: dict, words: str) -> None:
@@ -313,7 +324,33 @@ def test_code_in_a_keras_configuration_is_found_however_deep(node: dict, words: 
 
 def test_an_ordinary_keras_configuration_passes() -> None:
     dense = {"module": "keras.layers", "class_name": "Dense", "registered_name": None, "config": {"activation": "relu"}}
+    relu = {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "relu"}
+    policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}}
+    assert code_in({"module": "keras", "class_name": "Sequential", "config": [dense, relu, policy]}) is None
     assert code_in({"module": "keras.src.models.functional", "class_name": "Functional", "config": [dense]}) is None
+
+
+APPLICATIONS = """
+import json, os, sys
+os.environ["KERAS_BACKEND"] = "numpy"
+import keras
+from stages._keras_configs import code_in
+found = {}
+for name in sys.argv[1:]:
+    model = getattr(keras.applications, name)(weights=None, input_shape=(75, 75, 3), classes=2, include_top=False)
+    found[name] = code_in(json.loads(json.dumps(keras.saving.serialize_keras_object(model))))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_the_configurations_of_keras_applications_pass() -> None:
+    pytest.importorskip("keras")
+    names = ["MobileNet", "MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny", "DenseNet121", "ResNet50V2"]
+    command = [sys.executable, "-c", APPLICATIONS, *names, "InceptionV3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == dict.fromkeys([*names, "InceptionV3"])
 
 
 def h5_model(path: Path, config: dict, weights: Callable[[Any], None] = lambda file: None) -> Path:
