@@ -84,6 +84,20 @@ def test_the_first_three_classes_in_another_order_are_named() -> None:
     assert "(4 of 4 in all)" in str(caught.value)
 
 
+def test_a_folder_is_pinned_by_the_list_of_its_files_as_sha256sum_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "model/part b").mkdir(parents=True)
+    for name in ("part b/w.bin", "a.json", "part-a"):
+        (tmp_path / "model" / name).write_text(name)
+    listed = "".join(
+        f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in ("a.json", "part b/w.bin", "part-a")
+    )
+    digest = hashlib.sha256(listed.encode()).hexdigest()
+    assert check_weights(tmp_path / "model", digest) == digest
+    (tmp_path / "model/a.json").rename(tmp_path / "model/b.json")
+    with pytest.raises(UserError, match=f"the sha256 of the list of its files is .*, params.yaml says {digest}"):
+        check_weights(tmp_path / "model", digest)
+
+
 def test_scores_that_are_not_numbers_are_refused() -> None:
     with pytest.raises(UserError, match="not finite"):
         infer(Fake(10, spoil=True), samples(), MODEL, 10)
