@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stages._params import Compared, PublishedCheck, Statement, load_params
 from stages._stage import run
-from tracking.claims import EXCEEDS, SHORT, Claim, claims_about, comes_back, load_claims
+from tracking.claims import EXCEEDS, SHORT, Claim, claims_about, comes_back, image_side, load_claims
 from tracking.compare import Accuracy, Comparison, compare
 from tracking.findings import Finding, Verdict, save_findings
 from tracking.runs import Run
@@ -104,7 +104,7 @@ def published_check(asked: PublishedCheck, runs: Mapping[str, Run], claims: Sequ
 
 
 def _weigh(each: Run, claims: Sequence[Claim], table: str | None) -> Weighed:
-    about = claims_about(each.params.get("model.checkpoint"), claims)
+    about = claims_about(each.params.get("model.checkpoint"), claims, image_side(each.params))
     samples = int(each.results["samples"] or 0)
     cells = tuple(claim for claim in about if table and claim.source.startswith(table))
     publisher = str(each.params.get("model.checkpoint", "")).partition("/")[0]
