@@ -157,10 +157,16 @@ def _keras_mode(preprocess_input: Callable[[np.ndarray], np.ndarray]) -> str:
     raise UserError(f"{preprocess_input.__module__}.preprocess_input does what no recipe can say")
 
 
+def processor_file(declared: Declaration) -> Path:
+    """The file that transformers' recipe is read from."""
+    return Path(declared.weights or "") / "preprocessor_config.json"
+
+
 def _by_transformers(declared: Declaration) -> Recipe:
-    folder = Path(declared.weights or "")
-    if not (folder / "preprocessor_config.json").is_file():
-        raise UserError(f"{folder / 'preprocessor_config.json'}: not found; transformers' recipe is read from it")
+    path = processor_file(declared)
+    folder = path.parent
+    if not path.is_file():
+        raise UserError(f"{path}: not found; transformers' recipe is read from it")
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     define_missing_operators()
     transformers = importlib.import_module("transformers")
