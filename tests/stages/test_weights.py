@@ -499,7 +499,7 @@ def truncated_onnx(folder: Path, _canary: Path) -> Path:
 
 
 KERAS = {"framework": "kerasfile", "backend": "tensorflow"}
-DOTTED = {"module": "keras", "class_name": "layers.Lambda", "registered_name": None, "config": {}}
+DOTTED: dict[str, Any] = {"module": "keras", "class_name": "layers.Lambda", "registered_name": None, "config": {}}
 FETCHES = {"module": "keras", "class_name": "function", "config": "utils.get_file", "registered_name": "get_file"}
 
 
