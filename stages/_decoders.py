@@ -39,9 +39,17 @@ def read_pixels(path: Path, recipe: Recipe) -> np.ndarray:
 
 
 def is_turned(path: Path) -> bool:
-    """Whether the EXIF data of the image say that it is not to be shown as it is stored."""
-    with Image.open(path) as image:
-        return _orientation(image) != 1
+    """Whether the EXIF data of the image say that it is not to be shown as it is stored.
+
+    Raises:
+        UserError: it is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return _orientation(image) != 1
+    except _UNREADABLE as problem:
+        said = " ".join(str(problem).split())
+        raise UserError(f"{path}: cannot be decoded as an image by pillow ({said})") from problem
 
 
 def _orientation(image: Image.Image) -> int:

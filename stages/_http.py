@@ -18,12 +18,12 @@ MOST_BYTES = 64 * 2**30
 _CHUNK = 2**20
 
 
-def fetch_file(url: str, part: Path, *, insecure: bool, put_it: Path) -> None:
+def fetch_file(url: str, part: Path, *, insecure: bool, put_it: str) -> None:
     """Bring `part`, of which the beginning may be there from an earlier try, to the whole content of `url`.
 
     Args:
         insecure: whether plain http will do, because the content's hash is known.
-        put_it: where a user without a network can put the file; said when there is none.
+        put_it: what a user without a network can do instead; said when there is none.
 
     Raises:
         UserError: no connection, no such file, too large, or cut short (then `part` keeps what arrived).
@@ -38,7 +38,7 @@ def fetch_file(url: str, part: Path, *, insecure: bool, put_it: Path) -> None:
     except (requests.RequestException, UnicodeError) as problem:
         arrived = f"; {part.stat().st_size} bytes are kept for the next try" if part.is_file() else ""
         raise UserError(
-            f"{shown}: {_reason(requests, problem)}; with a network run this again, or put the file at {put_it}{arrived}"
+            f"{shown}: {_reason(requests, problem)}; with a network run this again, or {put_it}{arrived}"
         ) from problem
 
 

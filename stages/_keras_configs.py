@@ -21,10 +21,15 @@ _CODE = {
 }
 _FILES = {"StringLookup", "IntegerLookup", "TextVectorization"}
 _PARTS = (
-    "activations|applications|constraints|dtype_policies|engine|initializers|layers|losses|metrics|mixed_precision|models"
-    "|ops|optimizers|quantizers|random|regularizers|saving"
+    "activations|constraints|dtype_policies|initializers|layers|losses|metrics|mixed_precision|ops|optimizers|quantizers"
+    "|random|regularizers"
 )
-_MODULE = re.compile(rf"keras|keras\.(?:src\.)?(?:{_PARTS})(?:\.[\w.]+)?|builtins")
+# of `keras.src`, Keras takes classes of savable objects alone; of its public modules whatever is exported there
+_MODULE = re.compile(
+    rf"keras\.(?:{_PARTS})(?:\.[\w.]+)?|keras\.src\.(?:{_PARTS}|applications|engine|models)(?:\.[\w.]+)?|builtins"
+)
+_OWN_NAMES = {"Model", "Sequential", "Functional", "DTypePolicy", "FloatDTypePolicy", "InputSpec", "Variable"}
+_FUNCTIONS = re.compile(r"builtins|keras\.(?:src\.)?(?:activations|losses|metrics|ops)(?:\.[\w.]+)?")
 
 
 def code_in(config: Any) -> str | None:
@@ -51,8 +56,26 @@ def _complaint(node: dict[str, Any]) -> str | None:
         return f"a {name} layer, which may read files"
     if node.get("function_type") == "lambda" or node.get("output_shape_type") == "lambda":
         return "a lambda"
-    if isinstance(name, str) and module is not None and not (isinstance(module, str) and _MODULE.fullmatch(module)):
-        return f"{module}.{name}, which is not Keras' own"
+    if name == "function":
+        if said := _strange_function(node.get("config"), module):
+            return f"the function {said}, which is no part of a model"
+    elif isinstance(name, str) and (said := _stranger(name, module)):
+        return f"{said}, which is not Keras' own"
     if isinstance(registered, str) and ">" in registered:
         return f"{registered}, which is not Keras' own"
     return None
+
+
+def _stranger(name: str, module: Any) -> str | None:
+    """The full name of what is no model part: Keras joins module and name, so that a name with a dot leads elsewhere."""
+    full = name if module is None else f"{module}.{name}"
+    if set(name) & set(".>"):
+        return full
+    if module is None or (module in ("keras", "keras.models") and name in _OWN_NAMES):
+        return None
+    return None if isinstance(module, str) and _MODULE.fullmatch(module) else full
+
+
+def _strange_function(name: Any, module: Any) -> str | None:
+    known = module is None or (isinstance(module, str) and _FUNCTIONS.fullmatch(module))
+    return None if known and isinstance(name, str) and not set(name) & set(".>") else f"{module}.{name}"

@@ -16,9 +16,7 @@ from tracking.errors import UserError
 
 def load_model(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:
     """Verify the weights' hash, then build the network for images or texts like those of `samples`."""
-    weights = Path(model.weights)
-    if model.sha256 is not None or not weights.is_dir():  # a folder of files has no one hash; DVC knows those of all
-        check_weights(weights, model.sha256)
+    check_weights(Path(model.weights), model.sha256)
     return load(spec_of(model, inference, classes, samples))
 
 

@@ -1,7 +1,7 @@
 """The recipe that published weights declare, as steps. Read from the library that publishes them, by name or from its files.
 
 - torchvision: the transforms of the weights enum (https://docs.pytorch.org/vision/stable/models.html)
-- timm: the pretrained configuration, as `timm.data.resolve_model_data_config` reads it (https://huggingface.co/docs/timm)
+- timm: the pretrained configuration with its size for tests, as timm's `validate.py` reads it (https://huggingface.co/docs/timm)
 - transformers: `preprocessor_config.json` beside the weights, as the library's image processor reads it
 - Keras Applications: the scaling of the architecture's `preprocess_input`. Keras declares no geometry; the one with which its
   published accuracies come back is short side = input / 0.875 by OpenCV's bicubic, centre crop (DECISIONS.md)
@@ -111,7 +111,7 @@ def _by_timm(declared: Declaration) -> Recipe:
         found = timm.get_pretrained_cfg(name, allow_unregistered=False)
     except RuntimeError as problem:  # no such architecture, or no such tag
         raise UserError(f"params.yaml: timm publishes no weights {name!r}; see timm.list_pretrained()") from problem
-    said = data.resolve_data_config(pretrained_cfg=found.to_dict())
+    said = data.resolve_data_config(pretrained_cfg=found.to_dict(), use_test_size=True)
     _, height, width = said["input_size"]
     if height != width or said["crop_mode"] not in ("center", "squash"):
         raise UserError(
@@ -157,10 +157,16 @@ def _keras_mode(preprocess_input: Callable[[np.ndarray], np.ndarray]) -> str:
     raise UserError(f"{preprocess_input.__module__}.preprocess_input does what no recipe can say")
 
 
+def processor_file(declared: Declaration) -> Path:
+    """The file that transformers' recipe is read from."""
+    return Path(declared.weights or "") / "preprocessor_config.json"
+
+
 def _by_transformers(declared: Declaration) -> Recipe:
-    folder = Path(declared.weights or "")
-    if not (folder / "preprocessor_config.json").is_file():
-        raise UserError(f"{folder / 'preprocessor_config.json'}: not found; transformers' recipe is read from it")
+    path = processor_file(declared)
+    folder = path.parent
+    if not path.is_file():
+        raise UserError(f"{path}: not found; transformers' recipe is read from it")
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     define_missing_operators()
     transformers = importlib.import_module("transformers")
@@ -178,13 +184,17 @@ def _line(problem: Exception) -> str:
 
 def _steps_of_processor(said: Any, folder: Path) -> Recipe:
     """Of a processor on torchvision's tensors, which is what transformers takes where torchvision is installed."""
-    resize, crop = _size_and_crop(said, folder) if said.do_resize else (None, _crop_of_processor(said))
+    if said.do_resize:
+        resize, crop = _size_and_crop(said, folder)
+    else:
+        _require_plain_steps(said, folder)
+        resize, crop = None, _crop_of_processor(said, folder)
     return published_steps(resize=resize, crop=crop, **_arithmetic_of_processor(said))
 
 
 def _size_and_crop(said: Any, folder: Path) -> tuple[Resize, Crop | None]:
     name, short = type(said).__name__, said.size.shortest_edge
-    crop = _crop_of_processor(said)
+    crop = _crop_of_processor(said, folder)
     if name.startswith("ConvNext") and short:
         enlarged = int(short / said.crop_pct)
         return (
@@ -194,8 +204,7 @@ def _size_and_crop(said: Any, folder: Path) -> tuple[Resize, Crop | None]:
         )
     if name.startswith("Levit") and short:
         return _torch_resize(said, int(256 / 224 * short), "short-side"), crop
-    if not _has_plain_steps(said):
-        raise UserError(f"{folder}: {name} has steps of its own that no recipe can say; write the recipe's steps down")
+    _require_plain_steps(said, folder)
     if short and not said.size.longest_edge:
         return _torch_resize(said, short, "short-side"), crop
     if said.size.height and said.size.height == said.size.width:
@@ -203,10 +212,14 @@ def _size_and_crop(said: Any, folder: Path) -> tuple[Resize, Crop | None]:
     raise UserError(f"{folder}: {name} resizes to {said.size}: no recipe can say that")
 
 
-def _has_plain_steps(said: Any) -> bool:
+def _require_plain_steps(said: Any, folder: Path) -> None:
+    """Raise a `UserError` where the processor's class does another thing than all do; how it resizes, only if it does."""
     plain = importlib.import_module("transformers.image_processing_backends").TorchvisionBackend
     steps = ("_preprocess", "resize", "center_crop", "rescale", "normalize", "rescale_and_normalize")
-    return all(getattr(type(said), step) is getattr(plain, step) for step in steps)
+    own = [step for step in steps if getattr(type(said), step) is not getattr(plain, step)]
+    if own and (said.do_resize or own != ["resize"]):
+        name = type(said).__name__
+        raise UserError(f"{folder}: {name} has steps of its own that no recipe can say; write the recipe's steps down")
 
 
 def _torch_resize(said: Any, size: int, fit: str) -> Resize:
@@ -218,8 +231,14 @@ def _torch_resize(said: Any, size: int, fit: str) -> Resize:
     return Resize.model_validate(values)
 
 
-def _crop_of_processor(said: Any) -> Crop | None:
-    return Crop(size=said.crop_size.height, place="floor", pad=True) if said.do_center_crop else None
+def _crop_of_processor(said: Any, folder: Path) -> Crop | None:
+    if not said.do_center_crop:
+        return None
+    height, width = said.crop_size.height, said.crop_size.width
+    if not height or height != width:
+        wanted = f"{width} x {height}" if height and width else said.crop_size
+        raise UserError(f"{folder}: {type(said).__name__} crops to {wanted}: no recipe can say that")
+    return Crop(size=height, place="floor", pad=True)
 
 
 def _arithmetic_of_processor(said: Any) -> dict[str, Any]:

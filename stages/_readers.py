@@ -186,8 +186,50 @@ def litert_model(path: Path) -> Reading:
     return {}, {}
 
 
+def onnx_model(path: Path) -> Reading:
+    """Nothing, if an `.onnx` file holds all its tensors and onnxruntime opens it, on the CPU."""
+    import onnx
+    import onnxruntime
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, OSError, ValueError) as problem:
+        raise RefusedError(f"not an ONNX model ({_line(problem)})") from problem
+    if (name := next(_external_files(model), None)) is not None:
+        raise RefusedError(
+            f"keeps tensors in another file ({name!r}), which its hash does not cover; save it as one file: "
+            "onnx.save(onnx.load(...), ..., save_as_external_data=False)"
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as problem:
+        raise RefusedError(f"not a model that onnxruntime can open ({_line(problem)[-200:]})") from problem
+    return {}, {}
+
+
+def _line(problem: Exception) -> str:
+    return " ".join(str(problem).split())
+
+
+def _external_files(message: Any) -> Iterator[str]:
+    """The files that tensors anywhere in an ONNX message are kept in: weights, attributes, subgraphs, functions."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        if message.external_data or message.data_location == message.EXTERNAL:
+            yield next((entry.value for entry in message.external_data if entry.key == "location"), "")
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from _external_files(part)
+
+
 READERS: dict[str, Callable[[Path], Reading]] = {
-    function.__name__: function for function in (torch_state, numpy_arrays, keras_weights, keras_model, litert_model)
+    function.__name__: function
+    for function in (torch_state, numpy_arrays, keras_weights, keras_model, litert_model, onnx_model)
 }
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from tracking.errors import UserError
 
+TRANSFORMERS_FILES = ("*.json", "*.safetensors", "vocab.txt", "merges.txt")
+
 
 @dataclass(frozen=True)
 class Remote:
@@ -137,4 +139,4 @@ def _stopped_download() -> Any:
 
 
 def _transformers(name: str, _arguments: Mapping[str, Any]) -> Repository:
-    return Repository(name, ("*.json", "*.safetensors", "vocab.txt", "merges.txt"))
+    return Repository(name, TRANSFORMERS_FILES)

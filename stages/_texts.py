@@ -43,11 +43,16 @@ def without_last(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return asked, labels
 
 
+def tokenizer_file(recipe: TextRecipe) -> Path:
+    """The file that the recipe names, or the one in the folder that it names."""
+    path = Path(recipe.tokenizer)
+    return path / "tokenizer.json" if path.is_dir() else path
+
+
 def _load(recipe: TextRecipe) -> Any:
     from tokenizers import Tokenizer
 
-    path = Path(recipe.tokenizer)
-    path = path / "tokenizer.json" if path.is_dir() else path
+    path = tokenizer_file(recipe)
     if not path.is_file():
         raise UserError(
             f"{path}: not found; a text recipe's tokenizer is a tokenizer.json or the folder that holds one"

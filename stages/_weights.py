@@ -30,19 +30,33 @@ FORMATS = (".safetensors", *_CONFINED)
 
 
 def check_weights(path: Path, sha256: str | None) -> str:
-    """The sha256 of the file at `path`.
+    """The sha256 of the file at `path`; of a folder, that of a list of its files.
+
+    The list has a line for each file, "<sha256>  <path in the folder>", sorted by path: what
+    `find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum` says in the folder.
 
     Raises:
         UserError: the file is absent, or its hash is not `sha256` (when one is given).
     """
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = _folder_digest(path) if path.is_dir() else _file_digest(path)
     except OSError as problem:
         raise UserError(f"{path}: weights cannot be read ({problem.strerror})") from problem
     if sha256 is not None and found != sha256:
-        raise UserError(f"{path}: sha256 is {found}, params.yaml says {sha256}; nothing was loaded")
+        what = "the sha256 of the list of its files" if path.is_dir() else "sha256"
+        raise UserError(f"{path}: {what} is {found}, params.yaml says {sha256}; nothing was loaded")
     return found
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder_digest(folder: Path) -> str:
+    files = {file.relative_to(folder).as_posix().encode(): file for file in folder.rglob("*") if file.is_file()}
+    lines = (b"%s  %s\n" % (_file_digest(files[name]).encode(), name) for name in sorted(files))
+    return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
 def require_pinned(path: Path, sha256: str | None) -> None:

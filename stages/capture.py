@@ -3,7 +3,8 @@
 reads   params.yaml, to refuse its mistakes before anything is computed;
         this machine: hardware, operating system, installed packages, environment variables on an allow-list
 writes  <environment>/<runtime>.json for every runtime, and <environment>/recipes/<recipe>.json with the libraries that the
-        recipe names alone; <trackers>: where each tracker would write
+        recipe names alone and the hash of the file that it is read from (tokenizer.json, preprocessor_config.json)
+        <trackers>: where each tracker would write
         <factories>/<model>.json: the hash of the file that a model's `architecture` names, {} where it names none; of a
         source that `pretrain` trains, <factories>/pretrain/<source>.json
         <context>: load, clocks, memory and whatever else moves timings and no prediction; beside the timings and, like
@@ -17,7 +18,9 @@ from pathlib import Path
 from stages._factories import factory_file
 from stages._params import Model, Params, Pretrain, Published, Recipe, TextRecipe, load_params
 from stages._predictions import write_json
+from stages._published import processor_file
 from stages._stage import run
+from stages._texts import tokenizer_file
 from tracking.context import context as read_context
 from tracking.environment import RUNTIMES, Environment, capture_preparing
 from tracking.environment import capture as capture_one
@@ -35,12 +38,28 @@ def factory_hash(architecture: str) -> dict[str, str]:
     path = factory_file(architecture)
     if path is None:
         return {}
+    return {path.as_posix(): _sha256(path, "as an architecture")}
+
+
+def recipe_facts(recipe: Recipe | Published | TextRecipe) -> dict[str, str]:
+    """The sha256 of the file that says how samples are prepared, as a fact.
+
+    Empty for a recipe that names none, and where it is not there yet: `preprocess` says what is missing.
+    """
+    if isinstance(recipe, TextRecipe):
+        path = tokenizer_file(recipe)
+    elif isinstance(recipe, Published) and recipe.published.framework == "transformers":
+        path = processor_file(recipe.published)
+    else:
+        return {}
+    return {f"recipe.{path.stem}.sha256": _sha256(path, "in a recipe")} if path.is_file() else {}
+
+
+def _sha256(path: Path, named: str) -> str:
     try:
-        return {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()}
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as problem:
-        raise UserError(
-            f"{path}: cannot be read ({problem.strerror}); params.yaml names it as an architecture"
-        ) from None
+        raise UserError(f"{path}: cannot be read ({problem.strerror}); params.yaml names it {named}") from None
 
 
 def libraries(recipe: Recipe | Published | TextRecipe) -> tuple[str, ...]:
@@ -71,7 +90,9 @@ def main(environment: Path, factories: Path, trackers: Path, context: Path) -> N
     for captured in capture(machine):
         captured.save(environment / f"{captured.runtime}.json")
     for name, recipe in params.recipes.items():
-        capture_preparing(libraries(recipe), machine).save(environment / "recipes" / f"{name}.json")
+        captured = capture_preparing(libraries(recipe), machine)
+        facts = {**captured.facts, **recipe_facts(recipe)}
+        Environment(captured.runtime, facts).save(environment / "recipes" / f"{name}.json")
     _write_factories(params, factories)
     write_json(trackers, addresses())
     write_json(context, read_context(machine))

@@ -4,8 +4,8 @@ reads   what an earlier run wrote, and the caches of torch.hub, Keras and the Hu
 writes  <weights>/  the file (of a transformers repository: the files), and download.json: where from, and each file's sha256
 params  downloads.<source>
 
-Nothing is fetched when the file is there, or in its library's cache, with the right hash. What was pinned in params.yaml, or
-said by the publisher, is verified before the file gets its name. A download that breaks off is resumed.
+Nothing is fetched when the file is there, or in its library's cache, with the right hash: the one pinned in params.yaml, or else
+the one said by the publisher. It is verified before the file gets its name. A download that breaks off is resumed.
 """
 
 import hashlib
@@ -18,12 +18,13 @@ from typing import Any
 
 from stages._http import fetch_file
 from stages._params import Download, load_params
-from stages._remotes import Remote, Repository, find_remote
+from stages._remotes import TRANSFORMERS_FILES, Remote, Repository, find_remote
 from stages._stage import replacing, run
 from tracking.errors import UserError
 from tracking.secrets import redact_url
 
 RECORD = "download.json"
+_PIN = " and give its `sha256` in params.yaml, for nothing else tells that it is the right one"
 
 
 def download(wanted: Download, weights: Path, folder: Path) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def download(wanted: Download, weights: Path, folder: Path) -> dict[str, Any]:
         return {**asked, **_record(weights), "files": _hashes(folder)}
     remote = Remote(wanted.url, None) if wanted.url else find_remote(str(wanted.name), wanted.arguments)
     if isinstance(remote, Repository):
-        origin = _from_hub(remote, wanted.file, weights, folder)
+        origin = _from_hub(remote, wanted, weights, folder)
     else:
         origin = _from_file(remote, wanted, weights, folder)
     return {**asked, **origin, "files": _hashes(folder)}
@@ -59,23 +60,31 @@ def _record(weights: Path) -> dict[str, Any]:
 
 
 def _kept(wanted: Download, weights: Path, asked: dict[str, Any]) -> list[str] | None:
-    """The files of an earlier run, or that the user has put there, if they are what is wanted."""
+    """The files of an earlier run, or that the user has put there, if they are what is wanted.
+
+    With the pinned file of a transformers repository, what else of one lies beside it is taken as the user put it there.
+    """
     pinned = {wanted.file: wanted.sha256} if wanted.sha256 else {}
     record = _record(weights)
     same = all(record.get(key) == value for key, value in asked.items())
     expected = {**(record.get("files", {}) if same else {}), **pinned}
     right = wanted.file in expected and all(_matches(weights / file, sha256) for file, sha256 in expected.items())
+    if right and not same and str(wanted.name).startswith("transformers/"):
+        beside = (path.name for path in _files(weights) if any(path.match(pattern) for pattern in TRANSFORMERS_FILES))
+        return sorted({*expected, *beside})
     return list(expected) if right else None
 
 
 def _from_file(remote: Remote, wanted: Download, weights: Path, folder: Path) -> dict[str, Any]:
     checksum, algorithm = (wanted.sha256, "sha256") if wanted.sha256 else (remote.checksum, remote.algorithm())
-    source = next((path for path in remote.cached if checksum and _matches(path, checksum, algorithm)), None)
+    there = (weights / wanted.file, *remote.cached)
+    source = next((path for path in there if checksum and _matches(path, checksum, algorithm)), None)
     if source is not None:
         shutil.copyfile(source, folder / wanted.file)
         return {"origin": redact_url(remote.url)}
     part = weights.with_name(f".{weights.name}.part-{wanted.file}")
-    fetch_file(remote.url, part, insecure=wanted.sha256 is not None, put_it=weights / wanted.file)
+    put_it = f"put the file at {weights / wanted.file}{'' if checksum else _PIN}"
+    fetch_file(remote.url, part, insecure=wanted.sha256 is not None, put_it=put_it)
     if checksum and not _matches(part, checksum, algorithm):
         found = _digest(part, algorithm)
         part.unlink()
@@ -86,14 +95,23 @@ def _from_file(remote: Remote, wanted: Download, weights: Path, folder: Path) ->
     return {"origin": redact_url(remote.url)}
 
 
-def _from_hub(remote: Repository, file: str, weights: Path, folder: Path) -> dict[str, Any]:
-    snapshot = _snapshot(remote, weights / file)
-    found = [path for path in sorted(snapshot.iterdir()) if path.is_file()]
-    for path in found:
-        shutil.copyfile(path, folder / (file if len(remote.patterns) == 1 else path.name))
-    if not (folder / file).is_file():
-        names = ", ".join(path.name for path in found) or "nothing of use"
-        raise UserError(f"{remote.name}: brings no {file!r}, but {names}; see `file` in params.yaml")
+def _from_hub(remote: Repository, wanted: Download, weights: Path, folder: Path) -> dict[str, Any]:
+    snapshot = _snapshot(remote, weights / wanted.file)
+    found = {
+        wanted.file if len(remote.patterns) == 1 else path.name: path
+        for path in sorted(snapshot.iterdir())
+        if path.is_file()
+    }
+    if wanted.file not in found:
+        names = ", ".join(found) or "nothing of use"
+        raise UserError(f"{remote.name}: brings no {wanted.file!r}, but {names}; see `file` in params.yaml")
+    if wanted.sha256 and (sha256 := _digest(found[wanted.file], "sha256")) != wanted.sha256:
+        raise UserError(
+            f"{remote.name}: sha256 of {wanted.file} is {sha256}, not {wanted.sha256} as pinned in params.yaml; "
+            "nothing was kept"
+        )
+    for name, path in found.items():
+        shutil.copyfile(path, folder / name)
     return {"origin": f"https://huggingface.co/{remote.name}", "revision": snapshot.name}
 
 
@@ -112,7 +130,7 @@ def _snapshot(remote: Repository, put_it: Path) -> Path:
         said = " ".join(str(problem).split())[:200]
         raise UserError(
             f"https://huggingface.co/{remote.name}: cannot be fetched (offline?); with a network run this again, "
-            f"or put the file at {put_it} ({type(problem).__name__}: {said})"
+            f"or put the file at {put_it}{_PIN} ({type(problem).__name__}: {said})"
         ) from problem
 
 

@@ -54,7 +54,16 @@ class Tried:
 
 
 def fingerprint(model: str, own: str, tried: Tried, observed: Observed, noise: float) -> Iterator[Finding]:
-    """One finding; `own` is the recipe in use, by its name among the candidates."""
+    """One finding; `own` is the recipe in use, by its name among the candidates.
+
+    Raises:
+        UserError: no recipe could be tried.
+    """
+    if not tried.decisions:
+        name, reason = next(iter(tried.untried.items()), ("none", "there is none"))
+        raise UserError(
+            f"fingerprint of {model}: none of {len(tried.untried)} recipes could be tried; {name}: {reason}"
+        )
     found = match(observed.top1, tried.decisions, noise)
     made_by = found.made_by
     if made_by is None:
@@ -86,8 +95,9 @@ def _none(found: Match) -> str:
 
 def _made_by(found: Match, made_by: Candidate, nearest: Sequence[str]) -> str:
     agreeing = found.samples - made_by.differing
+    most_probably = "" if made_by.probability >= 0.5 else "most probably "
     sentence = (
-        f"These predictions were made by {_named(nearest)} (probability {made_by.probability:.3f}): {agreeing} of "
+        f"These predictions were {most_probably}made by {_named(nearest)} (probability {made_by.probability:.3f}): {agreeing} of "
         f"{found.samples} decisions agree"
     )
     if len(found.candidates) > 1:
@@ -132,7 +142,11 @@ def candidates(
 def try_all(
     classifier: Classifier, images: Path, known: Mapping[str, Preparation], observed: Observed, batch_size: int
 ) -> Tried:
-    """Let the model decide on the observed images under every preparation."""
+    """Let the model decide on the observed images under every preparation.
+
+    Raises:
+        UserError: the model tells another number of classes apart than the observed predictions.
+    """
     files = [images / name for name in observed.names]
     wanted = None if observed.scores is None else _probabilities(observed.scores)
     decisions = {name: np.full(len(files), -1) for name in known}
@@ -144,11 +158,23 @@ def try_all(
             distances.pop(answer.name, None)
             untried[answer.name] = answer.problem
             continue
+        _require_as_many_classes(answer.scores.shape[1], observed)
         decisions[answer.name][answer.rows] = answer.scores.argmax(axis=1)
         if wanted is not None:
             apart = np.abs(_probabilities(answer.scores) - wanted[answer.rows])
             distances[answer.name] += float(apart.sum()) / wanted.size
     return Tried(decisions, distances, untried)
+
+
+def _require_as_many_classes(classes: int, observed: Observed) -> None:
+    if observed.scores is not None and observed.scores.shape[1] != classes:
+        raise UserError(
+            f"the predictions to be explained hold {observed.scores.shape[1]} scores an image, the model gives {classes}"
+        )
+    if observed.top1.max() >= classes:
+        raise UserError(
+            f"the predictions to be explained hold class {observed.top1.max()}, the model has classes 0..{classes - 1}"
+        )
 
 
 def _probabilities(scores: np.ndarray) -> np.ndarray:
@@ -164,7 +190,8 @@ def read_observed(path: Path, columns: TopColumns | None, names: Sequence[str]) 
     """Predictions from a file or folder; `names` are the test images, in order.
 
     Raises:
-        UserError: another format; images that are not known; another number of rows than there are images.
+        UserError: another format; images that are not known; another number of rows than there are images; no class indices,
+            or scores that are not numbers.
     """
     if path.is_dir():
         found = PredictionSet.load(path)
@@ -179,6 +206,10 @@ def read_observed(path: Path, columns: TopColumns | None, names: Sequence[str]) 
             f"{path}: must be a folder of predictions, an .npy, or a .csv whose `columns` params.yaml names"
         )
     _require_known(path, observed.names, names)
+    if observed.top1.min() < 0:
+        raise UserError(f"{path}: holds class {observed.top1.min()}; classes are numbered from 0")
+    if observed.scores is not None and not np.isfinite(observed.scores).all():
+        raise UserError(f"{path}: holds scores that are not finite numbers")
     return observed
 
 
@@ -196,13 +227,22 @@ def _require_known(path: Path, found: Sequence[str], names: Sequence[str]) -> No
 def _from_array(path: Path, names: Sequence[str]) -> Observed:
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as problem:
-        raise UserError(f"{path}: not a readable .npy of numbers ({problem})") from problem
+    except (OSError, ValueError, EOFError, MemoryError, SyntaxError) as problem:
+        raise UserError(f"{path}: not a readable .npy of numbers ({' '.join(str(problem).split())})") from problem
+    if not isinstance(values, np.ndarray):
+        raise UserError(f"{path}: not a readable .npy of numbers (it is an archive of several arrays, an .npz)")
+    if values.dtype.kind not in "fiu":
+        raise UserError(f"{path}: decisions must be whole numbers (class indices), not {values.dtype}")
     if values.ndim not in (1, 2) or len(values) != len(names):
         raise UserError(f"{path}: has shape {values.shape}; there are {len(names)} test images")
+    if values.ndim == 2 and values.dtype.kind != "f":
+        raise UserError(
+            f"{path}: has whole numbers of shape {values.shape}: neither one class an image nor scores; of best classes give "
+            "the first column"
+        )
     if values.ndim == 2:
         return Observed(tuple(names), values.argmax(axis=1), values)
-    if not np.issubdtype(values.dtype, np.integer):
+    if values.dtype.kind == "f":
         raise UserError(f"{path}: decisions must be whole numbers (class indices), not {values.dtype}")
     return Observed(tuple(names), values.astype(np.int64), None)
 

@@ -225,7 +225,7 @@ def _array(path: Path) -> np.ndarray:
             return np.asarray(np.load(path, allow_pickle=False))
         if path.suffix.lower() == ".json":
             return np.asarray(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, EOFError) as problem:
+    except (OSError, ValueError, EOFError, OverflowError, RecursionError) as problem:
         raise UserError(f"{path}: cannot be read ({' '.join(str(problem).split())})") from problem
     raise UserError(f"{path}: must be .npy or .json, or .csv or .parquet with `columns`")
 

@@ -6,6 +6,7 @@ writes  <predictions>/  scores.npy (float32, logits), labels.npy, names.json, pr
 params  models.<model>, inference, data.classes
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int
         UserError: the model gives another number of scores than there are classes, or has them in another order than the
             data, or gives scores that are not numbers.
     """
-    require_same_classes(classifier.categories, samples.classes, model.weights)
+    if note := require_same_classes(classifier.categories, samples.classes, model.weights):
+        print(note, file=sys.stderr)  # noqa: T201
     random_before = random_states()
     scores = in_batches(classifier.predict, samples, model.batch_size, "infer")
     if scores.ndim != 2 or scores.shape[1] != classes:

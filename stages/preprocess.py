@@ -54,6 +54,14 @@ def preprocess_texts(texts: Path, rows: pd.DataFrame, recipe: TextRecipe, folder
     np.save(folder / "labels.npy", labels)
 
 
+def _class_names(table: pd.DataFrame, recipe: Recipe | TextRecipe, classes: int) -> list[str]:
+    """By label; empty for a class without samples. Where a text's last token is the label, the manifest's classes are not its."""
+    if isinstance(recipe, TextRecipe) and recipe.target == "last-token":
+        return []
+    names = dict(zip(table["label"], table["class"], strict=True))
+    return [str(names.get(label, "")) for label in range(classes)]
+
+
 def _steps(params: Params, name: str) -> Recipe | TextRecipe:
     """The recipe with nothing left to be looked up.
 
@@ -71,7 +79,7 @@ def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
     params = load_params()
     chosen = _steps(params, recipe)
     table = pd.read_csv(manifest, dtype={"name": str, "class": str})
-    classes = table.drop_duplicates("label").sort_values("label")["class"].tolist()
+    classes = _class_names(table, chosen, params.data.classes)
     with replacing(prepared) as partial:
         for split, rows in table.groupby("split"):
             folder = partial / str(split)

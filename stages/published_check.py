@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stages._params import Compared, PublishedCheck, Statement, load_params
 from stages._stage import run
-from tracking.claims import EXCEEDS, SHORT, Claim, claims_about, comes_back, load_claims
+from tracking.claims import EXCEEDS, SHORT, Claim, claims_about, comes_back, image_side, load_claims
 from tracking.compare import Accuracy, Comparison, compare
 from tracking.findings import Finding, Verdict, save_findings
 from tracking.runs import Run
@@ -104,7 +104,7 @@ def published_check(asked: PublishedCheck, runs: Mapping[str, Run], claims: Sequ
 
 
 def _weigh(each: Run, claims: Sequence[Claim], table: str | None) -> Weighed:
-    about = claims_about(each.params.get("model.checkpoint"), claims)
+    about = claims_about(each.params.get("model.checkpoint"), claims, image_side(each.params))
     samples = int(each.results["samples"] or 0)
     cells = tuple(claim for claim in about if table and claim.source.startswith(table))
     publisher = str(each.params.get("model.checkpoint", "")).partition("/")[0]
@@ -237,7 +237,19 @@ def _range(ends: tuple[float, float]) -> str:
 # ---- claims in words
 
 
+def _unknown(key: str, statement: Statement, of: str) -> Finding:
+    return Finding(
+        CHECK,
+        key,
+        Verdict.SKIP,
+        f"“{statement.says}”: of {of} no number by its publisher is known, so nothing can be said.",
+    )
+
+
 def _of_pairs(key: str, statement: Statement, pairs: Sequence[Pair]) -> Finding:
+    known = [pair for pair in pairs if pair.published is not None]
+    if not known:
+        return _unknown(key, statement, f"one side at least of every pair ({', '.join(pair.key for pair in pairs)})")
     wanted = 1 if statement.better == "candidate" else -1
     measured = [pair for pair in pairs if pair.measured_sign == wanted]
     remaining = [pair for pair in pairs if pair.published_sign == wanted]
@@ -247,7 +259,7 @@ def _of_pairs(key: str, statement: Statement, pairs: Sequence[Pair]) -> Finding:
         f"“{statement.says}”: so it is for {len(measured)} of {len(pairs)} pairs in these predictions ({told} points); with "
         f"preprocessing taken out, published against published, for {len(remaining)} ({rest})."
     )
-    stands, refuted = len(measured) == len(remaining) == len(pairs), not remaining
+    stands, refuted = len(measured) == len(remaining) == len(pairs), not remaining and len(known) == len(pairs)
     rows = [[pair.key, f"{pair.points:+.2f}", _range(pair.published) if pair.published else ""] for pair in pairs]
     columns = ["pair", "measured, points", "published, points"]
     verdict = Verdict.PASS if stands else Verdict.FAIL if refuted else Verdict.WARN
@@ -256,6 +268,8 @@ def _of_pairs(key: str, statement: Statement, pairs: Sequence[Pair]) -> Finding:
 
 def _of_runs(key: str, statement: Statement, runs: Sequence[Weighed]) -> Finding:
     known = [each for each in runs if each.own]
+    if not known:
+        return _unknown(key, statement, ", ".join(each.run.subject for each in runs))
     short = [each for each in known if each.judged == {SHORT}]
     points = sorted(each.shortfall for each in short)
     by = f", by {points[0]:.2f} to {points[-1]:.2f} points" if points else ""

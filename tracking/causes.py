@@ -148,6 +148,7 @@ READ = (
         "CIFAR-10's test set as JPEG: ResNet-20 errs in 19.0 % instead of 8.5 %",
         "measured here: published weights, 10,000 images as JPEG against 1,000 lossless",
     ),
+    Cause("recipe.*.sha256", DECISIONS, 5, "the file that says how samples are prepared was another"),
     Cause("images.format", DECISIONS, 6, "a file that was compressed once more has lost something"),
     Cause("images.jpeg_step", DECISIONS, 6, "the coarser a JPEG's quantisation, the more of the image was lost"),
     Cause("input.predictions", NOTHING, 999, "it is the result itself, as its authors published it"),

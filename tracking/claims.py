@@ -5,7 +5,8 @@ are kept as they were published: per cent, with as many digits as were given.
 """
 
 import csv
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
@@ -38,6 +39,12 @@ class Claim:
     source: str
     date: str
 
+    @property
+    def side(self) -> int | None:
+        """Of the images, in pixels, where `preprocessing` says it: "size 288, crop 1.0" or "centre crop 224"."""
+        found = re.search(r"(?:\bsize |\bcrop_size=|\bcentre crop )(\d+)", self.preprocessing)
+        return int(found[1]) if found else None
+
     def judged(self, low: float, high: float) -> str:
         """What a measured top-1 accuracy with the interval from `low` to `high` (fractions) is to this claim.
 
@@ -59,9 +66,21 @@ def comes_back(published: Decimal, hits: int, samples: int) -> bool:
     return any(measured.quantize(step, rounding) == published for rounding in (ROUND_HALF_UP, ROUND_HALF_EVEN))
 
 
-def claims_about(checkpoint: object, claims: Iterable[Claim]) -> tuple[Claim, ...]:
-    """Every claim about one checkpoint, the oldest first; none where it is not known (None)."""
-    return tuple(sorted((claim for claim in claims if claim.checkpoint == checkpoint), key=lambda claim: claim.date))
+def claims_about(checkpoint: object, claims: Iterable[Claim], side: int | None = None) -> tuple[Claim, ...]:
+    """Every claim about one checkpoint, the oldest first; none where it is not known (None).
+
+    Where a source gives its numbers at several image sizes, `side` among them, only those at `side` are meant.
+    """
+    about = sorted((claim for claim in claims if claim.checkpoint == checkpoint), key=lambda claim: claim.date)
+    at_side = {claim.source for claim in about if side is not None and claim.side == side}
+    return tuple(claim for claim in about if claim.source not in at_side or claim.side in (None, side))
+
+
+def image_side(params: Mapping[str, object]) -> int | None:
+    """How large a run's images were, in pixels, by its params; None where its recipe does not make squares."""
+    squash = params.get("recipe.resize.fit") == "squash"
+    side = params.get("recipe.crop.size") or (params.get("recipe.resize.size") if squash else None)
+    return side if isinstance(side, int) else None
 
 
 def load_claims(own: Path | None = None) -> tuple[Claim, ...]:

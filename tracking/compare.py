@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from tracking.claims import Claim, claims_about
+from tracking.claims import Claim, claims_about, image_side
 from tracking.errors import UserError
 from tracking.runs import Run, unpack_decisions
 from tracking.statistics import mcnemar_exact, paired_bootstrap, paired_difference, wilson
@@ -128,7 +128,9 @@ def compare(first: Run, second: Run, claims: Sequence[Claim] = ()) -> Comparison
     right, other = (each == labels for each in decisions)
     only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
     counts = only_first, only_second, len(labels)
-    published, other_published = (claims_about(run.params.get("model.checkpoint"), claims) for run in (first, second))
+    published, other_published = (
+        claims_about(run.params.get("model.checkpoint"), claims, image_side(run.params)) for run in (first, second)
+    )
     return Comparison(
         first=first,
         second=second,

@@ -1,11 +1,16 @@
-"""ONNX files on onnxruntime (https://onnxruntime.ai/docs/api/python/), on images or token ids. Inference only."""
+"""ONNX files on onnxruntime (https://onnxruntime.ai/docs/api/python/), on images or token ids. Inference only.
 
-from collections.abc import Iterator
+A process of its own opens the file first, with bounded memory and time. One that keeps tensors in other files is refused: these
+are covered neither by the file's sha256 nor by DVC.
+"""
+
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stages._confinement import read_confined
+from stages._readers import onnx_model
 from stages.frameworks import Spec
 from tracking.errors import UserError
 
@@ -18,7 +23,7 @@ def load(spec: Spec) -> "OnnxClassifier":
 
     if spec.weights is None:
         raise UserError(f"params.yaml: {spec.architecture}: an ONNX model needs its file under `weights`")
-    _require_own_files(spec.weights)
+    read_confined(onnx_model, spec.weights)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if spec.threads is not None:
@@ -29,31 +34,6 @@ def load(spec: Spec) -> "OnnxClassifier":
     except Exception as problem:
         raise UserError(f"{spec.weights}: not a model that onnxruntime can open ({problem})") from problem
     return OnnxClassifier(session, spec)
-
-
-def _require_own_files(path: Path) -> None:
-    """Raise a `UserError` when the file keeps tensors outside its folder: an ONNX file names their files as it likes."""
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        graph = onnx.load(path, load_external_data=False).graph
-    except (DecodeError, OSError) as problem:
-        raise UserError(f"{path}: not an ONNX model ({problem}); nothing was loaded") from problem
-    folder = path.parent.resolve()
-    for name in _external_files(graph):
-        if Path(name).is_absolute() or not (folder / name).resolve().is_relative_to(folder):
-            raise UserError(f"{path}: keeps tensors outside its folder ({name!r}); nothing was loaded")
-
-
-def _external_files(graph: Any) -> Iterator[str]:
-    tensors = [*graph.initializer, *(part for each in graph.sparse_initializer for part in (each.values, each.indices))]
-    for node in graph.node:
-        for value in node.attribute:
-            tensors += [value.t, *value.tensors]
-            for part in [value.g, *value.graphs]:
-                yield from _external_files(part)
-    yield from (entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location")
 
 
 def _providers(onnxruntime: Any, device: str) -> list[str]:

@@ -63,20 +63,34 @@ def test_onnx_takes_token_ids_and_gives_the_scores_after_the_last_one(onnx: Any,
     assert np.array_equal(scores, table[[1, 4]])
 
 
-@pytest.mark.parametrize("location", ["../secret.bin", "/etc/hostname"])
-def test_onnx_tensors_outside_the_models_folder_are_refused(onnx: Any, tmp_path: Path, location: str) -> None:
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/hostname", "m.onnx.data"])
+@pytest.mark.parametrize("place", ["initializer", "attribute"])
+def test_onnx_tensors_in_other_files_are_refused(onnx: Any, tmp_path: Path, location: str, place: str) -> None:
     real = onnx.TensorProto.FLOAT
-    node = onnx.helper.make_node("Add", ["images", "w"], ["scores"])
-    path = onnx_file(tmp_path / "m.onnx", {"images": real}, [node], (real, ["n", "l"]), w=np.zeros((1, 1), np.float32))
+    constant = onnx.numpy_helper.from_array(np.zeros((1, 1), np.float32), "value")
+    nodes = [onnx.helper.make_node("Add", ["images", "w" if place == "initializer" else "v"], ["scores"])]
+    nodes.insert(0, onnx.helper.make_node("Constant", [], ["v"], value=constant))
+    path = onnx_file(tmp_path / "m.onnx", {"images": real}, nodes, (real, ["n", "l"]), w=np.zeros((1, 1), np.float32))
     model = onnx.load(path)
-    tensor = model.graph.initializer[0]
+    tensor = model.graph.initializer[0] if place == "initializer" else model.graph.node[0].attribute[0].t
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", location
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(UserError, match=r"m\.onnx: keeps tensors outside its folder"):
+    (tmp_path / "m.onnx.data").write_bytes(bytes(4))
+    with pytest.raises(UserError, match=r"m\.onnx: keeps tensors in another file .* save it as one file"):
         load(onnx_spec(path))
+
+
+def test_a_cut_onnx_file_is_refused_by_the_process_that_opens_it_first(onnx: Any, tmp_path: Path) -> None:
+    real = onnx.TensorProto.FLOAT
+    node = onnx.helper.make_node("Add", ["images", "w"], ["scores"])
+    path = onnx_file(tmp_path / "m.onnx", {"images": real}, [node], (real, ["n", "l"]), w=np.zeros((1, 9), np.float32))
+    for length in (len(path.read_bytes()) // 2, 0):
+        path.write_bytes(path.read_bytes()[:length])
+        with pytest.raises(UserError, match=r"m\.onnx: not a.* model.*; nothing was loaded"):
+            load(onnx_spec(path))
 
 
 def asked(code: str, folder: Path) -> dict[str, Any]:

@@ -1,20 +1,25 @@
 """The stage that writes down the environment: one file per runtime, the same bytes when nothing changed."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from stages._params import load_params
-from stages.capture import capture, factory_hash, main
+from stages._params import Declaration, Published, TextRecipe, load_params
+from stages.capture import capture, factory_hash, main, recipe_facts
 from tests.closure import ROOT
+from tracking.audit import audit
 from tracking.environment import RUNTIMES, Environment
 from tracking.errors import UserError
 from tracking.machine import this_machine
+from tracking.runs import Run
 
 ON_TENSORFLOW = {f"{framework}-tensorflow.json" for framework in ("keras", "kerasfile", "savedmodel")}
 SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists
@@ -114,3 +119,41 @@ def test_an_edit_of_a_factory_changes_its_hash_and_a_published_architecture_has_
 def test_a_factory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.py: cannot be read"):
         factory_hash(f"{tmp_path}/absent.py:network")
+
+
+def recipes(folder: Path) -> dict[str, Any]:
+    """One recipe that names a tokenizer's folder, and one read from a file beside weights."""
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "preprocessor_config.json").write_text("{}")
+    text = TextRecipe(tokenizer=str(folder), length=2, target="label")
+    declared = Declaration(framework="transformers", architecture="-", weights=str(folder))
+    return {"tokenizer": text, "preprocessor_config": Published(published=declared)}
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "preprocessor_config"])
+def test_the_file_that_a_recipe_is_read_from_is_a_fact_that_an_audit_names(kind: str, tmp_path: Path) -> None:
+    recipe = recipes(tmp_path)[kind]
+    before = recipe_facts(recipe)
+    (tmp_path / f"{kind}.json").write_text('{"changed": 1}')
+    after = recipe_facts(recipe)
+    assert before.keys() == after.keys() == {f"recipe.{kind}.sha256"}
+    run = Run("m", "", {}, {}, {}, {}, {}, ())
+    ends = [
+        replace(run, environment={**facts}, results={"scores.sha256": str(number)})
+        for number, facts in enumerate((before, after))
+    ]
+    (suspect,) = audit(*ends).suspects
+    assert (suspect.name, "how samples are prepared" in suspect.reason) == (f"recipe.{kind}.sha256", True)
+    (tmp_path / f"{kind}.json").unlink()
+    assert recipe_facts(recipe) == {}
+
+
+def test_the_hash_of_a_recipes_file_is_written_beside_its_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = load_params(ROOT / "params.yaml")
+    monkeypatch.setattr("stages.capture.load_params", lambda: params.model_copy(update={"recipes": recipes(tmp_path)}))
+    main(tmp_path / "environment", tmp_path / "factories", tmp_path / "trackers.json", tmp_path / "context")
+    facts = Environment.load(tmp_path / "environment/recipes/tokenizer.json").facts
+    assert facts["recipe.tokenizer.sha256"] == hashlib.sha256(b"{}").hexdigest()
+    assert recipe_facts(params.recipes["digits-32"]) == {}

@@ -155,13 +155,13 @@ def test_whatever_lies_there_from_before_the_content_is_whole(
     served.ranges = ranges
     part = tmp_path / "part"
     part.write_bytes((CONTENT + b"x" * 9)[:have])
-    fetch_file(f"{served.url}/weights.bin", part, insecure=True, put_it=tmp_path)
+    fetch_file(f"{served.url}/weights.bin", part, insecure=True, put_it="wait")
     assert part.read_bytes() == CONTENT
 
 
 def test_plain_http_needs_a_hash(served: Served, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="leads over plain http .*give its sha256"):
-        fetch_file(f"{served.url}/moved", tmp_path / "part", insecure=False, put_it=tmp_path)
+        fetch_file(f"{served.url}/moved", tmp_path / "part", insecure=False, put_it="wait")
     assert not (tmp_path / "part").exists()
 
 
@@ -232,6 +232,84 @@ def test_a_repository_brings_its_files_and_is_asked_once(tmp_path: Path, monkeyp
     assert record["files"] == {"config.json": SHA256, "weights.bin": SHA256}
     assert fetched(wanted(None, None, "transformers/someone/model"), tmp_path / "weights") == record
     assert len(asked) == 1
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Repository]:
+    """One on the hub, of a configuration and weights, and what it was asked for."""
+    snapshot = tmp_path / "0123abc"
+    snapshot.mkdir()
+    (snapshot / "config.json").write_bytes(b"{}")
+    (snapshot / "weights.bin").write_bytes(CONTENT)
+    asked: list[Repository] = []
+
+    def fetch(remote: Repository, _put_it: Path) -> Path:
+        asked.append(remote)
+        return snapshot
+
+    monkeypatch.setattr(module, "_snapshot", fetch)
+    one = Repository("timm/resnet18.a1_in1k", ("weights.bin",))
+    two = Repository("someone/model", ("*.json", "*.bin"))
+    monkeypatch.setattr(module, "find_remote", lambda name, _arguments: one if name.startswith("timm") else two)
+    return asked
+
+
+@pytest.mark.parametrize("name", ["timm/resnet18.a1_in1k", "transformers/someone/model"])
+def test_a_pinned_hash_counts_for_files_of_the_hub_too(name: str, repository: list[Repository], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"sha256 of weights.bin is {SHA256}, not {'0' * 64} as pinned") as caught:
+        fetched(wanted(None, "0" * 64, name), tmp_path / "weights")
+    assert "nothing was kept" in str(caught.value)
+    assert not (tmp_path / "weights").exists()
+    assert fetched(wanted(None, SHA256, name), tmp_path / "weights")["files"]["weights.bin"] == SHA256
+    assert len(repository) == 2
+
+
+def test_a_pinned_file_of_a_repository_stays_with_what_was_put_beside_it(
+    repository: list[Repository], tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for name in ("weights.bin", "config.json", "notes.py"):
+        (weights / name).write_bytes(CONTENT)
+    fetched(wanted(None, SHA256, "transformers/someone/model"), weights)
+    assert {path.name for path in weights.iterdir()} == {"weights.bin", "config.json", "download.json"}
+    assert repository == []
+
+
+def test_a_file_that_the_user_has_put_there_is_held_against_what_its_publisher_declares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = Remote("https://no-such-host.invalid/w.pth", SHA256[:8])
+    monkeypatch.setattr(module, "find_remote", lambda _name, _arguments: remote)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "weights.bin").write_bytes(b"another")
+    with pytest.raises(UserError, match="put the file at .*weights.bin$"):
+        fetched(wanted(None, None, "torchvision/ResNet18/IMAGENET1K_V1"), weights)
+    (weights / "weights.bin").write_bytes(CONTENT)
+    assert fetched(wanted(None, None, "torchvision/ResNet18/IMAGENET1K_V1"), weights)["files"] == {
+        "weights.bin": SHA256
+    }
+
+
+def test_where_nothing_tells_that_a_file_is_the_right_one_the_advice_is_to_pin_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "find_remote", lambda *_: Remote("https://no-such-host.invalid/w.h5", None))
+    with pytest.raises(UserError, match="put the file at .*weights.bin and give its `sha256` in params.yaml"):
+        fetched(wanted(None, None, "keras/MobileNet/imagenet"), tmp_path / "weights")
+
+
+def test_offline_the_hub_is_one_line_that_says_to_pin_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no\nnetwork")
+
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    with pytest.raises(UserError, match="put the file at .* and give its `sha256`") as caught:
+        module._snapshot(Repository("someone/model", ("*.json",)), tmp_path / "w.safetensors")
+    assert "\n" not in str(caught.value)
 
 
 def test_the_command_ends_with_exit_code_2_and_one_line(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 from ruamel.yaml import YAML
 
 from stages import fingerprint as stage
+from stages._decoders import is_turned
 from stages._fingerprints import match, none_likelihood, right_likelihood
 from stages._params import TopColumns
 from stages._predictions import PredictionSet
@@ -165,6 +166,12 @@ def test_decisions_and_scores_are_read_from_every_form(tmp_path: Path) -> None:
         ("p.npy", np.zeros(4, int), "has shape (4,); there are 3 test images"),
         ("p.npy", np.zeros(3), "decisions must be whole numbers"),
         ("p.npy", "no array", "not a readable .npy"),
+        ("p.npy", np.zeros((3, 5), int), "has whole numbers of shape (3, 5): neither one class an image nor scores"),
+        ("p.npy", np.array([0, -1, 2]), "holds class -1; classes are numbered from 0"),
+        ("p.npy", np.full((3, 4), np.nan), "holds scores that are not finite numbers"),
+        ("p.npy", np.array([True, False, True]), "decisions must be whole numbers (class indices), not bool"),
+        ("p.npy", {"a": np.zeros(3)}, "an archive of several arrays"),
+        ("p.csv", "image,class\na.png,-3\n", "holds class -3"),
         ("p.csv", "image,label\na.png,1\n", "class"),
         ("p.csv", "image,class\nz.png,1\n", "1 images are not among the test images, for example z.png"),
         ("p.csv", "image,class\na.png,1\na.png,2\n", "a.png is there twice"),
@@ -180,6 +187,9 @@ def test_predictions_that_cannot_be_used_are_refused_in_one_line(
     path = tmp_path / name
     if isinstance(content, np.ndarray):
         np.save(path, content)
+    elif isinstance(content, dict):
+        with path.open("wb") as file:
+            np.savez(file, **content)
     elif content is not None:
         path.write_text(str(content))
     with pytest.raises(UserError) as caught:
@@ -187,6 +197,45 @@ def test_predictions_that_cannot_be_used_are_refused_in_one_line(
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("top1", "scores", "words"),
+    [
+        ([0, 1], np.zeros((2, 1000)), "hold 1000 scores an image, the model gives 10"),
+        ([0, 10], None, r"hold class 10, the model has classes 0\.\.9"),
+    ],
+)
+def test_predictions_of_another_number_of_classes_are_named(
+    top1: list, scores: np.ndarray | None, words: str, pictures: list[Path]
+) -> None:
+    observed = Observed(tuple(path.name for path in pictures[:2]), np.array(top1), scores)
+    with pytest.raises(UserError, match=words):
+        try_all(LinearClassifier(), pictures[0].parent, {"one": Preparation(recipe())}, observed, 2)
+
+
+def test_where_no_recipe_could_be_tried_one_of_the_reasons_is_given() -> None:
+    tried = Tried({}, {}, {"by OpenCV": "opencv-python-headless is not installed"})
+    with pytest.raises(
+        UserError, match="of m: none of 1 recipes could be tried; by OpenCV: opencv-python-headless is not"
+    ):
+        list(fingerprint("m", OWN, tried, Observed((), np.zeros(3, int), None), NOISE))
+
+
+def test_a_recipe_that_is_only_the_likeliest_is_not_told_as_a_fact() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 10, IMAGES)
+    close = {str(number): flipped(truth, 2, rng) for number in range(5)}
+    (finding,) = fingerprint("m", "0", Tried(close, {}, {}), Observed((), truth, None), NOISE)
+    assert finding.sentence.startswith("These predictions were most probably made by '0' (probability 0.")
+    (sure,) = fingerprint("m", "own", Tried({"own": truth}, {}, {}), Observed((), truth, None), NOISE)
+    assert sure.sentence.startswith("These predictions were made by 'own'")
+
+
+def test_a_file_that_is_no_image_is_named_when_its_orientation_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"broken\.jpg: cannot be decoded as an image by pillow"):
+        is_turned(tmp_path / "broken.jpg")
 
 
 def test_the_stage_finds_the_recipe_of_a_file_of_decisions(

@@ -211,6 +211,16 @@ def test_a_pickle_in_an_array_is_not_opened(tmp_path: Path) -> None:
         imported(asked(path, path))
 
 
+@pytest.mark.parametrize("content", ["[" * 100_000 + "]" * 100_000, "[1" + "0" * 400 + "]"])
+def test_a_json_that_is_nested_deeply_or_holds_huge_numbers_is_refused_in_one_line(
+    content: str, tmp_path: Path
+) -> None:
+    (tmp_path / "d.json").write_text(content)
+    with pytest.raises(UserError, match=r"d\.json: ") as caught:
+        imported(asked(tmp_path / "d.json", tmp_path / "d.json"))
+    assert "\n" not in str(caught.value)
+
+
 def test_classes_without_their_scores_have_no_order(tmp_path: Path, scores: np.ndarray, labels: np.ndarray) -> None:
     wanted = asked(saved(tmp_path / "preds.npy", top(scores)[0]), saved(tmp_path / "labels.npy", labels))
     with pytest.raises(UserError, match="name the file of their `scores`"):

@@ -1,6 +1,7 @@
 """Inference refuses what would be a number without a meaning, and loading refuses weights that are not the ones meant."""
 
 import hashlib
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -77,11 +78,59 @@ def test_classes_that_agree_or_cannot_be_compared_pass(categories: list[str] | N
     require_same_classes(categories, classes, "weights")
 
 
+@pytest.mark.parametrize(
+    ("categories", "classes", "said"),
+    [
+        (["tench", "goldfish"], ["n01440764", "n01443537"], True),
+        (["tench", "goldfish"], ["tench", ""], False),
+        (["tench", "goldfish"], ["0", "1"], False),
+        (None, ["n01440764", "n01443537"], False),
+    ],
+)
+def test_names_of_which_none_is_shared_are_said_to_be_uncompared(
+    categories: list[str] | None, classes: list[str], said: bool
+) -> None:
+    note = require_same_classes(categories, classes, "weights")
+    assert bool(note) == said
+    assert note is None or "class 0 is 'n01440764' in the data and 'tench' in the model" in note
+
+
+def test_a_class_without_samples_does_not_switch_the_comparison_off() -> None:
+    with pytest.raises(UserError, match="class 0 is 'dog' in the data and 'cat' in the model"):
+        require_same_classes(["cat", "dog", "bird"], ["dog", "cat", ""], "weights")
+
+
+def test_a_thousand_wordnet_ids_must_be_imagenets_in_order() -> None:
+    spec = importlib.util.find_spec("timm")
+    if spec is None or spec.origin is None:
+        pytest.skip("timm, which has the list, is not installed")
+    ids = Path(spec.origin).with_name("data").joinpath("_info/imagenet_synsets.txt").read_text().split()
+    assert require_same_classes(["a word"] * 1000, ids, "weights") is None
+    with pytest.raises(UserError, match="ids come in another order than ImageNet's"):
+        require_same_classes(None, [ids[1], ids[0], *ids[2:]], "weights")
+    with pytest.raises(UserError, match="ids are not ImageNet's"):
+        require_same_classes(None, [*ids[:-1], "n99999999"], "weights")
+
+
 def test_the_first_three_classes_in_another_order_are_named() -> None:
     with pytest.raises(UserError) as caught:
         require_same_classes(["a", "b", "c", "d"], ["D", "A", "B", "C"], "weights")
     assert str(caught.value).count(" in the data and ") == 3
     assert "(4 of 4 in all)" in str(caught.value)
+
+
+def test_a_folder_is_pinned_by_the_list_of_its_files_as_sha256sum_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "model/part b").mkdir(parents=True)
+    for name in ("part b/w.bin", "a.json", "part-a"):
+        (tmp_path / "model" / name).write_text(name)
+    listed = "".join(
+        f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in ("a.json", "part b/w.bin", "part-a")
+    )
+    digest = hashlib.sha256(listed.encode()).hexdigest()
+    assert check_weights(tmp_path / "model", digest) == digest
+    (tmp_path / "model/a.json").rename(tmp_path / "model/b.json")
+    with pytest.raises(UserError, match=f"the sha256 of the list of its files is .*, params.yaml says {digest}"):
+        check_weights(tmp_path / "model", digest)
 
 
 def test_scores_that_are_not_numbers_are_refused() -> None:

@@ -122,6 +122,13 @@ def test_a_published_recipe_is_written_down_step_by_step(tmp_path: Path, monkeyp
     assert resolved_recipe(tmp_path / "prepared/test") == samples.recipe
 
 
+def test_a_class_without_samples_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = write_pictures(tmp_path / "files", 2)
+    project(tmp_path, {"r": recipe().model_dump()}, classes=4)
+    samples = prepare(tmp_path, monkeypatch, manifest(tmp_path, [path.name for path in paths], [0, 2]), "r")
+    assert samples.classes == ("0", "", "2", "")
+
+
 def test_pixels_that_a_library_does_not_round_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = write_pictures(tmp_path / "files", 2)
     project(tmp_path, {"r": recipe().model_dump()})

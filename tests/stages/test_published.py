@@ -81,11 +81,19 @@ def test_timm(architecture: str, weights: str | None, photos: list[Path]) -> Non
     from timm.data import create_transform, resolve_data_config
 
     found = timm.get_pretrained_cfg(f"{architecture}.{weights}" if weights else architecture)
-    transform = create_transform(**resolve_data_config(pretrained_cfg=found.to_dict()))
+    transform = create_transform(**resolve_data_config(pretrained_cfg=found.to_dict(), use_test_size=True))
     for photo in photos:
         assert np.array_equal(
             ours(photo, declared("timm", architecture, weights)), as_nhwc(transform(Image.open(photo)))
         )
+
+
+def test_timms_recipe_has_the_size_at_which_its_numbers_are_measured() -> None:
+    pytest.importorskip("timm")
+    found = resolve(declared("timm", "resnet50", "a1_in1k"))
+    assert found.resize is not None
+    assert found.crop is not None
+    assert (found.resize.size, found.crop.size) == (288, 288)
 
 
 PROCESSORS = [
@@ -96,6 +104,7 @@ PROCESSORS = [
     {"image_processor_type": "LevitImageProcessor", "size": {"shortest_edge": 224}},
     {"image_processor_type": "ViTImageProcessor", "size": {"height": 96, "width": 96}, "do_normalize": False, "resample": 3},
     {"image_processor_type": "ViTImageProcessor", "size": {"height": 96, "width": 96}, "do_rescale": False, "resample": 0},
+    {"image_processor_type": "ViTImageProcessor", "do_resize": False, "do_center_crop": True, "crop_size": 90},
 ]  # fmt: skip
 
 
@@ -118,6 +127,27 @@ def test_a_processor_with_steps_of_its_own_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     (tmp_path / "preprocessor_config.json").write_text('{"image_processor_type": "EfficientNetImageProcessor"}')
     with pytest.raises(UserError, match="EfficientNetImageProcessor has steps of its own that no recipe can say"):
+        resolve(declared("transformers", "-", str(tmp_path)))
+
+
+VIT = {"image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 224}}
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({**VIT, "do_center_crop": True, "crop_size": {"height": 224, "width": 256}}, "crops to 256 x 224"),
+        ({**VIT, "do_center_crop": True, "crop_size": {"shortest_edge": 224}}, "crops to .*: no recipe can say that"),
+        ({"image_processor_type": "EfficientNetImageProcessor", "do_resize": False}, "has steps of its own"),
+        ({"image_processor_type": "ConvNextImageProcessor", "do_resize": False}, "has steps of its own"),
+    ],
+)
+def test_what_a_processor_does_and_no_recipe_can_say_is_refused(
+    said: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    with pytest.raises(UserError, match=words):
         resolve(declared("transformers", "-", str(tmp_path)))
 
 

@@ -139,6 +139,24 @@ def test_of_a_statement_remains_what_the_published_numbers_bear_out(second: int,
     assert "“Nets are better in b”" in found.sentence
 
 
+def test_a_statement_about_runs_of_which_nothing_is_published_is_neither_borne_out_nor_refuted() -> None:
+    short = {"says": "It cannot be reproduced", "pairs": [], "better": None, "runs": ["a", "b"]}
+    for claims in ([], [claim("keras", "80", "somebody else's table")]):
+        asked_for = {"better": BETTER, "short": short} if not claims else {"better": BETTER}
+        found = check(two(), claims, **PAIR, statements=asked_for)
+        for key in asked_for:
+            assert (found[key].verdict, "no number by its publisher is known" in found[key].sentence) == ("skip", True)
+
+
+def test_one_pair_of_which_nothing_is_published_keeps_a_statement_from_being_refuted() -> None:
+    runs = {**two(second=1300), "c": a_run("c", "timm", 1350)}
+    pairs = {**PAIR["pairs"], "other": {"reference": "a", "candidate": "c"}}
+    claims = [claim("keras", "70"), claim("torchvision", "60")]
+    statement = {**BETTER, "pairs": ["net", "other"]}
+    found = check(runs, claims, pairs=pairs, statements={"better": statement})["better"]
+    assert (found.verdict, "other unknown" in found.sentence) == ("warn", True)
+
+
 @pytest.mark.parametrize(
     ("published", "preprocessing", "verdict", "words"),
     [

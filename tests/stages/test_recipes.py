@@ -1,6 +1,7 @@
 """Recipes give the bits of the libraries that they are named after."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.closure import ROOT
 from tests.stages.pictures import recipe as steps
 from tracking.errors import UserError
 
+PHOTOS = ROOT / "../shared/data/photos-imagenet-classes/images"
+REAL = 3
 IMAGENET = Normalise(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
 
 
@@ -46,6 +49,17 @@ def write_photo(path: Path, size: tuple[int, int]) -> Path:
 @pytest.fixture(params=[(97, 131), (131, 97), (64, 64), (65, 200)], ids=str)
 def photo(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_photo(tmp_path / "photo.jpg", request.param)
+
+
+@pytest.fixture(params=["made up", *(f"photograph {number}" for number in range(REAL))])
+def picture(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """One made up, or a real one, copied."""
+    if request.param == "made up":
+        return write_photo(tmp_path / "photo.jpg", (97, 131))
+    if not PHOTOS.is_dir():
+        pytest.skip("../shared/data/photos-imagenet-classes, which has real photographs, is absent")
+    chosen = sorted(PHOTOS.iterdir())[int(request.param.rpartition(" ")[2])]
+    return Path(shutil.copy(chosen, tmp_path / f"photo{chosen.suffix}"))
 
 
 def plain(**changes: object) -> Recipe:
@@ -115,34 +129,36 @@ def bits_by(code: str, *arguments: object) -> np.ndarray:
     return np.load(target)
 
 
-def test_opencv_decodes_and_resizes_as_it_does_by_itself(photo: Path) -> None:
+def test_opencv_decodes_and_resizes_as_it_does_by_itself(picture: Path) -> None:
     cv2 = pytest.importorskip("cv2")
-    theirs = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
-    assert np.array_equal(decode(photo, plain(decode="opencv")), theirs)
+    theirs = cv2.cvtColor(cv2.imread(str(picture), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
+    assert np.array_equal(decode(picture, plain(decode="opencv")), theirs)
     flags = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
     for interpolation, flag in flags.items():
         chosen = resize(fit="squash", library="opencv", interpolation=interpolation, antialias=False)
-        ours = decode(photo, plain(decode="opencv", resize=chosen))
+        ours = decode(picture, plain(decode="opencv", resize=chosen))
         assert np.array_equal(ours, cv2.resize(theirs, (64, 64), interpolation=flag))
 
 
 TENSORFLOW = """
 import tensorflow as tf
-content = open(sys.argv[1], "rb").read()
-fast, exact = (tf.io.decode_jpeg(content, channels=3, dct_method=method) for method in ("", "INTEGER_ACCURATE"))
-sizes = [tf.image.resize(fast, (64, 64), method, antialias=antialias).numpy()
-         for method in ("nearest", "bilinear", "bicubic") for antialias in (True, False)]
-found = np.concatenate([np.ravel(each) for each in (fast.numpy(), exact.numpy(), *sizes)]).astype(np.float32)
+found = []
+for path in sys.argv[1:-1]:
+    content = open(path, "rb").read()
+    fast, exact = (tf.io.decode_jpeg(content, channels=3, dct_method=method) for method in ("", "INTEGER_ACCURATE"))
+    sizes = [tf.image.resize(fast, (64, 64), method, antialias=antialias).numpy()
+             for method in ("nearest", "bilinear", "bicubic") for antialias in (True, False)]
+    found += [np.ravel(each) for each in (fast.numpy(), exact.numpy(), *sizes)]
+found = np.concatenate(found).astype(np.float32)
 """
 OURS = """
 from pathlib import Path
 from stages._recipes import decode
 from tests.stages.test_recipes import plain, resize
-path = Path(sys.argv[1])
 recipes = [plain(decode=name) for name in ("tensorflow", "tensorflow-accurate")]
 recipes += [plain(decode="tensorflow", resize=resize(fit="squash", library="tensorflow", interpolation=how, antialias=antialias))
             for how in ("nearest", "bilinear", "bicubic") for antialias in (True, False)]
-found = np.concatenate([np.ravel(decode(path, each)) for each in recipes]).astype(np.float32)
+found = np.concatenate([np.ravel(decode(Path(path), each)) for path in sys.argv[1:-1] for each in recipes]).astype(np.float32)
 """
 
 
@@ -155,6 +171,14 @@ def test_tensorflow_decodes_and_resizes_as_it_does_by_itself(tmp_path: Path) -> 
     exact = decode(photo, plain()).astype(np.float32).ravel()
     assert not np.array_equal(theirs[: exact.size], exact)  # its fast decoder is another one than Pillow's
     assert np.array_equal(theirs[exact.size : 2 * exact.size], exact)  # its accurate one is not
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="../shared/data/photos-imagenet-classes is absent")
+def test_tensorflow_decodes_and_resizes_real_photographs_as_it_does_by_itself(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    photos = [shutil.copy(path, tmp_path) for path in sorted(PHOTOS.iterdir())[:REAL]]
+    assert np.array_equal(bits_by(OURS, *photos), bits_by(TENSORFLOW, *photos))
 
 
 # ---- the libraries' own pipelines, as published
@@ -184,7 +208,7 @@ def test_arithmetic_is_bit_identical_to_keras(photo: Path, scale: dict, mode: st
     assert np.array_equal(prepared(photo, chosen), theirs)
 
 
-def test_keras_load_img_squashes_by_nearest_unless_told_otherwise(photo: Path) -> None:
+def test_keras_load_img_squashes_by_nearest_unless_told_otherwise(picture: Path) -> None:
     pytest.importorskip("keras")
     code = (
         "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
@@ -192,7 +216,7 @@ def test_keras_load_img_squashes_by_nearest_unless_told_otherwise(photo: Path) -
         "found = img_to_array(load_img(sys.argv[1], target_size=(48, 48)))"
     )
     nearest = resize(48, fit="squash", interpolation="nearest", antialias=False)
-    assert np.array_equal(prepared(photo, plain(resize=nearest)), bits_by(code, photo))
+    assert np.array_equal(prepared(picture, plain(resize=nearest)), bits_by(code, picture))
 
 
 # ---- what the files bring along

@@ -1,16 +1,19 @@
 """Hostile and broken weights files: each is refused in one line, and nothing that is in it runs."""
 
 import hashlib
+import importlib.util
 import io
 import json
 import os
 import pickle
+import re
 import stat
 import struct
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +306,17 @@ LAMBDA = {"class_name": "Lambda", "config": {"function": {"class_name": "__lambd
         ({"module": "keras.config", "class_name": "enable_unsafe_deserialization"}, "keras.config"),
         ({"module": None, "class_name": "Mine", "registered_name": "Custom>Mine"}, "Custom>Mine"),
         ({"class_name": "X", "config": {"function_type": "lambda"}}, "a lambda"),
+        ({"module": "keras", "class_name": "layers.Lambda"}, "keras.layers.Lambda, which is not Keras' own"),
+        ({"module": "keras", "class_name": "layers.TFSMLayer"}, "keras.layers.TFSMLayer"),
+        ({"module": "keras", "class_name": "layers.StringLookup"}, "keras.layers.StringLookup"),
+        ({"module": "keras", "class_name": "utils.get_file"}, "keras.utils.get_file"),
+        ({"module": "keras", "class_name": "function", "config": "utils.get_file"}, "function keras.utils.get_file"),
+        ({"module": "builtins", "class_name": "function", "config": "..utils.get_file"}, "utils.get_file"),
+        ({"module": "keras", "class_name": "device"}, "keras.device"),
+        ({"module": "keras.models", "class_name": "model_from_json"}, "keras.models.model_from_json"),
+        ({"module": "keras.saving", "class_name": "function", "config": "load_model"}, "keras.saving.load_model"),
+        ({"module": "keras.applications", "class_name": "ResNet50"}, "keras.applications.ResNet50"),
+        ({"class_name": "Mine>Layer"}, "Mine>Layer"),
     ],
 )
 def test_code_in_a_keras_configuration_is_found_however_deep(node: dict, words: str) -> None:
@@ -313,7 +327,33 @@ def test_code_in_a_keras_configuration_is_found_however_deep(node: dict, words: 
 
 def test_an_ordinary_keras_configuration_passes() -> None:
     dense = {"module": "keras.layers", "class_name": "Dense", "registered_name": None, "config": {"activation": "relu"}}
+    relu = {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "relu"}
+    policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}}
+    assert code_in({"module": "keras", "class_name": "Sequential", "config": [dense, relu, policy]}) is None
     assert code_in({"module": "keras.src.models.functional", "class_name": "Functional", "config": [dense]}) is None
+
+
+APPLICATIONS = """
+import json, os, sys
+os.environ["KERAS_BACKEND"] = "numpy"
+import keras
+from stages._keras_configs import code_in
+found = {}
+for name in sys.argv[1:]:
+    model = getattr(keras.applications, name)(weights=None, input_shape=(75, 75, 3), classes=2, include_top=False)
+    found[name] = code_in(json.loads(json.dumps(keras.saving.serialize_keras_object(model))))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_the_configurations_of_keras_applications_pass() -> None:
+    pytest.importorskip("keras")
+    names = ["MobileNet", "MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny", "DenseNet121", "ResNet50V2"]
+    command = [sys.executable, "-c", APPLICATIONS, *names, "InceptionV3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == dict.fromkeys([*names, "InceptionV3"])
 
 
 def h5_model(path: Path, config: dict, weights: Callable[[Any], None] = lambda file: None) -> Path:
@@ -374,8 +414,8 @@ def test_an_h5_that_reaches_out_or_blows_up_is_refused(
         require_safe_keras(path)
 
 
-def infer(folder: Path, weights: Path, *, sha256: str | None = None, **model: str) -> subprocess.CompletedProcess[str]:
-    """`python -m stages.infer` on one model with these weights, as DVC calls it."""
+def asked_of(folder: Path, weights: Path, *, sha256: str | None = None, **model: str) -> list[str]:
+    """The arguments of `python -m stages.infer` on one model with these weights, as DVC gives them; `folder` has all it needs."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -386,29 +426,106 @@ def infer(folder: Path, weights: Path, *, sha256: str | None = None, **model: st
         yaml.dump(params, file)
     pictures = write_pictures(folder / "pictures", 4)
     save_prepared(sample_set(pictures, recipe(), LinearClassifier()), folder / "samples/test")
-    command = [sys.executable, "-m", "stages.infer", "--model", "resnet18-torchvision", "--samples", "samples"]
-    command += ["--weights", str(weights), "--predictions", "predictions"]
+    given = ["--model", "resnet18-torchvision", "--samples", "samples"]
+    return [*given, "--weights", str(weights), "--predictions", "predictions"]
+
+
+def infer(folder: Path, weights: Path, *, sha256: str | None = None, **model: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stages.infer", *asked_of(folder, weights, sha256=sha256, **model)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+# torch is imported once, then every file has a process of its own
+FORKS = """
+import json, os, sys
+from stages._operators import define_missing_operators
+define_missing_operators()
+import torch, torchvision
+from stages import infer
+from stages._stage import run
+for folder, arguments in json.loads(sys.argv[1]):
+    if (child := os.fork()) == 0:
+        os.chdir(folder)
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), number)
+        sys.argv = ["infer", *arguments]
+        run(infer.main)
+        os._exit(0)
+    with open(f"{folder}/code", "w") as file:
+        file.write(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[Callable[[Path, Path], Path], Path]:
+    """By what makes a bad file, the folder in which inference was asked to load it."""
+    pytest.importorskip("torch")
+    if not hasattr(os, "fork"):
+        pytest.skip("processes cannot be forked here")
+    folders = {make: tmp_path_factory.mktemp(make.__name__) for make in BAD}
+    asked = [(str(folder), asked_of(folder, make(folder, folder / "canary"))) for make, folder in folders.items()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", FORKS, json.dumps(asked)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folders
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
+def test_inference_on_a_bad_file_ends_with_exit_code_2_and_one_line(
+    make: Callable[[Path, Path], Path], ended: dict[Callable[[Path, Path], Path], Path]
+) -> None:
+    folder = ended[make]
+    code, out, said = ((folder / name).read_text() for name in ("code", "stdout", "stderr"))
+    assert (code, out, said.count("\n")) == ("2", "", 1), said
+    assert re.search(BAD[make], said)
+    assert not (folder / "canary").exists()
+    assert not (folder / "predictions").exists()
+
+
+def hostile_keras(folder: Path, _canary: Path, *, suffix: str, node: dict) -> Path:
+    write = keras_archive if suffix == ".keras" else h5_model
+    return write(folder / f"model{suffix}", {"class_name": "Sequential", "config": {"layers": [node]}})
+
+
+def truncated_onnx(folder: Path, _canary: Path) -> Path:
+    onnx, helper = pytest.importorskip("onnx"), pytest.importorskip("onnx.helper")
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3]) for name in ("images", "scores")]
+    graph = helper.make_graph([helper.make_node("Relu", ["images"], ["scores"])], "g", [ends[0]], [ends[1]])
+    content = helper.make_model(graph).SerializeToString()
+    (folder / "w.onnx").write_bytes(content[: len(content) // 2])
+    return folder / "w.onnx"
+
+
+KERAS = {"framework": "kerasfile", "backend": "tensorflow"}
+DOTTED: dict[str, Any] = {"module": "keras", "class_name": "layers.Lambda", "registered_name": None, "config": {}}
+FETCHES = {"module": "keras", "class_name": "function", "config": "utils.get_file", "registered_name": "get_file"}
 
 
 @pytest.mark.parametrize(
     ("make", "model", "words"),
     [
-        (malicious_torch_zip, {}, "asks for posix.system, which is code"),
-        (lying_safetensors, {}, "not a readable safetensors file"),
-        (zip_bomb, {}, "a zip bomb"),
         (malicious_pickle, {"framework": "torchfile"}, "opened only when `sha256` in params.yaml pins it"),
+        (truncated_onnx, {"framework": "onnx", "backend": "onnxruntime"}, "w.onnx: not a"),
+        (partial(hostile_keras, suffix=".keras", node=LAMBDA), KERAS, "holds a Lambda layer, which holds code"),
+        (partial(hostile_keras, suffix=".h5", node=LAMBDA), KERAS, "holds a Lambda layer, which holds code"),
+        (partial(hostile_keras, suffix=".keras", node=DOTTED), KERAS, "holds keras.layers.Lambda, which is not"),
+        (partial(hostile_keras, suffix=".h5", node=FETCHES), KERAS, "holds the function keras.utils.get_file"),
     ],
+    ids=["torchfile", "onnx", "keras Lambda", "h5 Lambda", "keras layers.Lambda", "h5 get_file"],
 )
-def test_inference_ends_with_exit_code_2_and_one_line(
-    torch: Any, make: Callable[[Path, Path], Path], model: dict[str, str], words: str, tmp_path: Path
+def test_inference_on_a_bad_program_ends_with_exit_code_2_and_one_line(
+    make: Callable[[Path, Path], Path], model: dict[str, str], words: str, tmp_path: Path
 ) -> None:
+    for module in {"kerasfile": ("keras",), "onnx": ("onnxruntime",)}.get(model["framework"], ("torch",)):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
     canary = tmp_path / "canary"
-    ended = infer(tmp_path, make(tmp_path, canary), **model)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.count("\n") == 1, ended.stderr
-    assert words in ended.stderr
+    done = infer(tmp_path, make(tmp_path, canary), **model)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert words in done.stderr
     assert not canary.exists()
     assert not (tmp_path / "predictions").exists()
 
@@ -419,11 +536,3 @@ def test_a_wrong_hash_ends_inference_before_a_byte_is_parsed(tmp_path: Path) -> 
     assert ended.returncode == 2
     assert "params.yaml says 000" in ended.stderr
     assert not canary.exists()
-
-
-def test_a_keras_file_with_a_lambda_ends_inference_with_exit_code_2_and_one_line(tmp_path: Path) -> None:
-    pytest.importorskip("keras")
-    path = keras_archive(tmp_path / "model.keras", {"class_name": "Sequential", "config": {"layers": [LAMBDA]}})
-    ended = infer(tmp_path, path, framework="kerasfile", backend="tensorflow")
-    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
-    assert "holds a Lambda layer, which holds code; nothing was loaded" in ended.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tracking.claims import COLUMNS, SHIPPED, Claim, claims_about, comes_back, load_claims
+from tracking.claims import COLUMNS, SHIPPED, Claim, claims_about, comes_back, image_side, load_claims
 from tracking.errors import UserError
 
 HEADER = ",".join(COLUMNS)
@@ -84,3 +84,20 @@ def test_a_broken_table_is_one_line_with_file_and_line(tmp_path: Path, text: str
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.csv: cannot be read"):
         load_claims(tmp_path / "absent.csv")
+
+
+def test_of_a_source_with_numbers_at_several_sizes_those_at_the_runs_own_are_meant() -> None:
+    about = {
+        side: claims_about("torchvision/ResNet50/IMAGENET1K_V2", load_claims(), side) for side in (None, 176, 224, 999)
+    }
+    timm = {side: [claim.side for claim in found if claim.framework == "timm"] for side, found in about.items()}
+    assert {side: sorted(map(int, sides)) for side, sides in timm.items() if all(sides)} == {
+        None: [176, 224], 176: [176], 224: [224], 999: [176, 224],
+    }  # fmt: skip
+    assert {side: len(found) for side, found in about.items()} == {None: 3, 176: 2, 224: 2, 999: 3}
+
+
+def test_the_size_of_a_runs_images_is_read_from_its_recipe() -> None:
+    squash = {"recipe.resize.size": 232, "recipe.resize.fit": "squash"}
+    assert [image_side(params) for params in (squash, {**squash, "recipe.crop.size": 224}, {})] == [232, 224, None]
+    assert image_side({**squash, "recipe.resize.fit": "short-side"}) is None
