@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tracking.errors import UserError
 
+NAMES, NOT_COMPARED = "model.classes", "share no name with the data's"  # a fact of the predicting process
 WORDNET = re.compile(r"n\d{8}")
 # of the 1000 WordNet ids of ILSVRC 2012, sorted and a line each, which is the order of every publisher's scores; from
 # `imagenet_synsets.txt` of timm 1.0.31
@@ -18,7 +19,7 @@ def require_same_classes(categories: Sequence[str] | None, classes: Sequence[str
     Names are equal whatever their case, with `_` or `-` for a space. A name that only the data knows says nothing, as does the
     empty one of a class without samples. A publisher may use one name twice, as ImageNet's do (`crane`): then either place will
     do. Another number of names is not compared: a wrong number of classes shows in the scores. A thousand WordNet ids must be
-    ImageNet's, in order, whatever the publisher's names.
+    ImageNet's, in order, unless the publisher's names are such ids too.
 
     Returns:
         In a sentence, that nothing could be compared although both name their classes; else None.
@@ -26,7 +27,7 @@ def require_same_classes(categories: Sequence[str] | None, classes: Sequence[str
     Raises:
         UserError: a name of the data belongs to another class of the model; the first three are named.
     """
-    if len(classes) == 1000 and all(WORDNET.fullmatch(name) for name in classes):
+    if _are_ids(classes) and not _are_ids(categories or ()):
         _require_imagenet(classes, what)
         return None
     if categories is None or len(categories) != len(classes):
@@ -49,6 +50,10 @@ def require_same_classes(categories: Sequence[str] | None, classes: Sequence[str
         f"{what}: the order of its classes could not be held against the data's, which share no name with it: class 0 is "
         f"{classes[0]!r} in the data and {categories[0]!r} in the model"
     )
+
+
+def _are_ids(names: Sequence[str]) -> bool:
+    return len(names) == 1000 and all(WORDNET.fullmatch(name) for name in names)
 
 
 def _require_imagenet(ids: Sequence[str], what: str) -> None:

@@ -80,7 +80,8 @@ def share_right(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def generators(classifier: Classifier) -> dict[str, bytes]:
-    """The state of every generator of random numbers that a model may draw from, by name; of an exported file only Python's."""
+    """The state of every generator of random numbers that a model may draw from, by name; of an exported file only
+    those of Python and NumPy."""
     numpy = np.random.get_state(legacy=False)
     own = {"python's random": repr(random.getstate()).encode(), "numpy's random": repr(numpy["state"]).encode()}
     return {**own, **(classifier.randomness() if isinstance(classifier, Network) else {})}

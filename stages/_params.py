@@ -591,6 +591,15 @@ class Params(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _frozen_models_are_asked(self) -> "Params":
+        asked, frozen = self.mode_check.models, self.mode_check.frozen.models
+        if asked is not None and (left := [name for name in frozen if name not in asked]):
+            raise ValueError(
+                f"mode_check.frozen.models: {left[0]} is not among mode_check.models; take it out of one or into both"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_exist(self) -> "Params":
         for where, name, known in self._references():
             if name not in known:

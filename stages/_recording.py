@@ -67,7 +67,7 @@ def code() -> dict[str, Scalar]:
 
 
 def _keep_change(repository: git.Repo, new: list[str], name: str) -> None:
-    """Keep the code as it is now, in the repository's own store, as a commit that no branch has and no push sends.
+    """Keep the code as it is now, in the repository's own store, as a commit that no branch has and no ordinary push sends.
 
     The user's index and files stay as they are. Where nothing can be written the run is made all the same.
     """

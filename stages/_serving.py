@@ -25,6 +25,9 @@ HOST = "127.0.0.1"
 PORTS_TRIED = 3
 PR_SET_PDEATHSIG = 1  # prctl(2)
 VALUES_A_REQUEST = 2**20  # JSON takes some 20 bytes a value
+_PRCTL = (
+    ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+)  # found before the fork, after which little is safe
 _PROJECT = Path(__file__).resolve().parents[1]
 _CODE = Path(__file__).with_name("_served.py")
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -135,8 +138,8 @@ def _wait(server: "subprocess.Popen[bytes]", log: Path, port: int, seconds: int)
 
 def _end_with_parent() -> None:
     """Where the kernel can (Linux), have this process told to end when the stage is killed; MLflow does so for its own."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if _PRCTL is not None:
+        _PRCTL(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:

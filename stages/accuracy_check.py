@@ -8,13 +8,14 @@ params  models.<model>.claim, models.<model>.checkpoint
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stages._accuracy import held_against_claim, held_against_published, measure
+from stages._accuracy import CHECK, held_against_claim, held_against_published, measure
+from stages._classes import NAMES, NOT_COMPARED
 from stages._params import Claim, load_params
 from stages._predictions import PredictionSet, SampleSet, write_json
 from stages._stage import run
 from tracking.claims import Claim as Published
 from tracking.claims import claims_about, load_claims
-from tracking.findings import Finding, save_findings
+from tracking.findings import Finding, Verdict, save_findings
 
 
 def accuracy_check(
@@ -29,13 +30,25 @@ def accuracy_check(
     yield from held_against_published(model, checkpoint, measured, published)
 
 
+def names_compared(model: str, predicted: PredictionSet) -> Iterator[Finding]:
+    """A warning where the order of the model's classes could not be held against the data's."""
+    if predicted.process.get(NAMES) == NOT_COMPARED:
+        sentence = (
+            "The weights' names of the classes share none with the data's, so that their order was not compared: classes in "
+            "another order look like a low accuracy."
+        )
+        yield Finding(CHECK, model, Verdict.WARN, sentence)
+
+
 def main(model: str, predictions: Path, samples: Path, claims: Path, findings: Path, metrics: Path) -> None:
     """Measure, judge, write."""
     chosen = load_params().models[model]
-    measured = measure(PredictionSet.load(predictions))
+    predicted = PredictionSet.load(predictions)
+    measured = measure(predicted)
     shape = SampleSet.load(samples / "test").pixels.shape
+    named = names_compared(model, predicted)
     published = claims_about(chosen.checkpoint, load_claims(claims), shape[1] if len(shape) == 4 else None)
-    save_findings(accuracy_check(model, measured, chosen.claim, chosen.checkpoint, published), findings)
+    save_findings([*accuracy_check(model, measured, chosen.claim, chosen.checkpoint, published), *named], findings)
     write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
 
 

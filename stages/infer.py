@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages._classes import require_same_classes
+from stages._classes import NAMES, NOT_COMPARED, require_same_classes
 from stages._models import in_batches, load_model
 from stages._params import Model, Params, load_params
 from stages._predictions import PredictionSet, SampleSet
@@ -29,7 +29,8 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int
         UserError: the model gives another number of scores than there are classes, or has them in another order than the
             data, or gives scores that are not numbers.
     """
-    if note := require_same_classes(classifier.categories, samples.classes, model.weights):
+    note = require_same_classes(classifier.categories, samples.classes, model.weights)
+    if note:
         print(note, file=sys.stderr)  # noqa: T201
     random_before = random_states()
     scores = in_batches(classifier.predict, samples, model.batch_size, "infer")
@@ -43,6 +44,7 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int
         **settings(),
         **network_settings(classifier.inside),
         **randomness(random_before, random_states()),
+        **({NAMES: NOT_COMPARED} if note else {}),
         "model.device": classifier.device,
         "model.tensors": len(weights),
         "model.values": int(sum(value.size for value in weights.values())),

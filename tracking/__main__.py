@@ -203,10 +203,10 @@ def verify(options: argparse.Namespace) -> int:
     from tracking.certificate import decisive
     from tracking.certificate import verify as check
     from tracking.text_explain import checks_text
-    from tracking.trust import known_ids
+    from tracking.trust import are_known
 
     found = _certificate(options)
-    trusted = options.trust or {end["id"] for end in found["ends"].values()} <= known_ids(options.folder)
+    trusted = options.trust or are_known(found["ends"].values(), options.folder)
     every = [each["number"] for each in found["hybrids"]]
     chosen = {"none": [], "decisive": decisive(found), "all": every}[options.runs]
     numbers = chosen if options.hybrid is None else [options.hybrid]

@@ -1,7 +1,7 @@
 """One run held against its published accuracy: the known recipes are tried until the number is met, or excluded.
 
 What is tried is what publishers are known to differ in: how the image is brought to its size, by which interpolation, and
-how its values are scaled. One change at a time comes first, then two, then one of each kind.
+how its values are scaled. One change at a time comes first, then two, then three, of different kinds.
 """
 
 import json
@@ -96,7 +96,7 @@ def _tried(name: str, conditions: Mapping[str, Scalar], claim: float, replayer: 
 
 
 def _recipes(own: Mapping[str, Scalar]) -> Iterator[tuple[str, dict[str, Scalar]]]:
-    """The recorded recipe, then with one change, then with two of different kinds; each once."""
+    """The recorded recipe, then with one change, with two and with three of different kinds; each once."""
     seen = [dict(own)]
     yield "as recorded", dict(own)
     kinds = [dict(_sizes(own)), {name: _interpolated(name) for name in INTERPOLATIONS}, {n: _mode(n) for n in MODES}]

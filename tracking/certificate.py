@@ -421,7 +421,8 @@ class _Proof:
 
 def _proof_in(values: Values) -> _Proof:
     plain = _Proof(values, noisy=False)
-    return _Proof(values, noisy=True) if values["repeats"] and not plain.both_ways else plain
+    good = plain.both_ways and all(plain.shown(factor) is not None for factor in plain.minimal)
+    return _Proof(values, noisy=True) if values["repeats"] and not good else plain
 
 
 def _proof(values: Values) -> list[Check]:

@@ -39,6 +39,7 @@ HOW: tuple[tuple[str, str, str], ...] = (
     (r"variable\..*", "an environment variable", "process"),
     (r"input\.(?:weights|images|manifest)", "the content with that hash", "process"),
     (r"input\.factory", "the file with that hash, as it is here or in a commit", "process"),
+    (r"recipe\..*", "the file with that content", "process"),
     (r"code\..*|input\.code/.*", "a git worktree of the recorded commit, or of the changes kept", "worktree"),
     (r"param\..*", "params.yaml", "process"),
     (r".*", "a setting of the framework, made before the stage starts", "process"),

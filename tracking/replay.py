@@ -53,6 +53,7 @@ Conditions = Mapping[str, Scalar]
 KEY = "replayed"  # of model and recipe in the params written here
 IMAGES, MANIFEST = Path("data/images"), Path("data/manifest.csv")
 CODE = "input.code/"
+TOKENIZER = "recipe.tokenizer.sha256"
 NAMED = ("code.commit", "code.patch")  # names of what the hashes in `CODE` say
 INPUTS = ("input.weights", "input.images", "input.manifest", "input.factory")
 READ = (
@@ -74,7 +75,8 @@ CHANNELS_LAST = (
     "plain = torch.nn.Module.eval; "
     "torch.nn.Module.eval = lambda self, v=v: plain(self.to(memory_format=torch.channels_last) if v else self)"
 )
-# Settings that can be made in a process before a stage starts: fact of `tracking.runtimes` -> how, given the value `v`.
+# Settings that can be made in a process before a stage starts: how, given the value `v`. But for the layout, which only `band`
+# asks for, their names are those of `tracking.runtimes`.
 FLAGS: Mapping[str, str] = {
     "torch.mkldnn": "torch.backends.mkldnn.enabled = v",
     "torch.mkldnn.deterministic": "torch.backends.mkldnn.deterministic = v",
@@ -133,7 +135,7 @@ def _is_settable(name: str) -> bool:
         return rest in KNOWN
     if head == "param":
         return rest.startswith(READ) and rest not in NAMES
-    return head == "variable" or name in INPUTS or name.startswith(CODE) or name in NAMED
+    return head == "variable" or name in (*INPUTS, *NAMED, TOKENIZER) or name.startswith(CODE)
 
 
 def digest(conditions: Conditions) -> str:
@@ -380,6 +382,16 @@ def _identity(conditions: Conditions) -> dict[str, Scalar]:
     return {name: value for name, value in conditions.items() if not (hashed and name in NAMED)}
 
 
+def _require_tokenizer(conditions: Conditions, root: Path) -> None:
+    """A text recipe's file is the one that was recorded, which nothing here keeps."""
+    wanted, named = conditions.get(TOKENIZER), conditions.get("param.recipe.tokenizer")
+    if wanted is None or named is None:
+        return
+    path = root / str(named)
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
+        raise NotHereError(f"{named}: is not the tokenizer that was recorded (sha256 {wanted})")
+
+
 def _factory_hash(path: Path, content: bytes) -> str:
     """The md5 of what `capture` writes of a user's architecture: the file's sha256 by its name."""
     written = {path.as_posix(): hashlib.sha256(content).hexdigest()}
@@ -397,6 +409,7 @@ class Scratch:
         self.conditions, self.folder, self.root = conditions, folder, replayer.root
         self.code = replayer.code(conditions)
         self.architecture = replayer.architecture(conditions)
+        _require_tokenizer(conditions, self.root)
         if conditions.get("param.model.framework") == "torchfile" and not replayer.trusted:
             raise NotHereError("a torch program is code, named by a run of unknown origin: --trust if you do")
         self.python = replayer.python(conditions)

@@ -113,7 +113,7 @@ class _Searcher:
         self.grade = self.grades[0]
         self.repeats = 1  # of each hybrid that is looked at
         self.noisy = False  # whether decisions were seen to differ between repeats, and the ends to lie further apart
-        self.carried: Hybrid = self.b  # the smallest set seen to carry A to B
+        self.carried: Hybrid = self.b  # the last set seen to carry A to B
 
     def found(self) -> Search:
         try:

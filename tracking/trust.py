@@ -1,22 +1,39 @@
 """Whose runs are run again: a run file names code and weights, and may come from anywhere."""
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tracking.errors import UserError
-from tracking.runs import Run
+from tracking.factors import LEVERS
+from tracking.replay import FLAGS, settable
+from tracking.runs import Run, Scalar
 from tracking.sources import run_files
 
 
-def known_ids(folder: Path) -> set[str]:
-    """The ids of every run that this project kept; an id is a digest of all that a run says."""
-    ids = set()
+def known_runs(folder: Path) -> dict[str, Run]:
+    """By id, which is a digest of all that a run says, every run that this project kept."""
+    known = {}
     for path in run_files(folder):
         try:
-            ids.add(Run.load(path).id)
+            run = Run.load(path)
         except UserError:
             continue
-    return ids
+        known[run.id] = run
+    return known
+
+
+def are_known(ends: Iterable[Mapping[str, Any]], folder: Path) -> bool:
+    """Whether the ends of a certificate are runs that this project kept, and set nothing but what these recorded, or a lever."""
+    known = known_runs(folder)
+    return all(end["id"] in known and _as_recorded(end["conditions"], known[end["id"]]) for end in ends)
+
+
+def _as_recorded(conditions: Mapping[str, Scalar], run: Run) -> bool:
+    recorded = settable(run.conditions)
+    more = {name for name in conditions if name not in recorded and name not in FLAGS and not LEVERS.fullmatch(name)}
+    return not more and all(conditions.get(name) == value for name, value in recorded.items())
 
 
 def unknown_origin(run: Run, root: Path, folder: Path) -> str:
@@ -24,7 +41,7 @@ def unknown_origin(run: Run, root: Path, folder: Path) -> str:
 
     A run is known if this project kept a run with its id, and its commit is in this repository.
     """
-    if run.id not in known_ids(folder):
+    if run.id not in known_runs(folder):
         return f"no run in {folder} has its id"
     commit = run.code.get("commit")
     if commit is not None and not _has(root, str(commit)):

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from stages._classes import require_same_classes
 from stages._params import load_params
 from stages._predictions import PredictionSet, SampleSet
 from stages._weights import check_weights, load_tensors, require_same_tensors, save_tensors
+from stages.accuracy_check import names_compared
 from stages.infer import infer
 from tests.closure import ROOT
 from tracking.errors import UserError
@@ -95,6 +97,14 @@ def test_names_of_which_none_is_shared_are_said_to_be_uncompared(
     assert note is None or "class 0 is 'n01440764' in the data and 'tench' in the model" in note
 
 
+def test_names_that_could_not_be_compared_are_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    named = replace(samples(), classes=tuple("abcdefghij"))
+    predicted = infer(Fake(10, categories=tuple("klmnopqrst")), named, MODEL, 10)
+    assert [finding.verdict.value for finding in names_compared("m", predicted)] == ["warn"]
+    assert "could not be held against" in capsys.readouterr().err
+    assert list(names_compared("m", infer(Fake(10, categories=named.classes), named, MODEL, 10))) == []
+
+
 def test_a_class_without_samples_does_not_switch_the_comparison_off() -> None:
     with pytest.raises(UserError, match="class 0 is 'dog' in the data and 'cat' in the model"):
         require_same_classes(["cat", "dog", "bird"], ["dog", "cat", ""], "weights")
@@ -106,6 +116,8 @@ def test_a_thousand_wordnet_ids_must_be_imagenets_in_order() -> None:
         pytest.skip("timm, which has the list, is not installed")
     ids = Path(spec.origin).with_name("data").joinpath("_info/imagenet_synsets.txt").read_text().split()
     assert require_same_classes(["a word"] * 1000, ids, "weights") is None
+    others = [*ids[:-1], "n99999999"]
+    assert require_same_classes(others, others, "weights") is None
     with pytest.raises(UserError, match="ids come in another order than ImageNet's"):
         require_same_classes(None, [ids[1], ids[0], *ids[2:]], "weights")
     with pytest.raises(UserError, match="ids are not ImageNet's"):

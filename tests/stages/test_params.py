@@ -43,6 +43,11 @@ def test_the_shipped_params_are_valid(path: Path) -> None:
         ("resnet18-onnx:\n    <<", "resnet18.onnx:\n    <<", "models.resnet18.onnx"),
         ("models:\n", "models: [\n", "not YAML"),
         ("sha256: null ", "sha256: abc ", "sha256"),
+        (
+            "mode_check:\n  models: null",
+            "mode_check:\n  models: []",
+            "frozen.models: resnet18-torchvision is not among",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(tmp_path: Path, old: str, new: str, words: str) -> None:

@@ -188,7 +188,8 @@ class Noisy(Answering):
 
 
 def noisy_pair(**after: int) -> list[Run]:
-    own = {"model.framework": "made-up", "model.backend": "torch", "model.batch_size": 64, "inference.seed": 0}
+    own = {"model.framework": "made-up", "model.backend": "torch", "model.batch_size": 64}
+    own |= {"inference.seed": 0, "inference.threads": 1}
     changed = {**own, **{name.replace("_", ".", 1): value for name, value in after.items()}}
     return [
         recorded_run(-SCORES if params["model.batch_size"] == 2 else SCORES, params=params) for params in (own, changed)
@@ -203,6 +204,26 @@ def test_a_cause_in_noise_is_proven_and_its_certificate_verifies_within_the_nois
     numbers = [each["number"] for each in values["hybrids"]]
     assert all(check.good for check in verify(values, numbers, Noisy(seed=1), lambda _: None))
     assert not all(check.good for check in verify(values, numbers, Noisy(seed=1, size=3), lambda _: None))
+
+
+class Wobbling(Noisy):
+    """Two causes that only together move the result; one of them alone flips a decision now and then."""
+
+    def replay(self, conditions: Mapping[str, Any], _repeat: int = 0) -> Outcome:
+        moved = conditions["param.model.batch_size"] == 2, conditions["param.inference.threads"] == 2
+        scores = -SCORES if all(moved) else self.noisy(SCORES) if moved[1] else SCORES
+        return Outcome(LABELS, scores.argmax(axis=1), digest(scores))
+
+
+def test_a_certificate_whose_ends_are_steady_and_one_hybrid_is_not_verifies() -> None:
+    before, after = noisy_pair(model_batch_size=2, inference_threads=2)
+    found = certificate(explain(before, after, Wobbling()))
+    assert (found["verdict"], set(found["minimal"])) == (
+        "proven",
+        {"param.model.batch_size", "param.inference.threads"},
+    )
+    checks = verify(found, decisive(found), Wobbling(seed=1), lambda _: None)
+    assert [check for check in checks if not check.good] == []
 
 
 def test_a_noisy_certificate_sealed_anew_is_found_out() -> None:

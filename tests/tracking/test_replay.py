@@ -17,7 +17,17 @@ from tests.stages.pictures import recipe
 from tracking.holdings import NotHereError, content_hash, hold
 from tracking.isolated import others, python_with
 from tracking.outcomes import Outcome
-from tracking.replay import RefusedError, Replayer, Scratch, StoppedError, _as_set, digest, nested, settable
+from tracking.replay import (
+    RefusedError,
+    Replayer,
+    Scratch,
+    StoppedError,
+    _as_set,
+    _require_tokenizer,
+    digest,
+    nested,
+    settable,
+)
 
 
 def test_a_recipe_comes_back_from_flat_conditions() -> None:
@@ -278,3 +288,16 @@ def test_flags_of_torch_are_set_under_the_names_by_which_they_are_recorded() -> 
 def test_flags_of_another_backend_are_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     conditions = {"param.model.backend": "torch", "torch.mkldnn": False, "tensorflow.deterministic": True}
     assert scratch(monkeypatch, conditions, tmp_path)._flags() == {"torch.mkldnn": False}
+
+
+def test_another_tokenizer_is_another_run_and_not_taken_for_the_recorded_one(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_bytes(b"{}")
+    recorded = {
+        "param.recipe.tokenizer": "tokenizer.json",
+        "recipe.tokenizer.sha256": hashlib.sha256(b"{}").hexdigest(),
+    }
+    other = {**recorded, "recipe.tokenizer.sha256": "0" * 64}
+    assert digest(settable(recorded)) != digest(settable(other))
+    _require_tokenizer(recorded, tmp_path)
+    with pytest.raises(NotHereError, match=r"tokenizer\.json: is not the tokenizer that was recorded"):
+        _require_tokenizer(other, tmp_path)

@@ -11,9 +11,9 @@ from tests.tracking.recordings import LABELS, SCORES, Answering, recorded_run
 from tracking import reproduce as module
 from tracking.canaries import INPUTS, write
 from tracking.errors import UserError
-from tracking.replay import Conditions, RefusedError
+from tracking.replay import Conditions, RefusedError, settable
 from tracking.reproduce import NOT_REPRODUCED, reproduce, reproduction_text
-from tracking.trust import require_trust
+from tracking.trust import are_known, require_trust
 
 OTHER_BITS = SCORES * np.float32(1.0001)
 SWAPPED = SCORES.copy()
@@ -97,6 +97,16 @@ def test_a_run_of_this_project_is_trusted_and_no_other(repository: git.Repo, tmp
     with pytest.raises(UserError, match="its commit 000000000000 is not in this repository"):
         require_trust(foreign, tmp_path, folder, trusted=False)
     require_trust(foreign, tmp_path, folder, trusted=True)
+
+
+def test_a_certificate_is_trusted_for_what_its_runs_recorded_and_no_more(tmp_path: Path) -> None:
+    own = recorded_run()
+    own.save(tmp_path / "runs/own.json")
+    recorded = settable(own.conditions)
+    assert are_known([{"id": own.id, "conditions": {**recorded, "variable.ATEN_CPU_CAPABILITY": "avx2"}}], tmp_path)
+    for forged in ({"param.model.architecture": "/elsewhere.py:f"}, {"input.weights": "b" * 32}):
+        assert not are_known([{"id": own.id, "conditions": {**recorded, **forged}}], tmp_path)
+    assert not are_known([{"id": "0" * 64, "conditions": recorded}], tmp_path)
 
 
 def test_predictions_of_others_cannot_be_run(tmp_path: Path) -> None:
