@@ -172,7 +172,7 @@ def test_jax_learns_the_convolutions_and_the_recurrence_that_torch_does() -> Non
             pytest.skip(f"{package} is not installed")
     few = {"backends": ["torch", "jax"], "tasks": ["cnn", "bilstm"], "optimiser": "sgd", "repeats": 3, "steps": 60}
     asked = ASKED.model_copy(update=few | {"learning_rate": 0.05})
-    with worker("torch", 1) as torch, worker("jax", 1) as jax:
+    with worker("torch", 1, 300) as torch, worker("jax", 1, 300) as jax:
         first_steps, replies = measure(asked, {"torch": torch, "jax": jax})
     assert set(first_steps) == set(replies)
     assert set(replies) == {(task, backend) for task in few["tasks"] for backend in few["backends"]}
