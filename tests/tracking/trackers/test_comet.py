@@ -171,7 +171,8 @@ def test_what_the_server_did_not_keep_is_noticed_and_sent_by_the_next_log(
     assert kept.metrics.count(("top1", 0.5, None)) == 1
     assert kept.parameters["param.model.backend"] == "torch"
     assert json.loads(kept.files["run.json"])["id"] == small().id
-    assert sum("POST" in request and "log-other" in request for request in server.requests) <= 1
+    others = sum("POST" in request and "log-other" in request for request in server.requests)
+    assert others < len(comet._content(small()).others)  # the SDK sends one or two of its own
 
 
 @pytest.mark.parametrize("broken", ["metadata", "add/run", "get-all", "status-report"])
