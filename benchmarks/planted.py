@@ -98,7 +98,10 @@ def other_weights(recorded: str) -> Change:
     """The recorded weights, one per cent larger, put into DVC's cache."""
     cache = cache_folder(Path()) / "files/md5"
     made = cache / "planted.safetensors"
-    save_file({name: value * value.dtype.type(1.01) for name, value in load_file(_kept(cache, recorded)).items()}, made)
+    scaled = {
+        name: np.asarray(value * value.dtype.type(1.01)) for name, value in load_file(_kept(cache, recorded)).items()
+    }
+    save_file(scaled, made)
     digest = _md5(made.read_bytes())
     _kept(cache, digest).parent.mkdir(exist_ok=True)
     shutil.move(made, _kept(cache, digest))

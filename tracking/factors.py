@@ -26,6 +26,7 @@ GROUPS: Mapping[str, str] = {
     "recipe.geometry": r"param\.recipe\.(?:resize\.(?:size|fit)|crop\..*)",
     "recipe.resampling": r"param\.recipe\.resize\.(?:interpolation|antialias|library)",
     "recipe.normalise": r"param\.recipe\.normalise\..*",
+    "precision": r"torch\.(?:matmul_precision|allow_tf32|fp32_precision\.(?:mkldnn\.)?matmul)",
     "images": r"input\.(?:images|manifest)|param\.data\..*",
     "code": r"code\..*|input\.code/.*",
     "factory": r"input\.factory",

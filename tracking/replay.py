@@ -76,11 +76,13 @@ CHANNELS_LAST = (
     "torch.nn.Module.eval = lambda self, v=v: plain(self.to(memory_format=torch.channels_last) if v else self)"
 )
 # Settings that can be made in a process before a stage starts: how, given the value `v`. But for the layout, which only `band`
-# asks for, their names are those of `tracking.runtimes`.
+# asks for, their names are those of `tracking.runtimes`. In this order: the first of the precisions set those after them too.
 FLAGS: Mapping[str, str] = {
     "torch.mkldnn": "torch.backends.mkldnn.enabled = v",
     "torch.mkldnn.deterministic": "torch.backends.mkldnn.deterministic = v",
     "torch.matmul_precision": "torch.set_float32_matmul_precision(v)",
+    "torch.cudnn.allow_tf32": "torch.backends.cudnn.allow_tf32 = v",
+    "torch.allow_tf32": "torch.backends.cuda.matmul.allow_tf32 = v",
     "torch.fp32_precision.matmul": "torch.backends.cuda.matmul.fp32_precision = v",
     "torch.fp32_precision.cudnn.conv": "torch.backends.cudnn.conv.fp32_precision = v",
     "torch.fp32_precision.mkldnn.matmul": "torch.backends.mkldnn.matmul.fp32_precision = v",
@@ -90,8 +92,6 @@ FLAGS: Mapping[str, str] = {
     "torch.cudnn": "torch.backends.cudnn.enabled = v",
     "torch.cudnn.benchmark": "torch.backends.cudnn.benchmark = v",
     "torch.cudnn.deterministic": "torch.backends.cudnn.deterministic = v",
-    "torch.cudnn.allow_tf32": "torch.backends.cudnn.allow_tf32 = v",
-    "torch.allow_tf32": "torch.backends.cuda.matmul.allow_tf32 = v",
     "torch.sdp.flash": "torch.backends.cuda.enable_flash_sdp(v)",
     "torch.sdp.memory_efficient": "torch.backends.cuda.enable_mem_efficient_sdp(v)",
     "torch.sdp.math": "torch.backends.cuda.enable_math_sdp(v)",
@@ -537,7 +537,7 @@ def _launcher(stage: str, flags: Mapping[str, Scalar]) -> str:
         [
             f"import json, runpy, sys, {', '.join(heads)}",
             "flags = json.loads(sys.argv.pop(1))",
-            *(f"v = flags[{name!r}]; {FLAGS[name]}" for name in sorted(flags)),
+            *(f"v = flags[{name!r}]; {how}" for name, how in FLAGS.items() if name in flags),
             f"runpy.run_module('stages.{stage}', run_name='__main__')",
         ]
     )

@@ -273,6 +273,14 @@ for name, how in FLAGS.items():
         exec(how, {"torch": torch, "v": not now[name]})
         read[name] = settings()[name] is not now[name]
         exec(how, {"torch": torch, "v": now[name]})
+for precision in ("highest", "high"):
+    torch.set_float32_matmul_precision(precision)
+    whole = settings()
+    torch.set_float32_matmul_precision("medium")
+    for name, how in FLAGS.items():
+        if name.startswith("torch.") and name in whole:
+            exec(how, {"torch": torch, "v": whole[name]})
+    read[f"all of {precision}"] = settings() == whole
 print(json.dumps(read))
 """
 
