@@ -239,6 +239,19 @@ class TorchNetwork:
                 external_data=False,
                 verbose=False,
             )
+        _without_places(path)
+
+
+def _without_places(path: Path) -> None:
+    """Take out of an exported file where on this machine the code lay: elsewhere it would be another file."""
+    import onnx
+
+    model = onnx.load(path)
+    for node in model.graph.node:
+        kept = [each for each in node.metadata_props if not each.key.endswith("stack_trace")]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
+    onnx.save(model, path)
 
 
 def batch_of(inputs: np.ndarray, device: str) -> torch.Tensor:
