@@ -39,6 +39,8 @@ def spec_of(model: Model, inference: Inference, classes: int, samples: SampleSet
         device=inference.device,
         sha256=model.sha256,
         checkpoint=model.checkpoint,
+        training=inference.mode == "training",
+        layout=inference.layout,
     )
 
 
@@ -78,8 +80,8 @@ def _side(samples: SampleSet, recipe: str) -> int:
 
 
 def load_network(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Network | None:
-    """As `load_model`; None for a model whose inside cannot be reached (an exported file)."""
-    classifier = load_model(model, inference, classes, samples)
+    """As `load_model`, for those who set modes themselves; None for a model whose inside cannot be reached (a program)."""
+    classifier = load_model(model, inference.model_copy(update={"mode": None}), classes, samples)
     return classifier if isinstance(classifier, Network) else None
 
 

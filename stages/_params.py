@@ -327,9 +327,18 @@ class Download(_Strict):
 
 
 class Inference(_Strict):
+    """How every model is asked.
+
+    Attributes:
+        mode: null is inference mode; `training` is what a forgotten `eval()` gives: batch statistics, dropout.
+        layout: of torch networks' weights in memory; null leaves it.
+    """
+
     threads: Count | None
     seed: int
     device: Literal["auto", "cpu", "cuda"]
+    mode: Literal["training"] | None
+    layout: Literal["channels_last"] | None
 
 
 class Parity(_Strict):

@@ -79,15 +79,22 @@ def _as_array(tensor: Any) -> np.ndarray:
     return np.array(tensor.detach().float().cpu().numpy(), order="C")
 
 
-def _of_keras(classifier: Classifier, images: np.ndarray, _weights: Path, recorder: Recorder) -> np.ndarray:
+def _of_keras(classifier: Any, images: np.ndarray, _weights: Path, recorder: Recorder) -> np.ndarray:
     """By a second model that has every layer's output as an output of its own, compiled as the first one is."""
     steps, watched = _watched(classifier.inside)
-    outputs = watched.predict_on_batch(images)
+    outputs = _in_training_mode(watched, images) if classifier.training else watched.predict_on_batch(images)
     for step, output in zip(steps, outputs if isinstance(outputs, list) else [outputs], strict=True):
         channels = 1 if getattr(step, "data_format", None) == "channels_first" and np.ndim(output) == 4 else -1
         makers = [tensor._keras_history.operation.name for tensor in step._inbound_nodes[0].input_tensors]
         recorder.add(step.name, kind_of(type(step).__name__), np.asarray(output), makers, channels=channels)
     return classifier.predict(images)
+
+
+def _in_training_mode(model: Any, images: np.ndarray) -> list[np.ndarray]:
+    import keras
+
+    outputs = model(keras.ops.convert_to_tensor(images), training=True)
+    return [keras.ops.convert_to_numpy(each) for each in (outputs if isinstance(outputs, list) else [outputs])]
 
 
 @functools.lru_cache(maxsize=1)

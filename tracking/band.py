@@ -21,7 +21,7 @@ from tracking.text import counted
 
 THREADS = (1, 2, 4)
 BATCHES = (8, 32, 128)
-LAYOUT = "torch.channels_last"
+LAYOUT = "param.inference.layout"
 ROWS = 4096  # of scores at a time
 
 # backend -> the conditions that move its sums, each with values to try: instruction sets, matrix libraries, kernels
@@ -31,7 +31,7 @@ LEVERS: Mapping[str, Mapping[str, tuple[Scalar, ...]]] = {
         "variable.ONEDNN_MAX_CPU_ISA": ("SSE41", "AVX2", "AVX512_CORE"),
         "variable.MKL_CBWR": ("COMPATIBLE", "AVX2"),
         "torch.mkldnn": (False,),
-        LAYOUT: (True,),
+        LAYOUT: ("channels_last",),
     },
     "tensorflow": {
         "variable.ONEDNN_MAX_CPU_ISA": ("SSE41", "AVX2", "AVX512_CORE"),
@@ -133,8 +133,8 @@ def levers(own: Mapping[str, Scalar]) -> Iterator[tuple[str, Scalar]]:
     """The conditions to be set otherwise, one at a time; what a run has already is left out."""
     backend = str(own.get("param.model.backend"))
     for name, values in LEVERS.get(backend, {}).items():
-        if name == LAYOUT and str(own.get("param.model.framework")).startswith("keras"):
-            continue  # Keras' networks on torch are never put into inference mode, which is where weights are laid out
+        if name == LAYOUT and str(own.get("param.model.framework")).startswith(("keras", "torchfile")):
+            continue  # not torch's own networks
         kept = f"{own[name]} " if name == "variable.XLA_FLAGS" and name in own else ""
         yield from ((name, f"{kept}{value}" if kept else value) for value in values if own.get(name) != value)
     yield from (("param.inference.threads", count) for count in THREADS if own.get("param.inference.threads") != count)

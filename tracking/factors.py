@@ -27,6 +27,7 @@ GROUPS: Mapping[str, str] = {
     "recipe.resampling": r"param\.recipe\.resize\.(?:interpolation|antialias|library)",
     "recipe.normalise": r"param\.recipe\.normalise\..*",
     "precision": r"torch\.(?:matmul_precision|allow_tf32|fp32_precision\.(?:mkldnn\.)?matmul)",
+    "autocast": r"torch\.autocast\..*",
     "images": r"input\.(?:images|manifest)|param\.data\..*",
     "code": r"code\..*|input\.code/.*",
     "factory": r"input\.factory",

@@ -70,13 +70,8 @@ NAMES = (
     "model.claim.source",
 )  # of them, those that change nothing
 
-# No setting of torch, but of a network: its weights are laid out so when it is put into inference mode.
-CHANNELS_LAST = (
-    "plain = torch.nn.Module.eval; "
-    "torch.nn.Module.eval = lambda self, v=v: plain(self.to(memory_format=torch.channels_last) if v else self)"
-)
-# Settings that can be made in a process before a stage starts: how, given the value `v`. But for the layout, which only `band`
-# asks for, their names are those of `tracking.runtimes`. In this order: the first of the precisions set those after them too.
+# Settings that can be made in a process before a stage starts: how, given the value `v`. Their names are those of
+# `tracking.runtimes`. In this order: the first of the precisions set those after them too.
 FLAGS: Mapping[str, str] = {
     "torch.mkldnn": "torch.backends.mkldnn.enabled = v",
     "torch.mkldnn.deterministic": "torch.backends.mkldnn.deterministic = v",
@@ -97,7 +92,10 @@ FLAGS: Mapping[str, str] = {
     "torch.sdp.math": "torch.backends.cuda.enable_math_sdp(v)",
     "torch.mha_fastpath": "torch.backends.mha.set_fastpath_enabled(v)",
     "torch.nnpack": "torch.backends.nnpack.set_flags(v)",
-    "torch.channels_last": CHANNELS_LAST,
+    "torch.autocast.cpu": "torch.set_autocast_enabled('cpu', v)",
+    "torch.autocast.cpu.dtype": "torch.set_autocast_dtype('cpu', getattr(torch, v.removeprefix('torch.')))",
+    "torch.autocast.cuda": "torch.set_autocast_enabled('cuda', v)",
+    "torch.autocast.cuda.dtype": "torch.set_autocast_dtype('cuda', getattr(torch, v.removeprefix('torch.')))",
     "numerics.flush_to_zero": "torch.set_flush_denormal(v)",
     "tensorflow.allow_tf32": "tensorflow.config.experimental.enable_tensor_float_32_execution(v)",
     "tensorflow.deterministic": "v and tensorflow.config.experimental.enable_op_determinism()",

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 
 from stages._progress import progress
+from tracking.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Spec:
         device: `auto` takes a GPU where there is one; `cpu` and `cuda` insist.
         sha256: of the weights file, as the user pinned it; it was verified. Files that hold code need it.
         checkpoint: the name under which the weights were published, `torchvision/ResNet50/IMAGENET1K_V2`.
+        training: whether `predict` asks in training mode.
+        layout: `channels_last` lays torch's weights out so; None leaves them as they are.
     """
 
     framework: str
@@ -40,6 +43,8 @@ class Spec:
     device: str
     sha256: str | None = None
     checkpoint: str | None = None
+    training: bool = False
+    layout: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class Classifier(Protocol):
     categories: tuple[str, ...] | None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Scores (logits, float32, shape (samples, classes)) in inference mode; a language model's are of the next token."""
+        """Scores (logits, float32, shape (samples, classes)) of one batch; a language model's are of the next token."""
         ...
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -114,7 +119,21 @@ Behaviour = Callable[[np.ndarray, np.ndarray], Behaved]
 
 @runtime_checkable
 class Network(Classifier, Protocol):
-    """A classifier whose inside can be reached: modes, features, training."""
+    """A classifier whose inside can be reached: modes, features, training.
+
+    Attributes:
+        training: whether `predict` asks in training mode; False unless it is set.
+    """
+
+    training: bool
+
+    def lay_out(self, layout: str) -> None:
+        """Lay the weights out in memory as `layout` says.
+
+        Raises:
+            UserError: the framework has no such layout.
+        """
+        ...
 
     def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
         """Scores of one batch in training or inference mode, without a gradient step.
@@ -178,10 +197,21 @@ def load(spec: Spec) -> Classifier:
     """Build the network, load its weights, and verify that the backend is the one asked for.
 
     Raises:
-        UserError: unknown architecture, unusable weights, or another backend than asked for.
+        UserError: unknown architecture, unusable weights, another backend than asked for, or a mode or layout that it has not.
     """
     adapter = importlib.import_module(f"stages.frameworks.{spec.framework}")
-    return cast(Classifier, adapter.load(spec))
+    classifier = cast(Classifier, adapter.load(spec))
+    if not spec.training and spec.layout is None:
+        return classifier
+    if not isinstance(classifier, Network):
+        key = "mode" if spec.training else "layout"
+        raise UserError(
+            f"params.yaml: inference.{key}: a model of {spec.framework} is a finished program; set it to null"
+        )
+    classifier.training = spec.training
+    if spec.layout is not None:
+        classifier.lay_out(spec.layout)
+    return classifier
 
 
 def batches_per_epoch(samples: int, batch_size: int) -> int:

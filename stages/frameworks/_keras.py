@@ -116,6 +116,7 @@ class KerasNetwork:
     """`stages.frameworks.Network` over a functional Keras model that ends in a Dense or 1 x 1 Conv2D layer."""
 
     categories: tuple[str, ...] | None = None
+    training = False
 
     def __init__(self, model: Any, device: str) -> None:
         self.model = self.inside = model
@@ -124,10 +125,17 @@ class KerasNetwork:
         self._held: list[Any] = []
 
     def predict(self, images: np.ndarray) -> np.ndarray:
+        if self.training:
+            return self.forward(images, training=True)
         return np.asarray(self.model.predict_on_batch(images), dtype=np.float32)
 
     def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
         return self._ask(self.model, images, training, batchnorm)
+
+    def lay_out(self, layout: str) -> None:
+        raise UserError(
+            f"params.yaml: inference.layout: {layout} is for torch's own networks, not Keras'; set it to null"
+        )
 
     def features(self, images: np.ndarray, *, training: bool = False, batchnorm: bool | None = None) -> np.ndarray:
         return self._ask(self._backbone(), images, training, batchnorm)

@@ -81,6 +81,8 @@ class TorchNetwork:
         delivered_training: the mode in which the library handed the module over.
     """
 
+    training = False
+
     def __init__(
         self,
         module: nn.Module,
@@ -101,11 +103,14 @@ class TorchNetwork:
         self._held: AbstractSet[str] = frozenset()
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        return self.forward(images, training=False)
+        return self.forward(images, training=self.training)
 
     def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
         with self._mode(training, batchnorm), torch.no_grad():
             return self.scores(images).float().cpu().numpy()
+
+    def lay_out(self, layout: str) -> None:
+        self.module.to(memory_format=getattr(torch, layout))  # type: ignore[call-overload]
 
     @contextmanager
     def _mode(self, training: bool, batchnorm: bool | None) -> Iterator[None]:

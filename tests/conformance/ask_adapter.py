@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from stages._layer_outputs import Recorder
 from stages._layers import backbone_layers, first
+from stages._watching import record_layers
 from stages._weights import save_tensors
 from stages.frameworks import Network, Spec, Training, load
 from tracking.errors import UserError
@@ -128,9 +130,41 @@ def ask(framework: str, backend: str, folder: Path) -> dict[str, Any]:
         "wanted_backend": backend,
         "backend": backend_in_use(framework),
         "is_network": isinstance(classifier, Network),
+        "asked_in_training": asked_in_training(spec, images),
+        "laid_out": laid_out(spec, images, scores),
         **refusals(spec, folder),
     }
     return {**answers, **inside(classifier, scores, images)} if isinstance(classifier, Network) else answers
+
+
+def asked_in_training(spec: Spec, images: np.ndarray) -> str:
+    """Whether `predict` and the layers that are watched then are in training mode; or the refusal."""
+    if (said := refusal(replace(spec, training=True))) != "accepted":
+        return said
+    plain = load(spec)
+    scores, usual = plain.forward(images, training=True), plain.predict(images)
+    classifier = load(replace(spec, training=True))
+    right = np.allclose(classifier.predict(images), scores, atol=1e-3) and not np.allclose(usual, scores, atol=1e-3)
+    assert spec.weights is not None
+    seen = {asked: Recorder(len(images), 64) for asked in (plain, classifier)}
+    for asked, recorder in seen.items():
+        assert record_layers(asked, images, spec.weights, recorder) is None
+    layers = [{layer.name: layer.values for layer in recorder.layers} for recorder in seen.values()]
+    moved = [name for name, values in layers[0].items() if not np.allclose(values, layers[1][name], atol=1e-3)]
+    return "as in training mode, layers too" if right and len(moved) > 1 else f"right: {right}, moved: {moved}"
+
+
+def laid_out(spec: Spec, images: np.ndarray, scores: np.ndarray) -> str:
+    """What another layout does; or the refusal."""
+    if (said := refusal(replace(spec, layout="channels_last"))) != "accepted":
+        return said
+    import torch
+
+    classifier = load(replace(spec, layout="channels_last"))
+    kernels = [value for value in classifier.inside.parameters() if value.ndim == 4]
+    lying = all(value.is_contiguous(memory_format=torch.channels_last) for value in kernels) and kernels
+    close = np.allclose(classifier.predict(images), scores, atol=1e-4)
+    return "the same to rounding" if lying and close else f"{len(kernels)} kernels, close: {close}"
 
 
 def saved(framework: str, backend: str, folder: Path) -> Spec:

@@ -94,6 +94,16 @@ def test_modes_features_and_a_new_head_work_where_the_inside_can_be_reached(answ
     assert answers["new_head"] == [8, 3]
 
 
+def test_a_forgotten_eval_and_another_layout_are_asked_for_and_refused_where_they_cannot_be(answers: dict) -> None:
+    if answers["framework"] in PROGRAMS:
+        assert "inference.mode: a model of" in answers["asked_in_training"]
+        assert "inference.layout: a model of" in answers["laid_out"]
+        return
+    assert answers["asked_in_training"] == "as in training mode, layers too"
+    ours = answers["backend"] == "torch" and not answers["framework"].startswith("keras")
+    assert ("the same to rounding" if ours else "is for torch's own networks") in answers["laid_out"]
+
+
 def test_fitting_learns_and_moves_the_shared_backbone(answers: dict) -> None:
     if answers["is_network"]:
         assert answers["losses"][-1] < answers["losses"][0]

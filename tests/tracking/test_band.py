@@ -83,6 +83,12 @@ def test_a_run_that_decides_otherwise_here_has_no_band() -> None:
         band(recorded_run(), Answering(lambda _: -SCORES), max_runs=100)
 
 
+def test_the_layout_is_a_lever_of_torchs_own_networks_alone() -> None:
+    assert ("param.inference.layout", "channels_last") in LEVERS
+    for framework in ("keras", "torchfile"):
+        assert "param.inference.layout" not in dict(levers({**OWN, "param.model.framework": framework}))
+
+
 def test_a_lever_is_one_condition_that_the_run_does_not_have_already() -> None:
     assert ("param.inference.threads", 1) not in LEVERS
     assert ("param.inference.threads", 2) in LEVERS
