@@ -4,7 +4,7 @@
 
 The networks are the default's, as `dvc repro` left them. In a clone under FOLDER code is edited and committed, and the weights
 are given a second version. Each change is first made alone: what changes a bit of some score is a cause, what changes none is
-harmless, what cannot be run here is left out; nobody's expectation decides. Then n = 2..8 of them are made at once, k = 1..3 of
+harmless, what cannot be run here is left out; nobody's expectation decides. Then n = 2..12 of them are made at once, k = 1..3 of
 these causes, and the set that `explain` proves is held against the causes. About four seconds a run on one core; answers are
 kept in FOLDER and belong to one machine.
 """
@@ -22,7 +22,7 @@ import git
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from tracking.explain import explain
+from tracking.explain import Limits, explain
 from tracking.outcomes import Outcome, agree
 from tracking.replay import FLAGS, NotHereError, RefusedError, Replayer, settable
 from tracking.runs import Run, Scalar, pack_decisions
@@ -35,6 +35,7 @@ EDITS = {  # of stages/infer.py
     "code: normalises in place, twice": "lambda images: classifier.predict((images - 0.5) / 0.5), samples",
     "code: another name for the same": "lambda images: classifier.predict(images), samples",
 }
+JOBS = 2  # side by side
 RECIPE, INFER = "param.recipe.", "input.code/stages/infer.py"
 ANY: dict[str, Change] = {
     "interpolation": {f"{RECIPE}resize.interpolation": "bicubic"},
@@ -42,9 +43,12 @@ ANY: dict[str, Change] = {
     "exif": {f"{RECIPE}exif": "honour"},
     "cmyk": {f"{RECIPE}cmyk": "refuse"},
     "batch size": {"param.model.batch_size": 9},  # divides 540: BatchNorm trains on no single image
+    "mode": {"param.inference.mode": "training"},
     "seed": {"param.inference.seed": 7},
     "threads": {"param.inference.threads": 2},
     "oneDNN's instruction set": {"variable.ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "OpenMP's variable": {"variable.OMP_DYNAMIC": "TRUE"},
+    "MKL's variable": {"variable.MKL_DYNAMIC": "FALSE"},
     "Pillow": {"package.pillow": "11.3.0"},
     "safetensors": {"package.safetensors": "0.7.0"},
     "Keras": {"package.keras": "3.15.0"},
@@ -54,6 +58,7 @@ MODELS: dict[str, dict[str, Change]] = {
         "mean": {f"{RECIPE}normalise.mean": "[0.4, 0.4, 0.4]"},
         "oneDNN": {"torch.mkldnn": False},
         "ATen's instruction set": {"variable.ATEN_CPU_CAPABILITY": "default"},
+        "layout": {"param.inference.layout": "channels_last"},
         "fused attention": {"torch.sdp.flash": False},
     },
     "mobilenet-keras-tensorflow": {
@@ -82,11 +87,11 @@ def cloned(folder: Path) -> Path:
     return project
 
 
-def edited(project: Path) -> Iterator[tuple[str, Change]]:
+def edited(project: Path, edits: Mapping[str, str]) -> Iterator[tuple[str, Change]]:
     """Commits that change `stages/infer.py`."""
     repo, file = git.Repo(project), project / "stages/infer.py"
     original = file.read_text()
-    for name, code in EDITS.items():
+    for name, code in edits.items():
         file.write_text(original.replace(PREDICT, code))
         repo.git.add(file)
         repo.git.execute(["git", "-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", name])
@@ -151,9 +156,9 @@ def as_run(subject: str, conditions: Change, outcome: Outcome) -> Run:
 
 
 def chosen(known: Planted, seed: int) -> tuple[dict[str, Change], dict[str, Change]]:
-    """n = 2..8 changes, k = 1..3 of them causes; of several edits of the same file one."""
+    """n = 2..12 changes, k = 1..3 of them causes; of several edits of the same file one."""
     draw = np.random.default_rng(seed)
-    count, causes = 2 + seed % 7, 1 + seed % 3
+    count, causes = 2 + seed % 11, 1 + seed % 3
     names = draw.permutation(list(known.causes)).tolist()
     names = [name for name in names if not name.startswith("code") or name == next(n for n in names if n[:4] == "code")]
     names = names[: min(causes, count)]
@@ -170,7 +175,7 @@ def _code(names: list[str]) -> bool:
 def main(folder: str, pairs: str = "20") -> None:
     """Print for every pair what was planted and proven, then how often that was the same."""
     replayer = Replayer(cloned(Path(folder)), trusted=True)
-    edits = dict(edited(replayer.root))
+    edits = dict(edited(replayer.root, EDITS))
     known = {}
     for subject, changes in MODELS.items():
         run = find_run(subject)
@@ -181,7 +186,7 @@ def main(folder: str, pairs: str = "20") -> None:
         subject = list(known)[seed % len(known)]
         causes, harmless = chosen(known[subject], seed)
         ends = [known[subject].own, {**known[subject].own, **_merged(causes), **_merged(harmless)}]
-        found = explain(*(as_run(subject, end, replayer.replay(end)) for end in ends), replayer)
+        found = explain(*(as_run(subject, end, replayer.replay(end)) for end in ends), replayer, Limits(jobs=JOBS))
         expected = {f.name for f in found.ends.factors if set(f.conditions) & _merged(causes).keys()}
         good = found.found.verdict == "proven" and set(found.found.minimal) == expected
         sums = sum(share.correct for share in found.shares) == Fraction(_correct(found.audit.before, found.audit.after))

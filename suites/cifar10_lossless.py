@@ -1,6 +1,6 @@
-"""The first 1000 test images of CIFAR-10, lossless, from one strip of them (https://github.com/PeterJensen/cnn).
+"""The first 1000 test images of CIFAR-10 and 4000 training images, lossless (https://github.com/PeterJensen/cnn).
 
-A row of the strip is one image: its 32 x 32 pixels, row after row.
+They come as strips of 1000: a row of a strip is one image, its 32 x 32 pixels, row after row.
 """
 
 from pathlib import Path
@@ -10,15 +10,17 @@ import pandas as pd
 from PIL import Image
 
 SOURCE = Path("../shared/data/cifar10-lossless")
-BATCH = 50
+BATCHES = {0: "train", 1: "train", 2: "train", 3: "train", 50: "test"}
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def write_images(folder: Path) -> None:
-    """Write every image as `<folder>/test/<class>/<row>.png`; the class folders sort in the order of the labels."""
-    labels = pd.read_csv(SOURCE / "labels.csv").query("batch == @BATCH").set_index("row")["label"]
-    strip = np.asarray(Image.open(SOURCE / f"cifar10_batch_{BATCH}.png").convert("RGB"))
-    for row, pixels in enumerate(strip.reshape(-1, 32, 32, 3)):
-        path = folder / "test" / CLASSES[labels[row]] / f"{row:04d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
+    """Write every image as `<folder>/<part>/<class>/<image>.png`; the class folders sort in the order of the labels."""
+    labels = pd.read_csv(SOURCE / "labels.csv").set_index(["batch", "row"])["label"]
+    for batch, part in BATCHES.items():
+        strip = np.asarray(Image.open(SOURCE / f"cifar10_batch_{batch}.png").convert("RGB"))
+        for row, pixels in enumerate(strip.reshape(-1, 32, 32, 3)):
+            name = f"{row:04d}.png" if part == "test" else f"{batch}-{row:04d}.png"
+            path = folder / part / CLASSES[labels[batch, row]] / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
