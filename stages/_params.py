@@ -495,6 +495,7 @@ class Transfer(_Strict):
     Attributes:
         samples, test_samples: of the target's images (and of the source's test images), at most.
         neighbours: of the k-NN on frozen features.
+        earlier_layers: on so many layers before the last features a linear head is tried too. 0: not.
         learning_rates: fine-tuning everything; one training for each of them and each seed.
         probed_rates: the same after training the head alone, by Adam at `head_rate`.
         scratch_rates: the same architecture from random weights.
@@ -508,6 +509,7 @@ class Transfer(_Strict):
     samples: Annotated[int, Field(ge=2)]
     test_samples: Annotated[int, Field(ge=2)]
     neighbours: Count
+    earlier_layers: Annotated[int, Field(ge=0)]
     learning_rates: Annotated[list[Rate], Field(min_length=1)]
     probed_rates: list[Rate]
     head_rate: Rate

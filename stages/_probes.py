@@ -17,23 +17,29 @@ def linear_probe(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.
         train, test: features, shapes (samples, width).
         labels: of `train`, shape (samples,).
     """
+    return np.asarray(fitting().fit(train, labels).predict(test))
+
+
+def fitting() -> Any:
+    """That head, before it is fitted."""
     from sklearn.linear_model import LogisticRegression
 
-    return _decisions(LogisticRegression(max_iter=2000), train, labels, test)
+    return _standardised(LogisticRegression(max_iter=2000))
 
 
 def neighbour_probe(train: np.ndarray, labels: np.ndarray, test: np.ndarray, neighbours: int) -> np.ndarray:
     """Decisions of the `neighbours` nearest of standardised features, all of one weight. Other arguments as `linear_probe`."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    return _decisions(KNeighborsClassifier(min(neighbours, len(train))), train, labels, test)
+    classifier = _standardised(KNeighborsClassifier(min(neighbours, len(train))))
+    return np.asarray(classifier.fit(train, labels).predict(test))
 
 
-def _decisions(classifier: Any, train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+def _standardised(classifier: Any) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return np.asarray(make_pipeline(StandardScaler(), classifier).fit(train, labels).predict(test))
+    return make_pipeline(StandardScaler(), classifier)
 
 
 def small_pixels(images: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stages._similarity import Similarity
 from stages._spreads import Spread, beats
-from stages._transfer_study import Study, best
+from stages._transfer_study import EARLIER, Study, best
 
 SIMILAR = 0.5  # of the distance between the two halves of the source that are most unlike
 DIFFERENT = 1.0
@@ -45,7 +45,7 @@ class Quadrant:
     @property
     def missing(self) -> str:
         """Why the advice has no accuracy of its own."""
-        return "a head on an earlier layer was not tried" if self.advice == _EARLY else "every such training diverged"
+        return "it was not tried" if self.advice == _EARLY else "every such training diverged"
 
     @property
     def held(self) -> bool | None:
@@ -62,7 +62,8 @@ def quadrant(study: Study, few: int) -> Quadrant | str:
         return kind
     ways = study.transfers() | study.others()
     tuned = {name: way for name, way in ways.items() if name.startswith("fine-tuning")}
-    by_advice = {_HEAD: {"a linear head": ways["a linear head"]}, _TUNE: tuned, _EARLY: {}}[ADVICE[size, kind]]
+    early = {name: way for name, way in ways.items() if name == EARLIER}
+    by_advice = {_HEAD: {"a linear head": ways["a linear head"]}, _TUNE: tuned, _EARLY: early}[ADVICE[size, kind]]
     other_way, other = best({name: way for name, way in ways.items() if name not in by_advice})
     return Quadrant(size, kind, best(by_advice)[1] if by_advice else None, other, other_way)
 

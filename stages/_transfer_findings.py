@@ -33,6 +33,7 @@ def judge(model: str, task: Transfer, study: Study) -> Iterator[Finding]:
             yield _tuning(model, study, method, rate, outcomes)
     yield _scratch(model, task, study)
     yield from _layers(model, task, study)
+    yield _earlier(model, study)
     yield _scores(model, study)
     yield _similarity(model, study.similarity)
     yield _advice(model, quadrant(study, task.few), study)
@@ -178,6 +179,26 @@ def _cut(
     for kind, reached in spreads.items():
         evidence |= reached.evidence(f"cut_{layers}.{_name(kind)}")
     return Finding(CHECK, model, Verdict.WARN if lost > LOST else Verdict.PASS, sentence, evidence)
+
+
+def _earlier(model: str, study: Study) -> Finding:
+    if isinstance(study.earlier, str):
+        return skipped(model, f"No head was put on an earlier layer: {study.earlier}.")
+    heads, last, reached = study.earlier, study.probed("linear"), study.chosen_earlier(study.earlier)
+    by_layer = {layer: study.at_layer(heads, layer) for layer in heads[0].right}
+    won = beats(reached, last)
+    said = {True: "better than", False: "worse than", None: "no better and no worse than"}[won]
+    chosen = " or ".join(dict.fromkeys(each.chosen for each in heads))
+    sentence = (
+        f"A linear head on {chosen} (of {len(by_layer)} earlier layers the training images speak for it) gets {reached} of the "
+        f"target: {said} one on the last features, {last}."
+    )
+    evidence = {
+        **reached.evidence("earlier_target"),
+        "earlier.by_layer": [[layer, reached.mean] for layer, reached in by_layer.items()],
+        "curves": {"earlier_heads": [[index + 1, each.mean] for index, each in enumerate(by_layer.values())]},
+    }
+    return Finding(CHECK, model, Verdict.WARN if won else Verdict.PASS, sentence, evidence)
 
 
 def _scores(model: str, study: Study) -> Finding:

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stages._earlier_layers import Earlier
 from stages._finetuning import Outcome
 from stages._layerwise import Cut
 from stages._similarity import Similarity
 from stages._spreads import Spread, spread
 
+EARLIER = "a linear head on an earlier layer"
 COLUMNS = ("method", "learning_rate", "seed", "target", "source", "drift")
 
 
@@ -36,6 +38,7 @@ class Study:
         tested: test images of target and source.
         source: accuracy on the source task before anything was trained.
         unbuilt: why no network could be trained from scratch, or nothing.
+        earlier: linear heads on earlier layers, by seed; or why there are none.
         scores: transfer scores by name.
         similarity: or why it cannot be told.
     """
@@ -50,6 +53,7 @@ class Study:
     outcomes: list[Outcome]
     cuts: list[Cut]
     unbuilt: str
+    earlier: list[Earlier] | str
     scores: dict[str, float]
     similarity: Similarity | str
 
@@ -78,11 +82,24 @@ class Study:
     def transfers(self) -> dict[str, Spread]:
         """Accuracy on the target by every way that uses the pre-trained weights and did not diverge."""
         heads = {"a linear head": self.probed("linear"), "nearest neighbours": self.probed("neighbours")}
-        return heads | {
-            way_named(*key): self.target(each)
-            for key, each in self.trainings().items()
-            if key[0] != "scratch" and not diverged(each)
-        }
+        earlier = {} if isinstance(self.earlier, str) else {EARLIER: self.chosen_earlier(self.earlier)}
+        return (
+            heads
+            | earlier
+            | {
+                way_named(*key): self.target(each)
+                for key, each in self.trainings().items()
+                if key[0] != "scratch" and not diverged(each)
+            }
+        )
+
+    def chosen_earlier(self, heads: list[Earlier]) -> Spread:
+        """Accuracy on the target of each seed's chosen one."""
+        return self._target([float(each.right[each.chosen].mean()) for each in heads])
+
+    def at_layer(self, heads: list[Earlier], layer: str) -> Spread:
+        """Accuracy on the target of the heads on this layer."""
+        return self._target([float(each.right[layer].mean()) for each in heads])
 
     def others(self) -> dict[str, Spread]:
         """The same by the ways that do not use them."""

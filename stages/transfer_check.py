@@ -2,10 +2,11 @@
 
 reads   <samples>/test (the source task), the weights file, environment/<framework>-<backend>.json; the target's images: a
         folder with train/ and test/, one folder per class in each, or a Python file with `write_images(folder)`
-writes  findings: linear head and nearest neighbours on frozen features beside raw pixels; fine-tuning of everything at each
-        learning rate, with and without a trained head to begin with, and from scratch: accuracy on the target, accuracy left
-        on the source task (its own head put back), drift of the weights by layer; AnB and BnB; transfer scores beside the
-        number of parameters; similarity of target and source, and the advice that is given for such targets
+writes  findings: linear head and nearest neighbours on frozen features beside raw pixels; linear heads on earlier layers;
+        fine-tuning of everything at each learning rate, with and without a trained head to begin with, and from scratch:
+        accuracy on the target, accuracy left on the source task (its own head put back), drift of the weights by layer; AnB
+        and BnB; transfer scores beside the number of parameters; similarity of target and source, and the advice that is
+        given for such targets
         sweep (CSV): method, learning_rate, seed, target, source, drift
         scores (JSON): transfer scores, parameters and the best accuracy on the target, for `transfer_ranking`
 params  models.<model>, inference, data.classes, transfer_check
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stages._earlier_layers import Earlier, earlier_heads, pooled_layers
 from stages._finetuning import Bout, Doors, Outcome, accuracy, fine_tuned, from_scratch
 from stages._layerwise import Cut, layerwise
 from stages._models import in_batches, load_network, random_network
@@ -51,6 +53,7 @@ def transfer_check(task: Transfer, doors: Doors, target: Draws, source: SampleSe
         outcomes=list(_fine_tunings(task, doors, bouts)) + scratch,
         cuts=cuts,
         unbuilt=unbuilt,
+        earlier=_earlier(network, task, bouts),
         scores=_scores(network, bouts[0], features[0]),
         similarity=_similarity(network, bouts[0], features[0]),
     )
@@ -69,6 +72,25 @@ def _probed(network: Network, task: Transfer, bout: Bout, train: np.ndarray) -> 
         neighbour_probe(train, bout.train.labels, test, task.neighbours) == bout.test.labels,
         linear_probe(pixels[0], bout.train.labels, pixels[1]) == bout.test.labels,
     )
+
+
+def _earlier(network: Network, task: Transfer, bouts: list[Bout]) -> list[Earlier] | str:
+    """Heads on earlier layers, or why there are none."""
+    if task.earlier_layers == 0:
+        return "transfer_check.earlier_layers in params.yaml is 0"
+
+    def pooled(samples: SampleSet) -> dict[str, np.ndarray]:
+        return pooled_layers(network, samples, bouts[0].batch_size, f"{CHECK}: earlier layers")
+
+    try:
+        test = pooled(bouts[0].test)
+        found = [
+            earlier_heads(pooled(bout.train), bout.train.labels, test, bout.test.labels, bout.seed, task.earlier_layers)
+            for bout in bouts
+        ]
+    except UserError as problem:
+        return str(problem)
+    return found if all(each.right for each in found) else "this network has no earlier layer to be told apart"
 
 
 def _fine_tunings(task: Transfer, doors: Doors, bouts: list[Bout]) -> Iterator[Outcome]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages._earlier_layers import Earlier
 from stages._finetuning import Outcome, _diverged
 from stages._layerwise import KINDS, Cut
 from stages._params import Transfer, load_params
@@ -45,7 +46,7 @@ def study(**changes: Any) -> Study:
     ]
     seen = Study(
         parameters=1000, width=8, drawn=400, available=400, tested=(200, 200), source=0.99, probes=probes, outcomes=trained,
-        cuts=[], unbuilt="", scores=SCORES, similarity=NEAR,
+        cuts=[], unbuilt="", earlier="it was not asked for", scores=SCORES, similarity=NEAR,
     )  # fmt: skip
     return replace(seen, **changes)
 
@@ -59,7 +60,7 @@ def verdicts(seen: Study, task: Transfer = TASK) -> list[str]:
 
 
 def test_a_healthy_transfer_warns_only_of_what_was_destroyed() -> None:
-    assert verdicts(study()) == ["pass", "pass", "warn", "pass", "skip", "pass", "pass", "pass"]
+    assert verdicts(study()) == ["pass", "pass", "warn", "pass", "skip", "skip", "pass", "pass", "pass"]
 
 
 def test_features_no_better_than_raw_pixels_warn() -> None:
@@ -152,11 +153,36 @@ def test_each_quadrant_has_its_advice(drawn: int, distance: Similarity, words: s
     advice = found(study(drawn=drawn, available=drawn, similarity=distance))[-1]
     assert words in advice.sentence
     untried = drawn < TASK.few and distance is FAR
-    assert (
-        (advice.verdict == "skip")
-        == ("refused, as a head on an earlier layer was not tried" in advice.sentence)
-        == untried
-    )
+    assert (advice.verdict == "skip") == ("refused, as it was not tried" in advice.sentence) == untried
+
+
+def heads(chosen: float, other: float) -> list[Earlier]:
+    """Of two layers the training images speak for the first, by a little that differs from what test images say."""
+    return [
+        Earlier(seed, {"conv": right(chosen - seed / 100), "pool": right(other)}, {"conv": 0.8, "pool": 0.7})
+        for seed in (0, 1, 2)
+    ]
+
+
+def test_a_head_on_an_earlier_layer_that_beats_the_last_features_warns_and_is_chosen_without_test_images() -> None:
+    better, worse = (found(study(earlier=heads(share, 0.99)))[5] for share in (0.97, 0.5))
+    assert (better.verdict, worse.verdict) == ("warn", "pass")
+    assert "A linear head on conv (of 2 earlier layers" in better.sentence
+    assert "better than one on the last features" in better.sentence
+    assert worse.evidence["earlier_target"] == pytest.approx(0.49)  # not the other layer's .99
+    assert better.evidence["earlier.by_layer"] == [["conv", pytest.approx(0.96)], ["pool", pytest.approx(0.99)]]
+    assert better.evidence["curves"]["earlier_heads"] == [[1, pytest.approx(0.96)], [2, pytest.approx(0.99)]]
+
+
+@pytest.mark.parametrize(("share", "verdict", "words"), [(1.0, "pass", "It holds"), (0.3, "warn", "It does not hold")])
+def test_the_advice_for_small_and_different_targets_is_held_against_the_rest(
+    share: float, verdict: str, words: str
+) -> None:
+    seen = study(drawn=100, available=100, similarity=FAR, earlier=heads(share, share))
+    advice = found(seen)[-1]
+    assert advice.verdict == verdict
+    assert f"is a linear head on the features of an earlier layer. {words} here" in advice.sentence
+    assert advice.evidence["advised_target"] == pytest.approx(share - 0.01)
 
 
 def test_a_learning_rate_that_diverged_is_told_and_left_out_and_the_others_are_kept(tmp_path: Path) -> None:
@@ -209,11 +235,11 @@ def test_with_several_seeds_these_decide_and_not_the_images_of_the_first() -> No
 
 
 def test_a_transfer_score_stands_beside_the_number_of_parameters() -> None:
-    scores = found(study())[5]
+    scores = found(study())[6]
     assert "1,000 parameters" in scores.sentence
     assert scores.evidence["parameters"] == 1000
     assert "as great as it can be" not in scores.sentence
-    assert "as great as it can be" in found(study(width=400))[5].sentence
+    assert "as great as it can be" in found(study(width=400))[6].sentence
 
 
 # ---- several seeds
