@@ -1,7 +1,8 @@
 """One run held against its published accuracy: the known recipes are tried until the number is met, or excluded.
 
-What is tried is what publishers are known to differ in: how the image is brought to its size, by which interpolation, and
-how its values are scaled. One change at a time comes first, then two, then three, of different kinds.
+What is tried is what publishers are known to differ in: how the image is brought to its size, by which interpolation, how its
+values are scaled; and the mode, which is easily forgotten. One change at a time comes first, then two, then three, of different
+kinds.
 """
 
 import json
@@ -29,6 +30,8 @@ MODES: Mapping[str, Mapping[str, Scalar | list[float]]] = {
     "values 0..1": {"scale": "0..1", "channels": "RGB"},
     "values 0..255": {"scale": "0..255", "channels": "RGB"},
 }
+MODE = "param.inference.mode"
+TOGETHER = 3  # so many changes, at most
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos")
 
 Change = Callable[[dict[str, Scalar]], dict[str, Scalar]]
@@ -70,8 +73,12 @@ def try_recipes(
     if f"{RECIPE}decode" not in own:
         raise UserError(f"{run.subject} {run.id[:12]}: its recipe prepares no images")
     tried: list[Tried] = []
+    refused: set[str] = set()  # modes that this model has not, or its code does not know
     started, untried, met, since = 0, 0, False, time.monotonic()
-    for name, conditions in _recipes(own):
+    for names, conditions in _recipes(own):
+        if refused & set(names):
+            continue
+        name = ", ".join(names) or "as recorded"
         if not replayer.known(conditions):
             spent = time.monotonic() - since
             if started >= limits.runs or (limits.seconds is not None and spent > limits.seconds):
@@ -83,6 +90,7 @@ def try_recipes(
             tried.append(_tried(name, conditions, claim, replayer))
         except RefusedError as problem:
             say(f"left out: {problem}")
+            refused |= set(names) & set(_asked(own)) if len(names) == 1 else set()
             continue
         if met := tried[-1].meets:
             break
@@ -95,13 +103,17 @@ def _tried(name: str, conditions: Mapping[str, Scalar], claim: float, replayer: 
     return Tried(name, outcome.accuracy, (low, high), low <= claim <= high)
 
 
-def _recipes(own: Mapping[str, Scalar]) -> Iterator[tuple[str, dict[str, Scalar]]]:
-    """The recorded recipe, then with one change, with two and with three of different kinds; each once."""
+def _recipes(own: Mapping[str, Scalar]) -> Iterator[tuple[tuple[str, ...], dict[str, Scalar]]]:
+    """The recorded recipe, then with one change, with two and with three of different kinds, by their names; each once."""
     seen = [dict(own)]
-    yield "as recorded", dict(own)
-    kinds = [dict(_sizes(own)), {name: _interpolated(name) for name in INTERPOLATIONS}, {n: _mode(n) for n in MODES}]
+    yield (), dict(own)
+    interpolations, modes = (
+        {name: _interpolated(name) for name in INTERPOLATIONS},
+        {name: _mode(name) for name in MODES},
+    )
+    kinds = [dict(_sizes(own)), interpolations, modes, _asked(own)]
     named = [(kind, name, change) for kind, changes in enumerate(kinds) for name, change in changes.items()]
-    several = (chosen for count in range(1, len(kinds) + 1) for chosen in combinations(named, count))
+    several = (chosen for count in range(1, TOGETHER + 1) for chosen in combinations(named, count))
     for chosen in several:
         if len({kind for kind, _, _ in chosen}) < len(chosen):
             continue
@@ -110,7 +122,14 @@ def _recipes(own: Mapping[str, Scalar]) -> Iterator[tuple[str, dict[str, Scalar]
             conditions = change(conditions)
         if conditions not in seen:
             seen.append(conditions)
-            yield ", ".join(name for _, name, _ in chosen), conditions
+            yield tuple(name for _, name, _ in chosen), conditions
+
+
+def _asked(own: Mapping[str, Scalar]) -> dict[str, Change]:
+    """The mode in which the run did not ask."""
+    if own.get(MODE) is None:
+        return {"in training mode": lambda conditions: {**conditions, MODE: "training"}}
+    return {"in inference mode": lambda conditions: {name: each for name, each in conditions.items() if name != MODE}}
 
 
 def _sizes(own: Mapping[str, Scalar]) -> Iterator[tuple[str, Change]]:

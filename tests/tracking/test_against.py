@@ -53,6 +53,26 @@ def test_excluded_is_said_only_where_everything_was_tried() -> None:
     assert "excluded: none of" in tried_text(again, 1.0, "a paper", fewer)
 
 
+def test_a_forgotten_eval_is_found_and_a_model_without_modes_is_asked_once() -> None:
+    trained = recorded_run(params={**RUN.params, "inference.mode": "training"})
+
+    def answer(conditions: Conditions) -> np.ndarray:
+        return SCORES if "param.inference.mode" in conditions else PERFECT
+
+    tried, _ = try_recipes(trained, 1.0, Answering(answer), Limits(runs=200))  # type: ignore[arg-type]
+    assert (tried[0].name, tried[0].meets) == ("in inference mode", True)
+    asked: list[Conditions] = []
+
+    def refuse(conditions: Conditions) -> np.ndarray:
+        if "param.inference.mode" in conditions:
+            asked.append(conditions)
+            raise RefusedError("a finished program")
+        return SCORES
+
+    try_recipes(RUN, 1.0, Answering(refuse), Limits(runs=1000))  # type: ignore[arg-type]
+    assert len(asked) == 1
+
+
 def test_what_was_run_before_costs_nothing() -> None:
     replayer = Answering()
     try_recipes(RUN, 1.0, replayer, Limits(runs=20))  # type: ignore[arg-type]
