@@ -74,19 +74,17 @@ def spread_out(names: Sequence[str], count: int) -> list[str]:
 
 
 def earlier_heads(
-    train: dict[str, np.ndarray],
-    labels: np.ndarray,
-    test: dict[str, np.ndarray],
-    truth: np.ndarray,
+    layers: Sequence[str],
     seed: int,
-    count: int,
+    train: tuple[dict[str, np.ndarray], np.ndarray],
+    test: tuple[dict[str, np.ndarray], np.ndarray],
 ) -> Earlier:
-    """A linear head on each of `count` layers, from pooled features of train and test images."""
-    layers = spread_out([name for name in train if name in test], count)
+    """A linear head on each layer, from the pooled features and the labels of train and test images."""
+    (given, labels), (asked, truth) = train, test
     return Earlier(
         seed,
-        {name: linear_probe(train[name], labels, test[name]) == truth for name in layers},
-        {name: cross_validated(train[name], labels) for name in layers},
+        {name: linear_probe(given[name], labels, asked[name]) == truth for name in layers},
+        {name: cross_validated(given[name], labels) for name in layers},
     )
 
 

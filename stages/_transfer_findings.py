@@ -190,8 +190,8 @@ def _earlier(model: str, study: Study) -> Finding:
     said = {True: "better than", False: "worse than", None: "no better and no worse than"}[won]
     chosen = " or ".join(dict.fromkeys(each.chosen for each in heads))
     sentence = (
-        f"A linear head on {chosen} (of {len(by_layer)} earlier layers the training images speak for it) gets {reached} of the "
-        f"target: {said} one on the last features, {last}."
+        f"A linear head on an earlier layer ({chosen}, chosen among {len(by_layer)} by the training images) gets {reached} of "
+        f"the target: {said} one on the last features, {last}."
     )
     evidence = {
         **reached.evidence("earlier_target"),

@@ -83,15 +83,12 @@ class Study:
         """Accuracy on the target by every way that uses the pre-trained weights and did not diverge."""
         heads = {"a linear head": self.probed("linear"), "nearest neighbours": self.probed("neighbours")}
         earlier = {} if isinstance(self.earlier, str) else {EARLIER: self.chosen_earlier(self.earlier)}
-        return (
-            heads
-            | earlier
-            | {
-                way_named(*key): self.target(each)
-                for key, each in self.trainings().items()
-                if key[0] != "scratch" and not diverged(each)
-            }
-        )
+        tuned = {
+            way_named(*key): self.target(each)
+            for key, each in self.trainings().items()
+            if key[0] != "scratch" and not diverged(each)
+        }
+        return heads | earlier | tuned
 
     def chosen_earlier(self, heads: list[Earlier]) -> Spread:
         """Accuracy on the target of each seed's chosen one."""

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages._earlier_layers import Earlier, earlier_heads, pooled_layers
+from stages._earlier_layers import Earlier, earlier_heads, pooled_layers, spread_out
 from stages._finetuning import Bout, Doors, Outcome, accuracy, fine_tuned, from_scratch
 from stages._layerwise import Cut, layerwise
 from stages._models import in_batches, load_network, random_network
@@ -83,14 +83,16 @@ def _earlier(network: Network, task: Transfer, bouts: list[Bout]) -> list[Earlie
         return pooled_layers(network, samples, bouts[0].batch_size, f"{CHECK}: earlier layers")
 
     try:
-        test = pooled(bouts[0].test)
-        found = [
-            earlier_heads(pooled(bout.train), bout.train.labels, test, bout.test.labels, bout.seed, task.earlier_layers)
-            for bout in bouts
-        ]
+        test, *trains = [pooled(samples) for samples in (bouts[0].test, *(bout.train for bout in bouts))]
     except UserError as problem:
         return str(problem)
-    return found if all(each.right for each in found) else "this network has no earlier layer to be told apart"
+    layers = spread_out([name for name in test if all(name in train for train in trains)], task.earlier_layers)
+    if not layers:
+        return "this network has no earlier layer to be told apart"
+    return [
+        earlier_heads(layers, bout.seed, (train, bout.train.labels), (test, bout.test.labels))
+        for bout, train in zip(bouts, trains, strict=True)
+    ]
 
 
 def _fine_tunings(task: Transfer, doors: Doors, bouts: list[Bout]) -> Iterator[Outcome]:

@@ -34,13 +34,12 @@ def weighbridge(project: Path, *arguments: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=project, env=clean, capture_output=True, text=True, timeout=900)
 
 
-def explained(project: Path, *arguments: str) -> dict:
-    """The certificate of the runs kept as a.json and b.json."""
-    done = weighbridge(
-        project, "explain", "a.json", "b.json", "--trust", "--certificate", "certificate.json", *arguments
-    )
+def explained(project: Path, *arguments: str, runs: tuple[str, str] = ("a.json", "b.json")) -> dict:
+    """The certificate of two runs that were kept."""
+    kept = "certificate.json" if runs == ("a.json", "b.json") else f"{runs[1]}.certificate"
+    done = weighbridge(project, "explain", *runs, "--trust", "--certificate", kept, *arguments)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return json.loads((project / "certificate.json").read_text())
+    return json.loads((project / kept).read_text())
 
 
 def weigh(project: Path, model: str, recipe: str, kept: str) -> None:
@@ -143,6 +142,15 @@ def test_a_package_version_is_proven_in_an_environment_of_its_own(project: Path,
     python = replayer.python({**conditions, "package.pillow": OLDER_PILLOW})
     asked = subprocess.run([python, "-c", "import PIL; print(PIL.__version__)"], capture_output=True, text=True)
     assert asked.stdout.strip() == OLDER_PILLOW
+
+
+def test_a_forgotten_eval_is_proven_down_to_the_first_batchnorm(project: Path, found: dict) -> None:
+    edit_params(project, lambda params: params["inference"].update(mode="training", layout="channels_last"))
+    weigh(project, MODEL, RECIPE, "c.json")
+    proven = explained(project, "--grade", "decisions", runs=("b.json", "c.json"))
+    assert (proven["verdict"], proven["minimal"]) == ("proven", ["param.inference.mode"])
+    assert {factor["name"] for factor in proven["factors"]} == {"param.inference.mode", "param.inference.layout"}
+    assert proven["places"]["B"]["infer"]["at"] == "bn1"
 
 
 # ---- photographs

@@ -48,7 +48,7 @@ def test_what_a_network_loses_is_found_where_it_still_is() -> None:
     images = torch.from_numpy(train.images().transpose(0, 3, 1, 2).copy())
     pooled = network.module.early(images).mean(dim=(2, 3)).detach().numpy()
     assert np.allclose(layers[0]["early.1"], pooled, atol=1e-5)
-    heads = earlier_heads(layers[0], train.labels, layers[1], test.labels, 0, 2)
+    heads = earlier_heads(["early.1", "late.1"], 0, (layers[0], train.labels), (layers[1], test.labels))
     assert {name: right.mean() for name, right in heads.right.items()} == {"early.1": 1.0, "late.1": 0.5}
     assert heads.chosen == "early.1"
 

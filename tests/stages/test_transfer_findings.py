@@ -167,7 +167,7 @@ def heads(chosen: float, other: float) -> list[Earlier]:
 def test_a_head_on_an_earlier_layer_that_beats_the_last_features_warns_and_is_chosen_without_test_images() -> None:
     better, worse = (found(study(earlier=heads(share, 0.99)))[5] for share in (0.97, 0.5))
     assert (better.verdict, worse.verdict) == ("warn", "pass")
-    assert "A linear head on conv (of 2 earlier layers" in better.sentence
+    assert "(conv, chosen among 2 by the training images)" in better.sentence
     assert "better than one on the last features" in better.sentence
     assert worse.evidence["earlier_target"] == pytest.approx(0.49)  # not the other layer's .99
     assert better.evidence["earlier.by_layer"] == [["conv", pytest.approx(0.96)], ["pool", pytest.approx(0.99)]]
