@@ -72,6 +72,8 @@ CAUSES: Mapping[str, Mapping[str, Scalar]] = {
     "param.model.batch_size": {"param.model.batch_size": 2},
     "input.weights": {"input.weights": "resnet32"},
     "torch.mkldnn": {"torch.mkldnn": False},
+    "param.inference.mode": {"param.inference.mode": "training"},
+    "param.inference.layout": {"param.inference.layout": "channels_last"},
     INFER: {INFER: "forgets eval()"},
     f"{INFER} ": {INFER: "normalises in place, twice"},  # another commit, the same factor
 }
@@ -180,7 +182,9 @@ class InProcess:
         network, size = self.networks[conditions["input.weights"]], conditions["param.model.batch_size"]
         torch.manual_seed(conditions["param.inference.seed"])
         batches = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).split(size)
-        training = conditions[INFER] == "forgets eval()"
+        training = conditions.get("param.inference.mode") == "training" or conditions[INFER] == "forgets eval()"
+        layout = conditions.get("param.inference.layout") or "contiguous_format"
+        network.to(memory_format=getattr(torch, layout))
         kernels = torch.backends.mkldnn.flags(enabled=conditions["torch.mkldnn"])
         with torch.no_grad(), kernels, _mode(network, training=training):
             return np.concatenate([network(batch).numpy() for batch in batches])
