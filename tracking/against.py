@@ -111,7 +111,7 @@ def _recipes(own: Mapping[str, Scalar]) -> Iterator[tuple[tuple[str, ...], dict[
         {name: _interpolated(name) for name in INTERPOLATIONS},
         {name: _mode(name) for name in MODES},
     )
-    kinds = [dict(_sizes(own)), interpolations, modes, _asked(own)]
+    kinds = [_asked(own), dict(_sizes(own)), interpolations, modes]
     named = [(kind, name, change) for kind, changes in enumerate(kinds) for name, change in changes.items()]
     several = (chosen for count in range(1, TOGETHER + 1) for chosen in combinations(named, count))
     for chosen in several:
