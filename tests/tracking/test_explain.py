@@ -40,7 +40,7 @@ from tracking.sources import find_run
 from tracking.text_explain import certificate_text, tried_text
 from tracking.trackers import connect
 
-SEEDS = range(6)  # of pairs that differ in 2 to 7 conditions; all of 0..131 were run once: see DECISIONS.md
+SEEDS = range(6)  # of pairs that differ in 2 to 7 conditions; all of 0..263 were run once: see DECISIONS.md
 
 
 @pytest.fixture(scope="module")
