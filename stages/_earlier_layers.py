@@ -17,7 +17,13 @@ from stages._watching import record_layers
 from stages.frameworks import Network
 from tracking.errors import UserError
 
-_KINDS = ("activation", "sum", "pooling")  # outputs that a next block takes
+_INSIDE = (
+    "convolution",
+    "dense",
+    "normalisation",
+    "padding",
+    "reshaping",
+)  # of a block: what follows makes them its output
 _FOLDS = 3
 
 
@@ -50,21 +56,24 @@ class _Pooled(Recorder):
 
 
 def pooled_layers(network: Network, samples: SampleSet, batch_size: int, label: str) -> dict[str, np.ndarray]:
-    """Of every activation, sum and pooling, in order, each channel's mean over its places: float32, shape (samples, channels).
+    """Of every activation, sum, pooling and block, in order, each channel's mean over its places: float32, shape (samples,
+    channels). Of a network that has none of these, of every layer.
 
     Raises:
         UserError: the layers of this network cannot be told apart.
     """
-    seen: dict[str, list[np.ndarray]] = {}
+    seen: dict[str, list[Layer]] = {}
     batches = -(-len(samples) // batch_size)
     for images in progress(samples.batches(batch_size), label, batches):
         recorder = _Pooled(len(images), 0)
         if reason := record_layers(network, images, Path(), recorder):
             raise UserError(reason)
         for layer in recorder.layers:
-            if layer.kind in _KINDS and layer.name != SCORES:
-                seen.setdefault(layer.name, []).append(layer.values)
-    return {name: np.concatenate(parts) for name, parts in seen.items() if len(parts) == batches}
+            if layer.name != SCORES:
+                seen.setdefault(layer.name, []).append(layer)
+    whole = {name: layers for name, layers in seen.items() if len(layers) == batches}
+    ends = {name: layers for name, layers in whole.items() if layers[0].kind not in _INSIDE}
+    return {name: np.concatenate([layer.values for layer in layers]) for name, layers in (ends or whole).items()}
 
 
 def spread_out(names: Sequence[str], count: int) -> list[str]:

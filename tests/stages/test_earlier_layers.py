@@ -53,6 +53,32 @@ def test_what_a_network_loses_is_found_where_it_still_is() -> None:
     assert heads.chosen == "early.1"
 
 
+class Functional(nn.Module):
+    """As `Forgetful`, written with functions: its blocks alone are seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block, self.end = Block(), nn.Linear(4, 2)
+
+    def forward(self, images: "torch.Tensor") -> "torch.Tensor":
+        return self.end(self.block(images).mean(dim=(2, 3)))
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Conv2d(3, 4, 1)
+
+    def forward(self, images: "torch.Tensor") -> "torch.Tensor":
+        return torch.relu(self.kernel(images))
+
+
+def test_a_block_written_with_functions_is_seen_as_a_whole_and_where_nothing_else_is_every_layer_counts() -> None:
+    assert list(pooled_layers(TorchNetwork(Functional(), "cpu"), samples(8, 0), 8, "x")) == ["block"]
+    plain = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(64, 2))
+    assert list(pooled_layers(TorchNetwork(plain, "cpu"), samples(8, 0), 8, "x"))[:1] == ["0"]
+
+
 def test_layers_are_spread_evenly_and_the_last_features_are_left_out() -> None:
     names = [f"layer{index}" for index in range(12)]
     assert spread_out(names, 3) == ["layer2", "layer5", "layer8"]
