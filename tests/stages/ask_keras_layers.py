@@ -19,20 +19,11 @@ from stages._layer_outputs import LayerSet, Recorder
 from stages._params import Parity
 from stages._watching import record_layers
 from stages.backend_parity import layer_parity
+from stages.frameworks._keras import KerasNetwork
 from stages.frameworks._torch import TorchNetwork
 
 PAIR = Parity(reference="keras", candidate="port", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
 SIDE, WIDTH = 12, 5
-
-
-class OnlyAnswers:
-    """As the Keras adapter's network, as far as recording goes."""
-
-    def __init__(self, model: keras.Model) -> None:
-        self.inside = model
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        return np.asarray(self.inside.predict_on_batch(images), dtype=np.float32)
 
 
 def original(seed: int) -> keras.Model:
@@ -123,7 +114,7 @@ def ask(seeds: int) -> dict[str, list]:
     for seed in range(seeds):
         model = original(seed)
         images = np.random.default_rng(seed).normal(size=(3, SIDE, SIDE, 3)).astype(np.float32)
-        reference = layers_of(OnlyAnswers(model), images)
+        reference = layers_of(KerasNetwork(model, "cpu"), images)
         right = layer_parity(PAIR, reference, layers_of(TorchNetwork(ported(model), "cpu"), images))
         answers["right"].append([right.verdict.value, right.sentence])
         for layer, port in wrong(model).items():
