@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from stages._layer_outputs import SCORES, Layer, Recorder
+from stages._layers import cuts_of
 from stages._predictions import SampleSet
 from stages._probes import fitting, linear_probe
 from stages._progress import progress
@@ -78,8 +79,7 @@ def pooled_layers(network: Network, samples: SampleSet, batch_size: int, label: 
 
 def spread_out(names: Sequence[str], count: int) -> list[str]:
     """At most `count` of the names, evenly spread, never the last one: the last features have a head of their own."""
-    places = {round(len(names) * (index + 1) / (count + 1)) - 1 for index in range(count)}
-    return [names[place] for place in sorted(places) if 0 <= place < len(names) - 1]
+    return [names[place - 1] for place in cuts_of(names, count + 1)[:-1]]
 
 
 def earlier_heads(

@@ -1,6 +1,6 @@
 """The layers of any network, by the names of its weights; how far each drifts, and where networks can be cut."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import TypeAlias
 
 import numpy as np
@@ -42,7 +42,7 @@ def _module(name: str) -> str:
     return name.rpartition("/" if "/" in name else ".")[0]
 
 
-def cuts_of(layers: Layers, cuts: int) -> list[int]:
+def cuts_of(layers: Sized, cuts: int) -> list[int]:
     """At most `cuts` numbers of layers, spread evenly; the last is all of them."""
     return sorted({round(len(layers) * (index + 1) / cuts) for index in range(cuts)} - {0})
 

@@ -90,7 +90,8 @@ def try_recipes(
             tried.append(_tried(name, conditions, claim, replayer))
         except RefusedError as problem:
             say(f"left out: {problem}")
-            refused |= set(names) & set(_asked(own)) if len(names) == 1 else set()
+            if len(names) == 1:
+                refused |= _asked(own).keys() & set(names)
             continue
         if met := tried[-1].meets:
             break
@@ -107,10 +108,8 @@ def _recipes(own: Mapping[str, Scalar]) -> Iterator[tuple[tuple[str, ...], dict[
     """The recorded recipe, then with one change, with two and with three of different kinds, by their names; each once."""
     seen = [dict(own)]
     yield (), dict(own)
-    interpolations, modes = (
-        {name: _interpolated(name) for name in INTERPOLATIONS},
-        {name: _mode(name) for name in MODES},
-    )
+    interpolations = {name: _interpolated(name) for name in INTERPOLATIONS}
+    modes = {name: _mode(name) for name in MODES}
     kinds = [_asked(own), dict(_sizes(own)), interpolations, modes]
     named = [(kind, name, change) for kind, changes in enumerate(kinds) for name, change in changes.items()]
     several = (chosen for count in range(1, TOGETHER + 1) for chosen in combinations(named, count))
