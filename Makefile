@@ -11,11 +11,11 @@ activate = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 repro: .venv/installed
 ifneq ($(SUITE),)
-	$(activate) python -m tracking use "$(SUITE)"
+	$(activate) python -m weighbridge use "$(SUITE)"
 endif
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(activate) python -m dvc config --local core.no_scm true
 	$(activate) python -m dvc repro
-	$(activate) python -m tracking runs
+	$(activate) python -m weighbridge runs
 
 test: .venv/installed-test
 	$(activate) python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tracking.audit import audit
-from tracking.pages import audit_page
-from tracking.runs import Run, pack_decisions
-from tracking.text import audit_text
+from tracking.audit.audit import audit
+from tracking.pages.html import audit_page
+from tracking.pages.text import audit_text
+from tracking.runs.run import Run, pack_decisions
 
 ROOT = Path(__file__).parents[1]
 SAMPLES, CLASSES, FLIPS, FACTS = 50_000, 1000, 12_060, 300
@@ -84,10 +84,10 @@ def main() -> None:
         small, large = Path(folder) / "before.json", Path(folder) / "after.json"
         before.save(small)
         after.save(large)
-        command = ("-m", "tracking", "audit", str(small), str(large))
+        command = ("-m", "weighbridge", "audit", str(small), str(large))
         rows = [
             ("an empty interpreter", best_command("-c", "pass"), None),
-            ("start: weighbridge audit --help", best_command("-m", "tracking", "audit", "--help"), STARTUP_TARGET),
+            ("start: weighbridge audit --help", best_command("-m", "weighbridge", "audit", "--help"), STARTUP_TARGET),
             (f"compare two runs of {SAMPLES:,} predictions", best(lambda: audit(before, after)), COMPARISON_TARGET),
             ("read one of them", best(lambda: Run.load(small)), None),
             ("the audit as text", best(lambda: audit_text(audit(before, after))), None),

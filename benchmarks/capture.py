@@ -27,8 +27,8 @@ get_env_info()
 CAPTURE = f"""
 {{first}}
 {CLOCK}
-from tracking.environment import RUNTIMES, capture
-from tracking.machine import this_machine
+from tracking.capture.environment import RUNTIMES, capture
+from tracking.capture.machine import this_machine
 machine = this_machine()
 for runtime in {{runtimes}}:
     capture(runtime, machine)
@@ -39,15 +39,15 @@ import torch
 with torch.no_grad():
     torch.nn.functional.conv2d(torch.ones(2, 16, 32, 32), torch.ones(16, 16, 3, 3))
 {CLOCK}
-from tracking.runtimes import settings
+from tracking.capture.process_settings import settings
 settings()
 {STOP}
 """
 BOTH = f"""
 import torch
 {CLOCK}
-from tracking.environment import capture
-from tracking.runtimes import settings
+from tracking.capture.environment import capture
+from tracking.capture.process_settings import settings
 capture("torchvision-torch")
 settings()
 {STOP}

@@ -19,15 +19,15 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from stages._fingerprints import Match, match
-from stages._mistakes import IMAGENET
-from stages._models import load_model
-from stages._params import Normalise, Params, Recipe, load_params
-from stages._predictions import SampleSet
-from stages._preparations import Preparation, answers, side
-from stages._recipes import finish
-from stages.fingerprint import candidates
-from stages.frameworks import Classifier
+from stages.fingerprint.__main__ import candidates
+from stages.fingerprint.likelihood import Match, match
+from weighbridge.frameworks import Classifier
+from weighbridge.images.recipes import finish
+from weighbridge.images.samples import SampleSet
+from weighbridge.networks.loading import load_model
+from weighbridge.networks.mistakes import IMAGENET
+from weighbridge.networks.preparations import Preparation, answers, side
+from weighbridge.params.whole import Normalise, Params, Recipe, load_params
 
 ROOT = Path(__file__).parents[1]
 MODEL, CANDIDATES, CASES, NOISE, BATCH = "imagenet-squeezenet-torchvision", 60, 100, 0.001, 32

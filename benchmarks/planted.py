@@ -23,11 +23,11 @@ import git
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from tracking.explain import Limits, explain
-from tracking.outcomes import Outcome, agree
-from tracking.replay import FLAGS, NotHereError, RefusedError, Replayer, settable
-from tracking.runs import Run, Scalar, pack_decisions
-from tracking.sources import cache_folder, find_run
+from tracking.explain.explain import Limits, explain
+from tracking.lookup.find import cache_folder, find_run
+from tracking.replay.replayer import FLAGS, NotHereError, RefusedError, Replayer, settable
+from tracking.runs.outcomes import Outcome, agree
+from tracking.runs.run import Run, Scalar, pack_decisions
 
 Change = Mapping[str, Scalar]
 PREDICT = "classifier.predict, samples"

@@ -15,11 +15,11 @@ from itertools import combinations
 from pathlib import Path
 
 from benchmarks.planted import MODELS, as_run, cloned, edited
-from tracking.explain import explain
-from tracking.outcomes import Outcome
-from tracking.replay import Conditions, Replayer, settable
-from tracking.runs import Scalar
-from tracking.sources import find_run
+from tracking.explain.explain import explain
+from tracking.lookup.find import find_run
+from tracking.replay.replayer import Conditions, Replayer, settable
+from tracking.runs.outcomes import Outcome
+from tracking.runs.run import Scalar
 
 NOISE = (
     "lambda images: classifier.predict("

@@ -1,1 +1,2 @@
-"""The pipeline: every module here without a leading underscore is one DVC stage."""
+"""The pipeline, and nothing else: a module, or a package with `__main__`, is one DVC stage. What only one stage uses lives in its
+package; what several use lives in `weighbridge`."""

@@ -8,14 +8,14 @@ params  models.<model>.claim, models.<model>.checkpoint
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stages._accuracy import CHECK, held_against_claim, held_against_published, measure
-from stages._classes import NAMES, NOT_COMPARED
-from stages._params import Claim, load_params
-from stages._predictions import PredictionSet, SampleSet, write_json
-from stages._stage import run
-from tracking.claims import Claim as Published
-from tracking.claims import claims_about, load_claims
-from tracking.findings import Finding, Verdict, save_findings
+from tracking.audit.claims import Claim as Published
+from tracking.audit.claims import claims_about, load_claims
+from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.images.samples import PredictionSet, SampleSet, write_json
+from weighbridge.networks.accuracy import CHECK, held_against_claim, held_against_published, measure
+from weighbridge.networks.class_order import NAMES, NOT_COMPARED
+from weighbridge.params.whole import Claim, load_params
+from weighbridge.process.stage import run
 
 
 def accuracy_check(

@@ -8,13 +8,13 @@ params  models.<model>, inference, data.classes, activations
 
 from pathlib import Path
 
-from stages._layer_outputs import LayerSet, Recorder
-from stages._models import load_model
-from stages._params import Activations, load_params
-from stages._predictions import SampleSet
-from stages._stage import replacing, run
-from stages._watching import record_layers
-from stages.frameworks import Classifier
+from weighbridge.frameworks import Classifier
+from weighbridge.images.samples import SampleSet
+from weighbridge.networks.layer_outputs import LayerSet, Recorder
+from weighbridge.networks.loading import load_model
+from weighbridge.networks.watching import record_layers
+from weighbridge.params.whole import Activations, load_params
+from weighbridge.process.stage import replacing, run
 
 
 def activations(classifier: Classifier, samples: SampleSet, weights: Path, params: Activations) -> LayerSet:

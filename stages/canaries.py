@@ -1,12 +1,12 @@
 """Let a few fixed inputs pass through every step of the recipe and every layer, and keep a short mark of each place.
 
 Two runs made on different machines can then be held against one another place by place, without running anything
-(`tracking.divergence`). The steps see a few test images, the layers made-up inputs that depend on nothing but the model's
+(`tracking.audit.divergence`). The steps see a few test images, the layers made-up inputs that depend on nothing but the model's
 input shape. Layers are looked at in batches of `models.<model>.batch_size`, but at least 8 and at most 16.
 
 reads   <images> (a few of them), <samples>/test, the weights file, environment/<framework>-<backend>.json and
         environment/recipes/<recipe>.json
-writes  <written>: rows of text (`tracking.canaries`)
+writes  <written>: rows of text (`tracking.runs.canaries`)
 params  models.<model>, inference, data.classes, canaries
 """
 
@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from stages._layer_outputs import SCORES, Layer, Recorder
-from stages._models import load_model
-from stages._params import Canaries, Recipe, TextRecipe, load_params
-from stages._predictions import SampleSet, write_json
-from stages._progress import progress
-from stages._recipes import decode, finish
-from stages._stage import replacing, run
-from stages._watching import record_layers
-from stages.frameworks import Classifier
-from tracking.canaries import FILE, INPUTS, write
+from tracking.runs.canaries import FILE, INPUTS, write
+from weighbridge.frameworks import Classifier
+from weighbridge.images.recipes import decode, finish
+from weighbridge.images.samples import SampleSet, write_json
+from weighbridge.networks.layer_outputs import SCORES, Layer, Recorder
+from weighbridge.networks.loading import load_model
+from weighbridge.networks.watching import record_layers
+from weighbridge.params.whole import Canaries, Recipe, TextRecipe, load_params
+from weighbridge.process.progress import progress
+from weighbridge.process.stage import replacing, run
 
 VALUES = 256  # of each layer and input, at most
 BATCH = 8, 16

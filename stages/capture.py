@@ -15,17 +15,17 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages._factories import factory_file
-from stages._params import Model, Params, Pretrain, Published, Recipe, TextRecipe, load_params
-from stages._predictions import write_json
-from stages._published import processor_file
-from stages._stage import run
-from stages._texts import tokenizer_file
-from tracking.context import context as read_context
-from tracking.environment import RUNTIMES, Environment, capture_preparing
-from tracking.environment import capture as capture_one
-from tracking.errors import UserError
-from tracking.machine import Machine, this_machine
+from tracking.capture.environment import RUNTIMES, Environment, capture_preparing
+from tracking.capture.environment import capture as capture_one
+from tracking.capture.machine import Machine, this_machine
+from tracking.capture.timing_context import context as read_context
+from tracking.runs.errors import UserError
+from weighbridge.frameworks._factories import factory_file
+from weighbridge.images.published_recipes import processor_file
+from weighbridge.images.samples import write_json
+from weighbridge.params.whole import Model, Params, Pretrain, Published, Recipe, TextRecipe, load_params
+from weighbridge.process.stage import run
+from weighbridge.texts.tokens import tokenizer_file
 
 
 def capture(machine: Machine) -> tuple[Environment, ...]:
@@ -63,7 +63,7 @@ def _sha256(path: Path, named: str) -> str:
 
 
 def libraries(recipe: Recipe | Published | TextRecipe) -> tuple[str, ...]:
-    """What prepares samples by this recipe, as names of `tracking.environment.PREPARING`."""
+    """What prepares samples by this recipe, as names of `tracking.capture.environment.PREPARING`."""
     if isinstance(recipe, TextRecipe):
         return ("tokenizers",)
     if isinstance(recipe, Published):

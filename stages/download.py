@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stages._http import fetch_file
-from stages._params import Download, load_params
-from stages._remotes import TRANSFORMERS_FILES, Remote, Repository, find_remote
-from stages._stage import replacing, run
-from tracking.errors import UserError
-from tracking.secrets import redact_url
+from tracking.runs.errors import UserError
+from tracking.runs.secrets import redact_url
+from weighbridge.params.whole import Download, load_params
+from weighbridge.process.stage import replacing, run
+from weighbridge.weights.http import fetch_file
+from weighbridge.weights.published_files import TRANSFORMERS_FILES, Remote, Repository, find_remote
 
 RECORD = "download.json"
 _PIN = " and give its `sha256` in params.yaml, for nothing else tells that it is the right one"

@@ -24,13 +24,13 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from stages._class_folders import SUFFIXES, class_names, images_in, written
-from stages._params import Data, Labels, Texts, load_params
-from stages._progress import progress
-from stages._stage import replacing, run
-from tracking.errors import UserError
+from tracking.runs.errors import UserError
+from weighbridge.images.class_folders import SUFFIXES, class_names, images_in, written
+from weighbridge.params.whole import Data, Labels, Texts, load_params
+from weighbridge.process.progress import progress
+from weighbridge.process.stage import replacing, run
 
-NO_IMAGES = "stages/_no_images.py"
+NO_IMAGES = "weighbridge/images/no_images.py"
 COLUMNS = ["name", "split", "label", "class", "sha256", "format", "jpeg_step"]
 UNDECODABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 

@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from stages._params import Import, ImportColumns, load_params
-from stages._predictions import PredictionSet, TopClasses
-from stages._stage import replacing, run
-from tracking.errors import UserError
-from tracking.statistics import wilson
+from tracking.audit.statistics import wilson
+from tracking.runs.errors import UserError
+from weighbridge.images.samples import PredictionSet, TopClasses
+from weighbridge.params.whole import Import, ImportColumns, load_params
+from weighbridge.process.stage import replacing, run
 
 FEW_CLASSES = 100  # with fewer, an honest model can be no better than guessing
 RENAMED = 0.5  # share of images that a renaming of classes would make right, from which it is no accident

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from stages._classes import NAMES, NOT_COMPARED, require_same_classes
-from stages._models import in_batches, load_model
-from stages._params import Model, Params, load_params
-from stages._predictions import PredictionSet, SampleSet
-from stages._stage import replacing, run
-from stages.frameworks import Classifier
-from tracking.errors import UserError
-from tracking.networks import network_settings
-from tracking.runtimes import random_states, randomness, settings
+from tracking.capture.network_settings import network_settings
+from tracking.capture.process_settings import random_states, randomness, settings
+from tracking.runs.errors import UserError
+from weighbridge.frameworks import Classifier
+from weighbridge.images.samples import PredictionSet, SampleSet
+from weighbridge.networks.class_order import NAMES, NOT_COMPARED, require_same_classes
+from weighbridge.networks.loading import in_batches, load_model
+from weighbridge.params.whole import Model, Params, load_params
+from weighbridge.process.stage import replacing, run
 
 
 def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int) -> PredictionSet:

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages._params import Params, Published, Recipe, TextRecipe, load_params
-from stages._predictions import SampleSet
-from stages._progress import progress
-from stages._published import resolve
-from stages._recipes import decode
-from stages._stage import replacing, run
-from stages._texts import tokenise, without_last
-from tracking.errors import UserError
+from tracking.runs.errors import UserError
+from weighbridge.images.published_recipes import resolve
+from weighbridge.images.recipes import decode
+from weighbridge.images.samples import SampleSet
+from weighbridge.params.whole import Params, Published, Recipe, TextRecipe, load_params
+from weighbridge.process.progress import progress
+from weighbridge.process.stage import replacing, run
+from weighbridge.texts.tokens import tokenise, without_last
 
 
 def preprocess(images: Path, rows: pd.DataFrame, recipe: Recipe, folder: Path) -> None:

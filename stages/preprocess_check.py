@@ -7,7 +7,7 @@ writes  findings: the costliest mistake and the table of all; those that accurac
         arrays in place. costs: the table as CSV, one line per mistake, costliest first
 params  models.<model>, recipes.<recipe>, inference, data.classes, preprocess_check
 
-Differences are paired: the same images, the exact McNemar test, the interval of Agresti and Min (tracking.statistics).
+Differences are paired: the same images, the exact McNemar test, the interval of Agresti and Min (tracking.audit.statistics).
 """
 
 import importlib
@@ -20,17 +20,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages._decoders import is_turned
-from stages._mistakes import EXIF, mistakes
-from stages._models import load_model
-from stages._params import Model, Params, TextRecipe, load_params
-from stages._predictions import SampleSet
-from stages._preparations import Answer, Preparation, answers
-from stages._stage import run
-from stages.frameworks import Classifier
-from tracking.errors import UserError
-from tracking.findings import Finding, Verdict, save_findings
-from tracking.statistics import mcnemar_exact, paired_difference, wilson
+from tracking.audit.statistics import mcnemar_exact, paired_difference, wilson
+from tracking.runs.errors import UserError
+from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.frameworks import Classifier
+from weighbridge.images.decoders import is_turned
+from weighbridge.images.samples import SampleSet
+from weighbridge.networks.loading import load_model
+from weighbridge.networks.mistakes import EXIF, mistakes
+from weighbridge.networks.preparations import Answer, Preparation, answers
+from weighbridge.params.whole import Model, Params, TextRecipe, load_params
+from weighbridge.process.stage import run
 
 CHECK = "preprocess_check"
 RECIPE = "the recipe in use"

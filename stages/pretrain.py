@@ -17,14 +17,14 @@ from typing import Any
 
 import pandas as pd
 
-from stages._models import in_batches, new_network
-from stages._params import Pretrain, load_params
-from stages._predictions import SampleSet, write_json
-from stages._stage import replacing, run
-from stages._weights import save_tensors
-from stages.frameworks import Network, Training
-from tracking.errors import UserError
-from tracking.findings import Finding, Verdict, save_findings
+from tracking.runs.errors import UserError
+from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.frameworks import Network, Training
+from weighbridge.images.samples import SampleSet, write_json
+from weighbridge.networks.loading import in_batches, new_network
+from weighbridge.params.whole import Pretrain, load_params
+from weighbridge.process.stage import replacing, run
+from weighbridge.weights.files import save_tensors
 
 
 def pretrain(network: Network, train: SampleSet, test: SampleSet, source: Pretrain) -> pd.DataFrame:

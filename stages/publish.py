@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from stages._params import load_params
-from stages._progress import progress
-from stages._stage import replacing, run
-from tracking.errors import UserError
-from tracking.runs import Run
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run
 from tracking.trackers import Tracker, connect, one_line
+from weighbridge.params.whole import load_params
+from weighbridge.process.progress import progress
+from weighbridge.process.stage import replacing, run
 
 Result = TypeVar("Result")
 

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages._params import Compared, PublishedCheck, Statement, load_params
-from stages._stage import run
-from tracking.claims import EXCEEDS, SHORT, Claim, claims_about, comes_back, image_side, load_claims
-from tracking.compare import Accuracy, Comparison, compare
-from tracking.findings import Finding, Verdict, save_findings
-from tracking.runs import Run
+from tracking.audit.claims import EXCEEDS, SHORT, Claim, claims_about, comes_back, image_side, load_claims
+from tracking.audit.compare import Accuracy, Comparison, compare
+from tracking.runs.findings import Finding, Verdict, save_findings
+from tracking.runs.run import Run
+from weighbridge.params.whole import Compared, PublishedCheck, Statement, load_params
+from weighbridge.process.stage import run
 
 CHECK = "published_check"
 ALPHA = 0.05

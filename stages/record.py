@@ -3,7 +3,7 @@
 reads   <predictions>, <samples> (the recipe's steps), the manifest (how images are stored), metrics, the findings of every
         check (and those beside the weights), canaries, the environments of the model and of preprocessing, dvc.lock (the hashes
         that DVC took of what `preprocess` and `infer` read)
-writes  <run>: a run file (`tracking.runs.Run`)
+writes  <run>: a run file (`tracking.runs.run.Run`)
 params  models.<model>, recipes.<recipe>, data, inference
 """
 
@@ -14,14 +14,14 @@ from typing import Any
 
 import pandas as pd
 
-from stages._params import Params, Recipe, TextRecipe, load_params
-from stages._predictions import PredictionSet, resolved_recipe
-from stages._recording import code, digests, flat, inputs, locked, read_lock
-from stages._stage import replacing, run
-from tracking.environment import Environment
-from tracking.findings import Finding, load_findings
-from tracking.runs import Run, Scalar, pack_decisions
-from tracking.secrets import redact
+from tracking.capture.environment import Environment
+from tracking.runs.findings import Finding, load_findings
+from tracking.runs.run import Run, Scalar, pack_decisions
+from tracking.runs.secrets import redact
+from weighbridge.images.samples import PredictionSet, resolved_recipe
+from weighbridge.networks.recording import code, digests, flat, inputs, locked, read_lock
+from weighbridge.params.whole import Params, Recipe, TextRecipe, load_params
+from weighbridge.process.stage import replacing, run
 
 
 def record(

@@ -2,7 +2,7 @@
 
 reads   <predictions>, <claims> (a table of published accuracies, added to the shipped one), dvc.lock (the hashes that DVC
         took of what `import_predictions` read)
-writes  <written>: a run file (`tracking.runs.Run`), metrics (as `accuracy_check` writes them)
+writes  <written>: a run file (`tracking.runs.run.Run`), metrics (as `accuracy_check` writes them)
 params  imports.<key>
 
 The run's environment is what `declared` says, and nothing that was captured here; `environment.origin` says so.
@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages._accuracy import held_against_claim, held_against_published, measure
-from stages._params import Import, load_params
-from stages._predictions import PredictionSet, write_json
-from stages._recording import code, digests, flat, inputs, locked, read_lock
-from stages._stage import replacing, run
-from tracking.claims import Claim, claims_about, load_claims
-from tracking.runs import DECLARED, ORIGIN, Run, pack_decisions
-from tracking.secrets import redact
+from tracking.audit.claims import Claim, claims_about, load_claims
+from tracking.runs.run import DECLARED, ORIGIN, Run, pack_decisions
+from tracking.runs.secrets import redact
+from weighbridge.images.samples import PredictionSet, write_json
+from weighbridge.networks.accuracy import held_against_claim, held_against_published, measure
+from weighbridge.networks.recording import code, digests, flat, inputs, locked, read_lock
+from weighbridge.params.whole import Import, load_params
+from weighbridge.process.stage import replacing, run
 
 MODEL = {"framework", "backend", "architecture", "checkpoint", "claim"}
 

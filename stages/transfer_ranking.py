@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stages._params import load_params
-from stages._stage import run
-from tracking.findings import Finding, Verdict, save_findings
+from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.params.whole import load_params
+from weighbridge.process.stage import run
 
 CHECK = "transfer_ranking"
 FEWEST = 3

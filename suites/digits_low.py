@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from stages._digits import write_images as write_all
+from weighbridge.images.digits import write_images as write_all
 
 
 def write_images(folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("stages", "tracking")
-BY_NAME = "stages.frameworks"  # its adapters are imported by name: dvc.yaml lists the one a model uses
+BY_NAME = "weighbridge.frameworks"  # its adapters are imported by name: dvc.yaml lists the one a model uses
 
 
 def closure(path: Path, root: Path = ROOT) -> set[Path]:

@@ -14,7 +14,7 @@ from tests.closure import ROOT
 
 FEW_DIGITS = """
 from pathlib import Path
-from stages._digits import write_images as write_all
+from weighbridge.images.digits import write_images as write_all
 
 def write_images(folder: Path) -> None:
     write_all(folder)

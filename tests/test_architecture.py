@@ -13,7 +13,7 @@ from tests.closure import ROOT, closure, imported, modules_named
 FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "timm", "transformers"}
 STAGES = sorted(path for path in (ROOT / "stages").glob("*.py") if not path.stem.startswith("_"))
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-ADAPTERS = sorted(path for path in (ROOT / "stages/frameworks").glob("*.py") if not path.stem.startswith("_"))
+ADAPTERS = sorted(path for path in (ROOT / "weighbridge/frameworks").glob("*.py") if not path.stem.startswith("_"))
 ALLOWED_IN_TRACKING = {"numpy", "pandas", "git", "tracking"} | set(sys.stdlib_module_names)
 
 
@@ -25,11 +25,11 @@ def stage_deps(name: str) -> set[str]:
 def missing_deps(path: Path, deps: set[str], root: Path = ROOT) -> set[str]:
     """What a stage imports and its entry in dvc.yaml does not list. A stage that always runs need list nothing."""
     wanted = {file.relative_to(root).as_posix() for file in closure(path, root)}
-    if "stages/frameworks/__init__.py" in wanted:
-        wanted |= {"stages/frameworks/${item.framework}.py"}
-        wanted |= {f"stages/frameworks/{name}.py" for name in ("_keras", "_torch")}
+    if "weighbridge/frameworks/__init__.py" in wanted:
+        wanted |= {"weighbridge/frameworks/${item.framework}.py"}
+        wanted |= {f"weighbridge/frameworks/{name}.py" for name in ("_keras", "_torch")}
         own = {file.relative_to(root).as_posix() for adapter in ADAPTERS for file in closure(adapter, root)}
-        wanted |= {file for file in own if not file.startswith("stages/frameworks/")}
+        wanted |= {file for file in own if not file.startswith("weighbridge/frameworks/")}
     if "tracking/trackers/__init__.py" in wanted:
         wanted |= {file.relative_to(root).as_posix() for file in (root / "tracking/trackers").glob("*.py")}
     return {file for file in wanted - deps if Path(file).parent.as_posix() not in deps}
@@ -47,7 +47,7 @@ def test_a_stage_lists_its_import_closure_as_deps(path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(PIPELINE))
 def test_a_stage_that_loads_a_model_runs_again_when_the_file_that_builds_it_changes(name: str) -> None:
-    loads = "stages/_factories.py" in stage_deps(name)
+    loads = "weighbridge/frameworks/_factories.py" in stage_deps(name)
     assert loads == any(dep.startswith("data/factories/") for dep in stage_deps(name))
 
 

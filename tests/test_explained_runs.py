@@ -30,7 +30,7 @@ OLDER_PILLOW = "11.3.0"
 
 def weighbridge(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(UNSET)}
-    command = [sys.executable, "-m", "tracking", *arguments]
+    command = [sys.executable, "-m", "weighbridge", *arguments]
     return subprocess.run(command, cwd=project, env=clean, capture_output=True, text=True, timeout=900)
 
 
@@ -127,9 +127,9 @@ def test_a_certificate_verifies_in_a_fresh_clone_and_changed_by_one_byte_does_no
 
 def test_a_package_version_is_proven_in_an_environment_of_its_own(project: Path, found: dict) -> None:
     """The hybrids of a run that is said to have had another Pillow: it is installed, whether its bits differ or not."""
-    from tracking.holdings import NotHereError
-    from tracking.replay import Replayer, settable
-    from tracking.runs import Run
+    from tracking.replay.dvc_store import NotHereError
+    from tracking.replay.replayer import Replayer, settable
+    from tracking.runs.run import Run
 
     if version("pillow") == OLDER_PILLOW:
         pytest.skip(f"Pillow {OLDER_PILLOW} is the one installed")

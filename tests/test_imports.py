@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.project import copy_project, repro
-from tracking.runs import Run
+from tracking.runs.run import Run
 
 LABELS = np.arange(100) % 10
 
@@ -19,7 +19,7 @@ def only_imports(params: Any) -> None:
         "predictions": "theirs.npy", "scores": "theirs.npy", "labels": "labels.npy", "columns": None, "classes": 10,
         "declared": {"package.keras": "2.2.4"}, "preprocessing": {"resize": "squashed"},
     }  # fmt: skip
-    params["data"]["source"] = "stages/_no_images.py"
+    params["data"]["source"] = "weighbridge/images/no_images.py"
     params |= {name: {} for name in ("recipes", "pretrain", "models", "backend_parity")}
     params["imports"] = {"theirs": first, "others": {**first, "predictions": "others.json", "scores": "others.json"}}
     params["published_check"]["pairs"] = {"net": {"reference": "theirs", "candidate": "others"}}

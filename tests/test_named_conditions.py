@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.project import commit, copy_project, edit_params, git, repro
-from tracking.audit import Audit, audit
-from tracking.runs import Run
+from tracking.audit.audit import Audit, audit
+from tracking.runs.run import Run
 
 ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]

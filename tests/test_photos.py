@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages._params import Params, load_params
 from stages.fetch import fetch
 from stages.preprocess import preprocess
 from tests.closure import ROOT
+from weighbridge.params.whole import Params, load_params
 
 SUITE = ROOT / "suites/photos.yaml"
 PARAMS = load_params(SUITE)
@@ -29,9 +29,9 @@ ASK = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from stages._models import in_batches, load_model
-from stages._params import load_params
-from stages._predictions import SampleSet
+from weighbridge.networks.loading import in_batches, load_model
+from weighbridge.params.whole import load_params
+from weighbridge.images.samples import SampleSet
 suite, name, folder = sys.argv[1:]
 params = load_params(Path(suite))
 samples = SampleSet.load(Path(folder))

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from tests.closure import ROOT
 from tests.project import copy_project, git, repro
-from tracking.runs import Run
+from tracking.runs.run import Run
 
 WANTED = ("torch", "torchvision", "onnxruntime", "onnxscript")
 ABSENT = [name for name in WANTED if importlib.util.find_spec(name) is None]
@@ -101,7 +101,7 @@ def test_the_audit_of_the_two_runs_names_the_variable(project: Path, first_time:
     repro(project, ONEDNN_MAX_CPU_ISA="SSE41")
     changed = Run.load(project / "data/runs/resnet18-torchvision.json").id
     repro(project)
-    command = [sys.executable, "-m", "tracking", "audit", "resnet18-torchvision", changed[:12], "--json"]
+    command = [sys.executable, "-m", "weighbridge", "audit", "resnet18-torchvision", changed[:12], "--json"]
     said = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
     assert json.loads(said)["outcome"] in ("explained", "robust")
     assert said.index("variable.ONEDNN_MAX_CPU_ISA") < said.index("torch.onednn.isa")

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stages._layer_outputs import LayerSet
-from stages._params import Parity
-from stages._predictions import PredictionSet
-from stages._weights import load_tensors, save_tensors
-from stages.backend_parity import backend_parity, layer_parity
+from stages.backend_parity.__main__ import backend_parity, layer_parity
 from tests.closure import ROOT
+from weighbridge.images.samples import PredictionSet
+from weighbridge.networks.layer_outputs import LayerSet
+from weighbridge.params.whole import Parity
+from weighbridge.weights.files import load_tensors, save_tensors
 
 WEIGHTS = ROOT / "../shared/data/keras-mobilenet-0.25/mobilenet_v1_0.25_224.h5"
 PHOTOS = ROOT / "../shared/data/photos-imagenet-classes"
@@ -34,7 +34,7 @@ ASK = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from stages.frameworks import Spec, load
+from weighbridge.frameworks import Spec, load
 framework, backend, architecture, arguments, weights, images, scores = sys.argv[1:]
 spec = Spec(framework, backend, architecture, json.loads(arguments), 1000, 224, Path(weights), 1, 0, "cpu")
 network, images = load(spec), np.load(images, mmap_mode="r")
@@ -45,9 +45,9 @@ WATCH = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from stages._layer_outputs import LayerSet, Recorder
-from stages._watching import record_layers
-from stages.frameworks import Spec, load
+from weighbridge.networks.layer_outputs import LayerSet, Recorder
+from weighbridge.networks.watching import record_layers
+from weighbridge.frameworks import Spec, load
 framework, backend, architecture, arguments, weights, images, written = sys.argv[1:]
 spec = Spec(framework, backend, architecture, json.loads(arguments), 1000, 224, Path(weights), 1, 0, "cpu")
 few, recorder = np.load(images, mmap_mode="r")[:3], Recorder(3, 1024)

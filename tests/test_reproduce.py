@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.project import commit, copy_project, repro
-from tracking.holdings import NotHereError
-from tracking.isolated import python_with
-from tracking.runs import Run
+from tracking.replay.dvc_store import NotHereError
+from tracking.replay.environments import python_with
+from tracking.runs.run import Run
 
 ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
@@ -56,7 +56,9 @@ def recorded(project: Path, other_pillow: str) -> Run:
     repro(project, "--single-item", *once, *of_model, programs=programs)
     change(project / "stages/infer.py", "scores = in_batches(", "scores = -in_batches(")
     change(
-        project / "stages/_recipes.py", "images = pixels.astype(np.float32)", "images = pixels.astype(np.float32) / 2"
+        project / "weighbridge/images/recipes.py",
+        "images = pixels.astype(np.float32)",
+        "images = pixels.astype(np.float32) / 2",
     )
     return Run.load(project / f"data/runs/{MODEL}.json")
 
@@ -69,7 +71,7 @@ def change(file: Path, old: str, new: str) -> None:
 
 
 def reproduce(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tracking", "reproduce", *arguments]
+    command = [sys.executable, "-m", "weighbridge", "reproduce", *arguments]
     return subprocess.run(command, cwd=project, capture_output=True, text=True)
 
 

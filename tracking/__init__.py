@@ -1,1 +1,1 @@
-"""Runs, environments, audits and trackers: everything that needs no machine-learning framework."""
+"""Runs: what is recorded, where it is kept, how two are compared and explained. No machine-learning framework in here."""

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from stages._layer_outputs import Recorder
-from stages._layers import backbone_layers, first
-from stages._watching import record_layers
-from stages._weights import save_tensors
-from stages.frameworks import Network, Spec, Training, load
-from tracking.errors import UserError
-from tracking.networks import network_settings
+from stages.transfer_check.layers import backbone_layers, first
+from tracking.capture.network_settings import network_settings
+from tracking.runs.errors import UserError
+from weighbridge.frameworks import Network, Spec, Training, load
+from weighbridge.networks.layer_outputs import Recorder
+from weighbridge.networks.watching import record_layers
+from weighbridge.weights.files import save_tensors
 
 Save = Callable[[Spec, Path], Spec]
 

@@ -10,8 +10,8 @@ import tempfile
 
 import numpy as np
 
-from stages._behaviours import behaviour_findings
-from stages.frameworks import Network, Spec, load
+from stages.mode_check.behaviours import behaviour_findings
+from weighbridge.frameworks import Network, Spec, load
 
 SIDE, CLASSES = 32, 3
 RESNET = {"embedding_size": 4, "hidden_sizes": [4], "depths": [1], "layer_type": "basic"}
@@ -21,7 +21,7 @@ def torch_network() -> Network:
     import torch
     from torch import nn
 
-    from stages.frameworks._torch import TorchNetwork
+    from weighbridge.frameworks._torch import TorchNetwork
 
     torch.manual_seed(0)
     pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5))
@@ -33,7 +33,7 @@ def keras_network(backend: str) -> Network:
     os.environ |= {"KERAS_BACKEND": backend, "KERAS_HOME": tempfile.mkdtemp(), "TF_CPP_MIN_LOG_LEVEL": "3"}
     import keras
 
-    from stages.frameworks._keras import KerasNetwork
+    from weighbridge.frameworks._keras import KerasNetwork
 
     images = keras.Input((SIDE, SIDE, 3))
     maps = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(images))

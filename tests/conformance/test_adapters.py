@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from stages._params import BACKENDS
 from tests.closure import ROOT
+from weighbridge.params.whole import BACKENDS
 
 PAIRS = [(framework, backend) for framework, backends in BACKENDS.items() for backend in backends]
 

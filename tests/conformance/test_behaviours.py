@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from stages._behaviours import SITUATIONS
+from stages.mode_check.behaviours import SITUATIONS
 from tests.closure import ROOT
 
 NOTHING, VARIES = "nothing moves", "nothing moves, scores vary"

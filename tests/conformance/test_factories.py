@@ -8,10 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages._factories import call_factory, factory_file  # noqa: E402
-from stages.frameworks import Spec, factory  # noqa: E402
 from tests.closure import ROOT  # noqa: E402
-from tracking.errors import UserError  # noqa: E402
+from tracking.runs.errors import UserError  # noqa: E402
+from weighbridge.frameworks import Spec, factory  # noqa: E402
+from weighbridge.frameworks._factories import call_factory, factory_file  # noqa: E402
 
 CIFAR = ROOT / "../shared/data/cifar10-lossless"
 RESNETS = ROOT / "../shared/data/resnet-cifar10"

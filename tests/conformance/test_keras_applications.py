@@ -19,7 +19,7 @@ WIDTHS = {
 # torch's meta device has shapes and no memory
 BUILD = """
 import json, sys
-from stages.frameworks import Spec, load
+from weighbridge.frameworks import Spec, load
 load(Spec("keras", "torch", "MobileNet", {"alpha": 0.25}, 5, 224, None, 1, 0, "cpu"))
 import keras
 found = {}

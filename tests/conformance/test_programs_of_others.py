@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.frameworks import Spec, load
 from tests.closure import ROOT
 from tests.conformance.test_adapters import missing
-from tracking.errors import UserError
+from tracking.runs.errors import UserError
+from weighbridge.frameworks import Spec, load
 
 
 def images(number: int, side: int = 4) -> np.ndarray:
@@ -105,8 +105,8 @@ def asked(code: str, folder: Path) -> dict[str, Any]:
 
 HOSTILE = """
 import tensorflow as tf
-from stages.frameworks import Spec, load
-from tracking.errors import UserError
+from weighbridge.frameworks import Spec, load
+from tracking.runs.errors import UserError
 
 class Net(tf.Module):
     def __init__(self):
@@ -198,7 +198,7 @@ import os
 os.environ["KERAS_BACKEND"] = "jax"
 import keras
 import numpy as np
-from stages.frameworks import Spec, load
+from weighbridge.frameworks import Spec, load
 
 answer = {}
 for name, tail in {

@@ -10,10 +10,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from stages._weights import save_tensors  # noqa: E402
-from stages.frameworks import Spec  # noqa: E402
-from stages.frameworks import timm as adapter  # noqa: E402
-from tracking.errors import UserError  # noqa: E402
+from tracking.runs.errors import UserError  # noqa: E402
+from weighbridge.frameworks import Spec  # noqa: E402
+from weighbridge.frameworks import timm as adapter  # noqa: E402
+from weighbridge.weights.files import save_tensors  # noqa: E402
 
 timm = adapter._import_timm()
 

@@ -11,8 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.*:DeprecationWarning")
 
-from stages.frameworks import Network, Spec, torchfile  # noqa: E402
-from tracking.errors import UserError  # noqa: E402
+from tracking.runs.errors import UserError  # noqa: E402
+from weighbridge.frameworks import Network, Spec, torchfile  # noqa: E402
 
 
 class Tiny(torch.nn.Module):

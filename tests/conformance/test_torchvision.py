@@ -11,10 +11,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages._weights import save_tensors  # noqa: E402
-from stages.frameworks import Spec, _torch, load  # noqa: E402
-from stages.frameworks import torchvision as adapter  # noqa: E402
-from tracking.errors import UserError  # noqa: E402
+from tracking.runs.errors import UserError  # noqa: E402
+from weighbridge.frameworks import Spec, _torch, load  # noqa: E402
+from weighbridge.frameworks import torchvision as adapter  # noqa: E402
+from weighbridge.weights.files import save_tensors  # noqa: E402
 
 # architecture -> side, arguments: one of each family, at the smallest side that it takes
 REAL = {

@@ -13,7 +13,7 @@ import pytest
 
 from tests.tracking.trackers.comet_server import API_KEY, Memory, comet_server
 from tests.tracking.trackers.samples import LONG, weighed
-from tracking.runs import Run
+from tracking.runs.run import Run
 from tracking.trackers import Tracker, connect, local, metrics, parameters, tags
 
 Points = dict[str, list[tuple[float, int | None]]]

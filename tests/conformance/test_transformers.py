@@ -10,10 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages._weights import load_tensors, save_tensors  # noqa: E402
-from stages.frameworks import Spec  # noqa: E402
-from stages.frameworks import transformers as adapter  # noqa: E402
-from tracking.errors import UserError  # noqa: E402
+from tracking.runs.errors import UserError  # noqa: E402
+from weighbridge.frameworks import Spec  # noqa: E402
+from weighbridge.frameworks import transformers as adapter  # noqa: E402
+from weighbridge.weights.files import load_tensors, save_tensors  # noqa: E402
 
 transformers = adapter._import_transformers()
 

@@ -5,11 +5,11 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from stages._params import load_params
-from stages._predictions import SampleSet
-from stages.frameworks import Training
-from stages.frameworks._torch import TorchNetwork
 from tests.closure import ROOT
+from weighbridge.frameworks import Training
+from weighbridge.frameworks._torch import TorchNetwork
+from weighbridge.images.samples import SampleSet
+from weighbridge.params.whole import load_params
 
 RECIPE = load_params(ROOT / "params.yaml").recipes["digits-32"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages._layer_outputs import LayerSet, Recorder
-from stages._watching import record_layers
-from stages.frameworks._torch import TorchNetwork
+from weighbridge.frameworks._torch import TorchNetwork
+from weighbridge.networks.layer_outputs import LayerSet, Recorder
+from weighbridge.networks.watching import record_layers
 
 SIDE = 16
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages._params import Canaries
-from stages._predictions import SampleSet
 from stages.canaries import canaries, made_up, spaced, steps
-from tests.stages.pictures import recipe, write_pictures
-from tracking.canaries import Canary
+from tests.weighbridge.images.pictures import recipe, write_pictures
+from tracking.runs.canaries import Canary
+from weighbridge.images.samples import SampleSet
+from weighbridge.params.whole import Canaries
 
 PARAMS = Canaries(inputs=24, layers=16, images=2)
 SIDE = 20

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages._params import Declaration, Published, TextRecipe, load_params
 from stages.capture import capture, factory_hash, main, recipe_facts
 from tests.closure import ROOT
-from tracking.audit import audit
-from tracking.environment import RUNTIMES, Environment
-from tracking.errors import UserError
-from tracking.machine import this_machine
-from tracking.runs import Run
+from tracking.audit.audit import audit
+from tracking.capture.environment import RUNTIMES, Environment
+from tracking.capture.machine import this_machine
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run
+from weighbridge.params.whole import Declaration, Published, TextRecipe, load_params
 
 ON_TENSORFLOW = {f"{framework}-tensorflow.json" for framework in ("keras", "kerasfile", "savedmodel")}
 SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from stages._params import Claim, Parity
-from stages._predictions import PredictionSet
 from stages.accuracy_check import accuracy_check, measure
-from stages.backend_parity import backend_parity
-from tracking.errors import UserError
-from tracking.findings import Finding, Verdict, load_findings, save_findings
+from stages.backend_parity.__main__ import backend_parity
+from tracking.runs.errors import UserError
+from tracking.runs.findings import Finding, Verdict, load_findings, save_findings
+from weighbridge.images.samples import PredictionSet
+from weighbridge.params.whole import Claim, Parity
 
 PAIR = Parity(reference="a", candidate="b", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
 

@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from stages import _http
 from stages import download as module
-from stages._http import fetch_file
-from stages._params import Download
-from stages._remotes import Remote, Repository, find_remote
-from stages._stage import replacing
 from stages.download import download
 from tests.closure import ROOT
-from tracking.errors import UserError
+from tracking.runs.errors import UserError
+from weighbridge.params.whole import Download
+from weighbridge.process.stage import replacing
+from weighbridge.weights import http as _http
+from weighbridge.weights.http import fetch_file
+from weighbridge.weights.published_files import Remote, Repository, find_remote
 
 CONTENT = bytes(range(256)) * 8000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stages._digits import write_images
-from stages._params import Data, Labels, Texts
 from stages.fetch import fetch, fetch_texts
 from stages.record import stored_facts
-from tracking.errors import UserError
+from tracking.runs.errors import UserError
+from weighbridge.images.digits import write_images
+from weighbridge.params.whole import Data, Labels, Texts
 
 
 def data(classes: int = 2, corrupt: str = "fail", labels: Labels | None = None, images: str | None = None) -> Data:

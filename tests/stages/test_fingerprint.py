@@ -9,17 +9,17 @@ import pytest
 from PIL import Image, ImageFilter
 from ruamel.yaml import YAML
 
-from stages import fingerprint as stage
-from stages._decoders import is_turned
-from stages._fingerprints import match, none_likelihood, right_likelihood
-from stages._params import TopColumns
-from stages._predictions import PredictionSet
-from stages._preparations import Preparation
-from stages._recipes import finish
-from stages.fingerprint import Observed, Tried, candidates, fingerprint, read_observed, try_all
+from stages.fingerprint import __main__ as stage
+from stages.fingerprint.__main__ import Observed, Tried, candidates, fingerprint, read_observed, try_all
+from stages.fingerprint.likelihood import match, none_likelihood, right_likelihood
 from tests.closure import ROOT
-from tests.stages.pictures import LinearClassifier, recipe, sample_set, save_prepared, write_pictures
-from tracking.errors import UserError
+from tests.weighbridge.images.pictures import LinearClassifier, recipe, sample_set, save_prepared, write_pictures
+from tracking.runs.errors import UserError
+from weighbridge.images.decoders import is_turned
+from weighbridge.images.recipes import finish
+from weighbridge.images.samples import PredictionSet
+from weighbridge.networks.preparations import Preparation
+from weighbridge.params.whole import TopColumns
 
 NOISE, IMAGES, CASES, OWN = 0.001, 500, 100, "recipe digits-32"
 KNOWN = candidates(OWN, recipe(), {}, 60, turned=False)

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages._accuracy import measure
-from stages._params import Import
-from stages._predictions import PredictionSet, TopClasses
 from stages.import_predictions import import_predictions, read_labels, read_predictions
 from tests.closure import ROOT
-from tracking.errors import UserError
+from tracking.runs.errors import UserError
+from weighbridge.images.samples import PredictionSet, TopClasses
+from weighbridge.networks.accuracy import measure
+from weighbridge.params.whole import Import
 
 PUBLISHED = ROOT / "../shared/data"
 CLASSES, SAMPLES, K = 12, 200, 5

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages._classes import require_same_classes
-from stages._params import load_params
-from stages._predictions import PredictionSet, SampleSet
-from stages._weights import check_weights, load_tensors, require_same_tensors, save_tensors
 from stages.accuracy_check import names_compared
 from stages.infer import infer
 from tests.closure import ROOT
-from tracking.errors import UserError
+from tracking.runs.errors import UserError
+from weighbridge.images.samples import PredictionSet, SampleSet
+from weighbridge.networks.class_order import require_same_classes
+from weighbridge.params.whole import load_params
+from weighbridge.weights.files import check_weights, load_tensors, require_same_tensors, save_tensors
 
 PARAMS = load_params(ROOT / "params.yaml")
 MODEL = PARAMS.models["resnet18-torchvision"].model_copy(update={"batch_size": 4})

@@ -11,15 +11,15 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from stages._params import Parity
-from stages._predictions import PredictionSet
-from stages.backend_parity import backend_parity, layer_parity
-from stages.frameworks._torch import TorchNetwork
+from stages.backend_parity.__main__ import backend_parity, layer_parity
 from tests.conformance.test_behaviours import TORCH_WARNED
 from tests.stages import leaking_networks as leaking
 from tests.stages import moving_networks as moving
 from tests.stages import small_networks as small
-from tracking.findings import Finding, Verdict
+from tracking.runs.findings import Finding, Verdict
+from weighbridge.frameworks._torch import TorchNetwork
+from weighbridge.images.samples import PredictionSet
+from weighbridge.params.whole import Parity
 
 FEW = moving.PARAMS.model_copy(update={"behaviours": "passes", "black_batches": 30})
 Layers = Callable[[], list[nn.Module]]

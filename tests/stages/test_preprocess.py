@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from stages import preprocess as stage
-from stages._params import TextRecipe
-from stages._predictions import SampleSet, resolved_recipe
-from stages._texts import tokenise, without_last
 from tests.closure import ROOT
 from tests.project import check_those_there_are, edit_params
-from tests.stages.pictures import recipe, write_pictures
-from tracking.errors import UserError
+from tests.weighbridge.images.pictures import recipe, write_pictures
+from tracking.runs.errors import UserError
+from weighbridge.images.samples import SampleSet, resolved_recipe
+from weighbridge.params.whole import TextRecipe
+from weighbridge.texts.tokens import tokenise, without_last
 
 WORDS = ("[UNK]", "a", "good", "bad", "film", "indeed")
 SENTENCES = ("a good film", "a bad film indeed", "good")

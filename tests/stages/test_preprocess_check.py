@@ -13,19 +13,19 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stages import _preparations as preparations
 from stages import preprocess_check as stage
-from stages._decoders import ORIENTATION
-from stages._mistakes import EXIF, mistakes, pairs
-from stages._params import Recipe
-from stages._predictions import SampleSet
-from stages._preparations import Preparation, answers, side
-from stages._recipes import decode, finish
 from stages.preprocess_check import Cost, InPlace, Measured, measure, preprocess_check
 from tests.closure import ROOT
-from tests.stages.pictures import LinearClassifier, recipe, sample_set, save_prepared, write_pictures
-from tracking.errors import UserError
-from tracking.statistics import mcnemar_exact, paired_difference, wilson
+from tests.weighbridge.images.pictures import LinearClassifier, recipe, sample_set, save_prepared, write_pictures
+from tracking.audit.statistics import mcnemar_exact, paired_difference, wilson
+from tracking.runs.errors import UserError
+from weighbridge.images.decoders import ORIENTATION
+from weighbridge.images.recipes import decode, finish
+from weighbridge.images.samples import SampleSet
+from weighbridge.networks import preparations
+from weighbridge.networks.mistakes import EXIF, mistakes, pairs
+from weighbridge.networks.preparations import Preparation, answers, side
+from weighbridge.params.whole import Recipe
 
 CAFFE = {
     "scale": "0..255",
@@ -219,9 +219,9 @@ def test_the_stage_writes_findings_and_a_table(
 IN_PLACE_TWICE = """
 import sys, numpy as np
 from keras.applications import densenet, mobilenet, vgg16
-from stages._mistakes import IN_PLACE, mistakes
+from weighbridge.networks.mistakes import IN_PLACE, mistakes
 from stages.preprocess_check import edited_in_place
-from tests.stages.pictures import recipe
+from tests.weighbridge.images.pictures import recipe
 from tests.stages.test_preprocess_check import CAFFE
 pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
 for module, changes in ((densenet, {}), (mobilenet, {"scale": "-1..1", "normalise": None}), (vgg16, CAFFE)):

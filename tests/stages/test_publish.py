@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 from stages.publish import main, publish
 from tests.closure import ROOT
 from tests.tracking.trackers.samples import weighed
-from tracking.errors import UserError
-from tracking.runs import Run
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run
 from tracking.trackers import Tracker, local
 
 RUNS = [weighed("a", facts=3), weighed("b", facts=3)]

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages._accuracy import held_against_published, measure
-from stages._params import Import, PublishedCheck
-from stages._predictions import PredictionSet, TopClasses
 from stages.published_check import published_check
 from stages.record_import import record_import
-from tracking.audit import audit
-from tracking.claims import Claim
-from tracking.errors import UserError
-from tracking.findings import Finding
-from tracking.runs import Run
+from tracking.audit.audit import audit
+from tracking.audit.claims import Claim
+from tracking.runs.errors import UserError
+from tracking.runs.findings import Finding
+from tracking.runs.run import Run
+from weighbridge.images.samples import PredictionSet, TopClasses
+from weighbridge.networks.accuracy import held_against_published, measure
+from weighbridge.params.whole import Import, PublishedCheck
 
 SAMPLES = 2000
 LABELS = np.arange(SAMPLES) % 10

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from stages import report as stage
-from stages._params import Parity
-from stages.report import report
-from tracking.findings import Finding, Verdict, save_findings
-from tracking.runs import Run
+from stages.report import __main__ as stage
+from stages.report.__main__ import report
+from tracking.runs.findings import Finding, Verdict, save_findings
+from tracking.runs.run import Run
+from weighbridge.params.whole import Parity
 
 PAIRS = [Parity(reference="one", candidate="two", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)]
 SECONDS = {"fetch": 1.5, "infer@one": 2.0, "infer@two": 4.25, "publish": None}

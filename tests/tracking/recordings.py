@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tracking.outcomes import Outcome
-from tracking.runs import Run, pack_decisions
+from tracking.runs.outcomes import Outcome
+from tracking.runs.run import Run, pack_decisions
 
 SAMPLES, CLASSES = 200, 10
 LABELS = np.arange(SAMPLES) % CLASSES

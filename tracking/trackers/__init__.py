@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeGuard
 
-from tracking.errors import UserError
-from tracking.runs import Run, Scalar
-from tracking.secrets import redact
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run, Scalar
+from tracking.runs.secrets import redact
 
 LONGEST_KEY = 100  # of a parameter, metric or tag in Comet; MLflow takes 250
 RUN_ID = "weighbridge.run_id"

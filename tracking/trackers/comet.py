@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tracking.errors import UserError
-from tracking.runs import Run
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run
 from tracking.trackers import Metric, document, metrics, one_line, parameters, tags
 
 LONGEST_VALUE = 1000

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracking.runs import Run
+from tracking.runs.run import Run
 
 
 @dataclass(frozen=True)

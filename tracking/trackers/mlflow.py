@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from tracking.errors import UserError
-from tracking.runs import Run
-from tracking.secrets import redact_url
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run
+from tracking.runs.secrets import redact_url
 from tracking.trackers import RUN_ID, document, metrics, one_line, parameters, tags
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Runs for the tests of trackers."""
 
-from tracking.findings import Finding, Verdict
-from tracking.runs import Run, Scalar
+from tracking.runs.findings import Finding, Verdict
+from tracking.runs.run import Run, Scalar
 
 LONG = "é" * 5000
 

@@ -16,8 +16,8 @@ import pytest
 
 from tests.tracking.trackers.comet_server import API_KEY, Memory, comet_server
 from tests.tracking.trackers.samples import weighed
-from tracking.errors import UserError
-from tracking.runs import Run
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run
 from tracking.trackers import Metric, comet
 
 

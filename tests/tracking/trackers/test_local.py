@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.trackers.samples import weighed
-from tracking.errors import UserError
+from tracking.runs.errors import UserError
 from tracking.trackers import local
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.trackers.samples import weighed
-from tracking.errors import UserError
+from tracking.runs.errors import UserError
 from tracking.trackers import mlflow
 
 LOG_ONE = """

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tracking.trackers.samples import LONG, weighed
 from tracking import trackers
-from tracking.errors import UserError
+from tracking.runs.errors import UserError
 from tracking.trackers import Metric, addresses, connect, metrics, one_line, parameters, tags
 
 

@@ -1,0 +1,172 @@
+"""Compare two models' predictions of the same images: the same weights on two backends, or a model and its export.
+
+reads   <reference>, <candidate>: two folders of predictions (never two live models); <reference_layers>,
+        <candidate_layers>: two folders of activations
+writes  findings about the candidate: scores (largest and median difference), decisions (top-1 flips, by sample), layers (how
+        the difference grows, and the first layer at which the two part)
+params  backend_parity.<pair>
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.backend_parity.layer_matching import Comparison, compare
+from tracking.runs.errors import UserError
+from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.images.samples import PredictionSet
+from weighbridge.networks.layer_outputs import LayerSet
+from weighbridge.params.whole import Parity, load_params
+from weighbridge.process.stage import run
+
+FLIPS_LISTED = 50
+
+
+def backend_parity(pair: Parity, reference: PredictionSet, candidate: PredictionSet) -> Iterator[Finding]:
+    """Two findings: how far the scores are apart, and which decisions flip.
+
+    Raises:
+        UserError: the two did not predict the same images, or give different numbers of scores, or not all of them.
+    """
+    ours, theirs = candidate.scores, reference.scores
+    if ours is None or theirs is None:
+        raise UserError(f"{pair.candidate} and {pair.reference}: the scores of every class are needed to compare them")
+    if reference.names != candidate.names or theirs.shape != ours.shape:
+        raise UserError(
+            f"{pair.candidate} and {pair.reference} did not predict the same images and classes: "
+            f"{ours.shape} and {theirs.shape} scores"
+        )
+    yield _scores(pair, theirs, ours)
+    yield _decisions(pair, reference, candidate)
+
+
+def _scores(pair: Parity, theirs: np.ndarray, ours: np.ndarray) -> Finding:
+    fine = np.isfinite(theirs) & np.isfinite(ours)
+    difference = np.abs(ours[fine].astype(float) - theirs[fine].astype(float))
+    if not fine.all():
+        return _no_numbers(pair, theirs, ours, difference)
+    largest, median = float(difference.max()), float(np.median(difference))
+    evidence = {"max_score_difference": largest, "median_score_difference": median, "reference": pair.reference}
+    words = f"Scores differ from those of {pair.reference} by at most {largest:.2g} (median {median:.2g})"
+    if largest == 0:
+        verdict, end = Verdict.WARN, ": no difference at all is suspicious; did the other backend really compute?"
+    elif largest <= pair.max_score_difference:
+        verdict, end = Verdict.PASS, f", within the tolerance of {pair.max_score_difference:g}."
+    else:
+        verdict, end = Verdict.FAIL, f", beyond the tolerance of {pair.max_score_difference:g}."
+    return Finding("backend_parity", pair.candidate, verdict, words + end, evidence)
+
+
+def _no_numbers(pair: Parity, theirs: np.ndarray, ours: np.ndarray, difference: np.ndarray) -> Finding:
+    bad, of_reference = (int((~np.isfinite(scores)).sum()) for scores in (ours, theirs))
+    largest = float(difference.max(initial=0.0))
+    sentence = (
+        f"{bad} of its {ours.size} scores are no numbers, and {of_reference} of those of {pair.reference}; the others differ "
+        f"by at most {largest:.2g}."
+    )
+    evidence = {
+        "no_numbers": bad,
+        "reference_no_numbers": of_reference,
+        "max_score_difference": largest,
+        "reference": pair.reference,
+    }
+    return Finding("backend_parity", pair.candidate, Verdict.FAIL, sentence, evidence)
+
+
+def _decisions(pair: Parity, reference: PredictionSet, candidate: PredictionSet) -> Finding:
+    flipped = np.flatnonzero(reference.top1 != candidate.top1)
+    flips = [
+        [reference.names[i], int(reference.labels[i]), int(reference.top1[i]), int(candidate.top1[i])]
+        for i in flipped[:FLIPS_LISTED]
+    ]
+    verdict = Verdict.PASS if len(flipped) <= pair.max_flips else Verdict.FAIL
+    named = f" First: {', '.join(flip[0] for flip in flips[:3])}." if flips else ""
+    sentence = (
+        f"{len(flipped)} of {len(reference.names)} top-1 decisions flip against {pair.reference} "
+        f"({pair.max_flips} allowed).{named}"
+    )
+    columns = ["sample", "label", "reference", "candidate"]
+    evidence = {"flips": len(flipped), "flipped": flips, "flipped_columns": columns, "reference": pair.reference}
+    return Finding("backend_parity", pair.candidate, verdict, sentence, evidence)
+
+
+def layer_parity(pair: Parity, reference: LayerSet, candidate: LayerSet) -> Finding:
+    """Where the two first part, layer by layer, or how the difference grows while rounding explains it.
+
+    Raises:
+        UserError: the layers are of other images.
+    """
+    if reason := reference.reason or candidate.reason:
+        return Finding("backend_parity", pair.candidate, Verdict.SKIP, f"Layers were not compared: {reason}.")
+    if reference.samples != candidate.samples:
+        raise UserError(f"the layers of {pair.candidate} and {pair.reference} are of other images; run `dvc repro`")
+    compared = compare(reference.layers, candidate.layers, pair.layer_tolerance)
+    words = _agreement(pair, compared) if compared.parting is None else _parting(pair, compared)
+    verdict = Verdict.PASS if compared.parting is None else Verdict.FAIL
+    return Finding("backend_parity", pair.candidate, verdict, words, _layer_evidence(pair, compared))
+
+
+def _agreement(pair: Parity, compared: Comparison) -> str:
+    last = compared.pairs[-1]
+    worst = max(compared.pairs, key=lambda each: each.relative if each.agrees else 0)
+    return (
+        f"Layer by layer {pair.candidate} computes what {pair.reference} does: {_compared(compared)}, the relative difference "
+        f"is at most {worst.relative:.2g} ({worst.reference.name}) and {last.relative:.2g} in the scores, where rounding "
+        f"explains {last.allowed:.2g}."
+    )
+
+
+def _parting(pair: Parity, compared: Comparison) -> str:
+    parting, before = compared.parting, compared.last_agreeing
+    assert parting is not None
+    until = (
+        f"until {before.reference.name} they agree to {before.relative:.2g}" if before else "it is the first compared"
+    )
+    name, other = parting.reference.name, parting.candidate.name
+    also = f" Without a counterpart beside it: {', '.join(compared.beside)}." if compared.beside else ""
+    return (
+        f"Parts from {pair.reference} at layer {name}{f' ({other})' if other != name else ''}: relative difference "
+        f"{parting.relative:.2g} where rounding explains {parting.allowed:.2g}; {until}. {_compared(compared)}, "
+        f"and the scores are {compared.pairs[-1].relative:.2g} apart.{also}"
+    )
+
+
+def _compared(compared: Comparison) -> str:
+    alone = len(compared.only_reference) + len(compared.only_candidate)
+    return f"{len(compared.pairs)} layers were compared, {alone} have no counterpart"
+
+
+def _layer_evidence(pair: Parity, compared: Comparison) -> dict[str, Any]:
+    parting = compared.parting
+    rows = [
+        [each.depth, each.reference.name, each.candidate.name, each.relative, each.allowed, each.largest]
+        for each in compared.pairs
+    ]
+    return {
+        "reference": pair.reference,
+        "layers_compared": len(compared.pairs),
+        "layers_worst_share_of_allowed": max(each.relative / each.allowed for each in compared.pairs),
+        "parts_at": parting and [parting.reference.name, parting.candidate.name],
+        "beside": list(compared.beside),
+        "only_reference": list(compared.only_reference),
+        "only_candidate": list(compared.only_candidate),
+        "layers": rows,
+        "layers_columns": ["depth", "reference", "candidate", "relative", "allowed", "max_absolute"],
+        "curves": {f"layers.{pair.reference}": [[each.depth, each.relative] for each in compared.pairs]},
+    }
+
+
+def main(
+    pair: str, reference: Path, candidate: Path, reference_layers: Path, candidate_layers: Path, findings: Path
+) -> None:
+    """Load the folders, compare, write."""
+    chosen = load_params().backend_parity[pair]
+    compared = backend_parity(chosen, PredictionSet.load(reference), PredictionSet.load(candidate))
+    layers = layer_parity(chosen, LayerSet.load(reference_layers), LayerSet.load(candidate_layers))
+    save_findings([*compared, layers], findings)
+
+
+if __name__ == "__main__":
+    run(main)

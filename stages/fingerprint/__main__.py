@@ -1,0 +1,293 @@
+"""Which known recipe made the predictions that somebody else made with this model?
+
+reads   the predictions (a folder as `infer` writes it; a CSV of decisions; an `.npy` of decisions, or of scores, in the test
+        images' order), images/, prepared/<recipe>/test/ (names and resolved recipes), the model's weights,
+        <own predictions> (so that other weights or another environment run again)
+writes  findings: the recipe and its probability, or "none of these"
+params  fingerprint.<key>, models, recipes, inference, data.classes
+
+Tried are the model's recipe, every other recipe in params that gives images of that size, every usual mistake, and two
+mistakes at once, up to `candidates`.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.fingerprint.likelihood import Candidate, Match, match
+from tracking.runs.errors import UserError
+from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.frameworks import Classifier
+from weighbridge.images.decoders import is_turned
+from weighbridge.images.samples import PredictionSet, SampleSet
+from weighbridge.networks.loading import load_model
+from weighbridge.networks.mistakes import EXIF, mistakes, pairs
+from weighbridge.networks.preparations import Preparation, answers, distinct, side
+from weighbridge.params.whole import Fingerprint, Params, Recipe, TextRecipe, TopColumns, load_params
+from weighbridge.process.stage import run
+
+CHECK = "fingerprint"
+SHOWN = 5  # candidates in the evidence
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Predictions to be explained: file names, decisions (ints, shape (samples,)), scores or probabilities if known."""
+
+    names: tuple[str, ...]
+    top1: np.ndarray
+    scores: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What every known recipe decides, how far its softmax lies from the observed one (where known), and what failed."""
+
+    decisions: Mapping[str, np.ndarray]
+    distances: Mapping[str, float]
+    untried: Mapping[str, str]
+
+
+def fingerprint(model: str, own: str, tried: Tried, observed: Observed, noise: float) -> Iterator[Finding]:
+    """One finding; `own` is the recipe in use, by its name among the candidates.
+
+    Raises:
+        UserError: no recipe could be tried.
+    """
+    if not tried.decisions:
+        name, reason = next(iter(tried.untried.items()), ("none", "there is none"))
+        raise UserError(
+            f"fingerprint of {model}: none of {len(tried.untried)} recipes could be tried; {name}: {reason}"
+        )
+    found = match(observed.top1, tried.decisions, noise)
+    made_by = found.made_by
+    if made_by is None:
+        verdict, sentence = Verdict.WARN, _none(found)
+    else:
+        nearest = _nearest(made_by, tried.distances)
+        verdict = Verdict.PASS if own in nearest else Verdict.WARN
+        sentence = _made_by(found, made_by, nearest)
+    evidence = {
+        "samples": found.samples,
+        "candidates": [
+            [" = ".join(each.recipes), each.differing, each.probability] for each in found.candidates[:SHOWN]
+        ],
+        "candidates_columns": ["recipes", "decisions that differ", "probability"],
+        "recipes_tried": len(tried.decisions),
+        "probability_of_none": found.none,
+        "not_tried": [f"{name}: {reason}" for name, reason in tried.untried.items()],
+    }
+    yield Finding(CHECK, model, verdict, sentence, evidence)
+
+
+def _none(found: Match) -> str:
+    closest = found.candidates[0]
+    return (
+        f"None of the {_count(found)} known recipes made these predictions (probability {found.none:.3f}): the closest, "
+        f"{_named(closest.recipes)}, differs in {closest.differing} of {found.samples} decisions."
+    )
+
+
+def _made_by(found: Match, made_by: Candidate, nearest: Sequence[str]) -> str:
+    agreeing = found.samples - made_by.differing
+    most_probably = "" if made_by.probability >= 0.5 else "most probably "
+    sentence = (
+        f"These predictions were {most_probably}made by {_named(nearest)} (probability {made_by.probability:.3f}): {agreeing} of "
+        f"{found.samples} decisions agree"
+    )
+    if len(found.candidates) > 1:
+        second = found.candidates[1]
+        sentence += f"; next best {_named(second.recipes)} with {found.samples - second.differing}"
+    return f"{sentence}."
+
+
+def _count(found: Match) -> int:
+    return sum(len(each.recipes) for each in found.candidates)
+
+
+def _named(recipes: Sequence[str]) -> str:
+    more = f" or {len(recipes) - 1} others that decide alike on these images" if len(recipes) > 2 else ""
+    if len(recipes) == 2:
+        more = f" or '{recipes[1]}', which decides alike on these images"
+    return f"'{recipes[0]}'{more}"
+
+
+def _nearest(made_by: Candidate, distances: Mapping[str, float]) -> tuple[str, ...]:
+    """Of recipes that decide alike, those whose scores lie nearest: within twice the least distance, or rounding."""
+    if not distances:
+        return made_by.recipes
+    least = min(distances[name] for name in made_by.recipes)
+    return tuple(name for name in made_by.recipes if distances[name] <= max(2 * least, 1e-9))
+
+
+def candidates(
+    own: str, recipe: Recipe, others: Mapping[str, Recipe], limit: int, *, turned: bool
+) -> dict[str, Preparation]:
+    """Every known way to prepare images for this model, by name; at most `limit`, the simplest first.
+
+    `turned` says whether any image has an EXIF orientation; where none has, what is done about it makes no difference.
+    """
+    fitting = [(name, Preparation(other)) for name, other in others.items() if side(other) == side(recipe)]
+    usual = itertools.chain(mistakes(recipe).items(), pairs(recipe).items())
+    different = [(name, each) for name, each in usual if turned or EXIF not in name]
+    everything = distinct([(own, Preparation(recipe)), *fitting, *different])
+    return dict(itertools.islice(everything.items(), limit))
+
+
+def try_all(
+    classifier: Classifier, images: Path, known: Mapping[str, Preparation], observed: Observed, batch_size: int
+) -> Tried:
+    """Let the model decide on the observed images under every preparation.
+
+    Raises:
+        UserError: the model tells another number of classes apart than the observed predictions.
+    """
+    files = [images / name for name in observed.names]
+    wanted = None if observed.scores is None else _probabilities(observed.scores)
+    decisions = {name: np.full(len(files), -1) for name in known}
+    distances = dict.fromkeys(known, 0.0) if wanted is not None else {}
+    untried: dict[str, str] = {}
+    for answer in answers(classifier, files, known, batch_size, f"{CHECK}: {len(known)} recipes"):
+        if answer.scores is None:
+            decisions.pop(answer.name)
+            distances.pop(answer.name, None)
+            untried[answer.name] = answer.problem
+            continue
+        _require_as_many_classes(answer.scores.shape[1], observed)
+        decisions[answer.name][answer.rows] = answer.scores.argmax(axis=1)
+        if wanted is not None:
+            apart = np.abs(_probabilities(answer.scores) - wanted[answer.rows])
+            distances[answer.name] += float(apart.sum()) / wanted.size
+    return Tried(decisions, distances, untried)
+
+
+def _require_as_many_classes(classes: int, observed: Observed) -> None:
+    if observed.scores is not None and observed.scores.shape[1] != classes:
+        raise UserError(
+            f"the predictions to be explained hold {observed.scores.shape[1]} scores an image, the model gives {classes}"
+        )
+    if observed.top1.max() >= classes:
+        raise UserError(
+            f"the predictions to be explained hold class {observed.top1.max()}, the model has classes 0..{classes - 1}"
+        )
+
+
+def _probabilities(scores: np.ndarray) -> np.ndarray:
+    """The softmax of scores; what is one already, as it is."""
+    scores = scores.astype(np.float64)
+    if (scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-2):
+        return scores
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def read_observed(path: Path, columns: TopColumns | None, names: Sequence[str]) -> Observed:
+    """Predictions from a file or folder; `names` are the test images, in order.
+
+    Raises:
+        UserError: another format; images that are not known; another number of rows than there are images; no class indices,
+            or scores that are not numbers.
+    """
+    if path.is_dir():
+        found = PredictionSet.load(path)
+        observed = Observed(found.names, found.top1, found.scores)
+    elif path.suffix == ".npy":
+        observed = _from_array(path, names)
+    elif path.suffix == ".csv" and columns is not None:
+        table = _read_table(path, columns)
+        observed = Observed(tuple(table[columns.name].astype(str)), table[columns.top1].to_numpy(np.int64), None)
+    else:
+        raise UserError(
+            f"{path}: must be a folder of predictions, an .npy, or a .csv whose `columns` params.yaml names"
+        )
+    _require_known(path, observed.names, names)
+    if observed.top1.min() < 0:
+        raise UserError(f"{path}: holds class {observed.top1.min()}; classes are numbered from 0")
+    if observed.scores is not None and not np.isfinite(observed.scores).all():
+        raise UserError(f"{path}: holds scores that are not finite numbers")
+    return observed
+
+
+def _require_known(path: Path, found: Sequence[str], names: Sequence[str]) -> None:
+    strangers = sorted(set(found) - set(names))
+    twice = [name for name, count in Counter(found).items() if count > 1]
+    if not found:
+        raise UserError(f"{path}: holds no predictions")
+    if strangers:
+        raise UserError(f"{path}: {len(strangers)} images are not among the test images, for example {strangers[0]}")
+    if twice:
+        raise UserError(f"{path}: {twice[0]} is there twice")
+
+
+def _from_array(path: Path, names: Sequence[str]) -> Observed:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError, SyntaxError) as problem:
+        raise UserError(f"{path}: not a readable .npy of numbers ({' '.join(str(problem).split())})") from problem
+    if not isinstance(values, np.ndarray):
+        raise UserError(f"{path}: not a readable .npy of numbers (it is an archive of several arrays, an .npz)")
+    if values.dtype.kind not in "fiu":
+        raise UserError(f"{path}: decisions must be whole numbers (class indices), not {values.dtype}")
+    if values.ndim not in (1, 2) or len(values) != len(names):
+        raise UserError(f"{path}: has shape {values.shape}; there are {len(names)} test images")
+    if values.ndim == 2 and values.dtype.kind != "f":
+        raise UserError(
+            f"{path}: has whole numbers of shape {values.shape}: neither one class an image nor scores; of best classes give "
+            "the first column"
+        )
+    if values.ndim == 2:
+        return Observed(tuple(names), values.argmax(axis=1), values)
+    if values.dtype.kind == "f":
+        raise UserError(f"{path}: decisions must be whole numbers (class indices), not {values.dtype}")
+    return Observed(tuple(names), values.astype(np.int64), None)
+
+
+def _read_table(path: Path, columns: TopColumns) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, usecols=[columns.name, columns.top1], dtype={columns.name: str, columns.top1: int})
+    except (OSError, ValueError) as problem:
+        raise UserError(f"{path}: {problem}") from problem
+
+
+def _some(observed: Observed, samples: int) -> Observed:
+    """At most so many of the observed predictions, by one fixed shuffle."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(observed.names))[:samples])
+    scores = None if observed.scores is None else observed.scores[rows]
+    return Observed(tuple(observed.names[row] for row in rows), observed.top1[rows], scores)
+
+
+def _resolved(params: Params, prepared: Path) -> dict[str, Recipe]:
+    """Every recipe of params for images, as `preprocess` resolved it."""
+    names = [name for name, recipe in params.recipes.items() if not isinstance(recipe, TextRecipe)]
+    return {f"recipe {name}": SampleSet.load(prepared / name / "test").image_recipe for name in names}
+
+
+def _asked(
+    params: Params, chosen: Fingerprint, own: SampleSet, prepared: Path, images: Path, observed: Observed
+) -> Tried:
+    model = params.models[chosen.model]
+    turned = any(is_turned(images / name) for name in observed.names)
+    others = _resolved(params, prepared)
+    known = candidates(f"recipe {model.recipe}", own.image_recipe, others, chosen.candidates, turned=turned)
+    classifier = load_model(model, params.inference, params.data.classes, own)
+    return try_all(classifier, images, known, observed, model.batch_size)
+
+
+def main(key: str, predictions: Path, prepared: Path, images: Path, findings: Path) -> None:
+    """Read the predictions, let the model decide under every known recipe, compare, write."""
+    params = load_params()
+    chosen = params.fingerprint[key]
+    recipe = params.models[chosen.model].recipe
+    own = SampleSet.load(prepared / recipe / "test")
+    observed = _some(read_observed(predictions, chosen.columns, own.names), chosen.samples)
+    tried = _asked(params, chosen, own, prepared, images, observed)
+    save_findings(fingerprint(chosen.model, f"recipe {recipe}", tried, observed, chosen.noise), findings)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,98 @@
+"""Does a model say the same of an image whatever happens around it: other models, other batches, other processes?
+
+reads   <samples>/test, the weights file, <predictions>/ (what `infer` got alone, in a fresh process);
+        environment/<framework>-<backend>.json
+writes  findings, one for each scenario: equal bits, equal decisions, or the first difference (image, class, scores), and its
+        cause where one shows
+params  models.<model>, inference, data.classes, isolation_check
+
+Scenarios in this process: `alone` (against `infer`), `repeated`, `interleaved`, `after_others`, `batch`, `order`. In
+processes of their own: `reload`, `export` (ONNX from torch, SavedModel from Keras on TensorFlow), `serve`
+(https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/, on 127.0.0.1).
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from stages.isolation_check.fresh_process import ways_elsewhere
+from stages.isolation_check.scenarios import Asked, Case, State, Subject, ask, explain
+from tracking.runs.errors import UserError
+from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.images.samples import PredictionSet, SampleSet
+from weighbridge.networks.loading import load_model, load_other, spec_of
+from weighbridge.networks.score_differences import (
+    CHECK,
+    SCENARIOS,
+    CannotBeAskedError,
+    Parting,
+    broken,
+    compare,
+    finding,
+    skipped,
+    spread_batches,
+    verdict,
+)
+from weighbridge.params.whole import IsolationCheck, Model, Params, load_params
+from weighbridge.process.progress import progress
+from weighbridge.process.stage import run
+
+
+def isolation_check(model: str, subject: Subject, alone: np.ndarray, params: IsolationCheck) -> Iterator[Finding]:
+    """One finding for each scenario; `alone` are the scores of the subject's rows from a fresh process."""
+    classifier = subject.fresh()
+    before = State.of(classifier)
+    here = ask(subject, "alone", classifier).scores
+    for name in progress(params.scenarios, f"isolation_check: {model}, scenario"):
+        try:
+            asked = ask(subject, name, classifier)
+            expected = (alone if name == "alone" else here)[asked.chosen]
+            parting = compare(_names(subject, asked), expected, asked.scores)
+        except CannotBeAskedError as reason:
+            yield skipped(model, name, str(reason))
+        except UserError as reason:
+            yield broken(model, name, str(reason))
+        else:
+            case = Case(subject, name, classifier, before, expected, asked, params.max_score_difference)
+            yield _judged(model, case, parting)
+
+
+def _names(subject: Subject, asked: Asked) -> tuple[str, ...]:
+    return tuple(subject.samples.names[i] for i in subject.rows[asked.chosen])
+
+
+def _judged(model: str, case: Case, parting: Parting) -> Finding:
+    cause = explain(case) if verdict(SCENARIOS[case.name], parting, case.tolerance) is Verdict.FAIL else None
+    return finding(model, case.name, parting, case.tolerance, cause)
+
+
+def main(model: str, samples: Path, weights: Path, predictions: Path, findings: Path) -> None:
+    """Ask the model in every way, if it is one of those to be asked; write."""
+    params = load_params()
+    if params.isolation_check.models is not None and model not in params.isolation_check.models:
+        words = "Not asked: isolation_check.models in params.yaml leaves it out."
+        save_findings([Finding(CHECK, model, Verdict.SKIP, words)], findings)
+        return
+    chosen = params.models[model].model_copy(update={"weights": str(weights)})
+    subject = _subject(chosen, params, SampleSet.load(samples / "test"))
+    alone = PredictionSet.load(predictions).scores
+    assert alone is not None
+    save_findings(isolation_check(model, subject, alone[subject.rows], params.isolation_check), findings)
+
+
+def _subject(chosen: Model, params: Params, test: SampleSet) -> Subject:
+    asked, told = params.isolation_check, (chosen, params.inference, params.data.classes, test)
+    return Subject(
+        fresh=lambda: load_model(*told),
+        other=cache(lambda: load_other(*told)),
+        samples=test,
+        batches=spread_batches(len(test), chosen.batch_size, asked.samples),
+        one_by_one=asked.one_by_one,
+        elsewhere=ways_elsewhere(spec_of(*told), asked.seconds),
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,176 @@
+"""Situations that users bring a network into, what each promises, and what the framework makes of it."""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tracking.runs.errors import UserError
+from tracking.runs.findings import Finding, Verdict
+from weighbridge.frameworks import Behaved, Behaviour, Network
+from weighbridge.networks.state import KINDS, Move, layer_of, moves
+from weighbridge.process.progress import progress
+
+CHECK = "mode_check"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What people do, and which kinds of tensor they believe to stand still in it.
+
+    Attributes:
+        words: the situation, as the beginning of a sentence.
+        still: kinds of `weighbridge.networks.state.KINDS`.
+        broken: the verdict when one of them moves.
+    """
+
+    words: str
+    still: tuple[str, ...]
+    broken: Verdict = Verdict.WARN
+
+
+SITUATIONS = {
+    "pass, inference": Situation("A pass in inference mode", KINDS, Verdict.FAIL),
+    "pass, as delivered": Situation("A pass in the mode in which the library hands the network over", KINDS),
+    "pass, training": Situation("A pass in training mode without a gradient", KINDS),
+    "pass, training, weights frozen": Situation("A pass in training mode with every weight frozen", KINDS),
+    "pass, training, BatchNorm frozen": Situation(
+        "A pass in training mode with every BatchNorm frozen", ("statistics",)
+    ),
+    "pass, training, BatchNorm frozen and undone": Situation(
+        "A pass with every BatchNorm frozen and then the whole network set to training again", ("statistics",)
+    ),
+    "pass, training, BatchNorm momentum keeps all": Situation(
+        "A pass in training mode with a BatchNorm momentum that keeps all of the past", KINDS
+    ),
+    "pass, BatchNorm frozen by the library's function": Situation(
+        "A pass in training mode after the library's own function that freezes BatchNorm", KINDS
+    ),
+    "step, weights frozen before": Situation("A training step of a new head over a frozen network", KINDS),
+    "step, weights frozen after": Situation(
+        "A training step of a new head over a network that was frozen after a first step", KINDS
+    ),
+    "step, base called with training=False": Situation(
+        "A training step around base(x, training=False) in a functional model", ("statistics",)
+    ),
+    "step, base called with training=False in a call of its own": Situation(
+        "A training step around base(x, training=False) in a subclassed model's call", ("statistics",)
+    ),
+}
+CHOICES = {"none": "nothing", "passes": "pass, ", "all": ""}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One situation in one framework.
+
+    Attributes:
+        outcome: in words, for people and for the test that pins it.
+        moved: what moved, by name.
+        tensors: how many weights and buffers there are.
+    """
+
+    situation: str
+    framework: str
+    version: str
+    outcome: str
+    moved: tuple[Move, ...]
+    tensors: int
+
+
+def behaviour_matrix(
+    network: Network, framework: str, images: np.ndarray, labels: np.ndarray, chosen: str
+) -> Iterator[Cell]:
+    """One cell for each situation that `chosen` (a key of `CHOICES`) takes in and that the framework knows."""
+    trainable, named = network.trainable(), versions(framework)
+    wanted = [(name, act) for name, act in network.behaviours().items() if name.startswith(CHOICES[chosen])]
+    for name, act in progress(wanted, "mode_check: situations"):
+        behaved = _tried(act, images, labels)
+        moved = tuple(moves(behaved.before, _still_there(behaved), trainable))
+        yield Cell(name, framework, named, _outcome(behaved, moved), moved, len(behaved.before))
+
+
+def _tried(act: Behaviour, images: np.ndarray, labels: np.ndarray) -> Behaved:
+    try:
+        return act(images, labels)
+    except UserError as problem:  # such as a last layer that cannot be replaced
+        return Behaved({}, {}, raised=str(problem))
+
+
+def _still_there(behaved: Behaved) -> dict[str, np.ndarray]:
+    """The tensors after; one that a library's function took away has not moved."""
+    return {name: behaved.after.get(name, value) for name, value in behaved.before.items()}
+
+
+def _outcome(behaved: Behaved, moved: Sequence[Move]) -> str:
+    if behaved.raised:
+        return f"raises {behaved.raised}" if behaved.before else f"cannot be tried: {behaved.raised}"
+    kinds = [kind for kind in KINDS if any(move.kind == kind for move in moved)]
+    words = f"{' and '.join(kinds)} move" if kinds else "nothing moves"
+    vary = any(not np.array_equal(scores, behaved.scores[0], equal_nan=True) for scores in behaved.scores)
+    return f"{words}, scores vary" if vary else words
+
+
+def versions(framework: str) -> str:
+    """Of the library and of what computes beneath it, as imported here: `keras 3.15.1, jax 0.10.2`."""
+    names = ["keras", sys.modules["keras"].backend.backend()] if framework.startswith("keras") else [framework, "torch"]
+    known = [name for name in dict.fromkeys(names) if name in sys.modules and hasattr(sys.modules[name], "__version__")]
+    return ", ".join(f"{name} {sys.modules[name].__version__}" for name in known)
+
+
+def behaviour_findings(
+    model: str, network: Network, framework: str, images: np.ndarray, labels: np.ndarray, chosen: str
+) -> Iterator[Finding]:
+    """Whether each situation kept its promise, in one sentence; `row` of its evidence is its row in the matrix."""
+    for cell in behaviour_matrix(network, framework, images, labels, chosen):
+        situation = SITUATIONS[cell.situation]
+        broken = any(move.kind in situation.still for move in cell.moved)
+        verdict = situation.broken if broken else Verdict.PASS
+        yield Finding(CHECK, model, verdict, f"{situation.words} {_effect(cell)}.", _evidence(cell))
+
+
+def _evidence(cell: Cell) -> dict[str, Any]:
+    return {
+        "row": _row(cell),
+        f"{_key(cell.situation)}_moved": len(cell.moved),
+        "tensors": cell.tensors,
+        "moved": [move.name for move in cell.moved],
+        "sizes": [move.size for move in cell.moved],
+        "layers": sorted({layer_of(move.name) for move in cell.moved}),
+    }
+
+
+def _key(situation: str) -> str:
+    """The situation as part of a metric's name: `pass_training_weights_frozen`."""
+    return "_".join(re.findall("[a-z0-9]+", situation.lower()))
+
+
+def _effect(cell: Cell) -> str:
+    if cell.outcome.startswith(("raises", "cannot")):
+        return f"{cell.outcome} ({cell.version})"
+    vary = "; two such passes differ" if "scores vary" in cell.outcome else ""
+    if not cell.moved:
+        return f"moves none of {cell.tensors} weights and buffers{vary}"
+    most = max(cell.moved, key=lambda move: (move.kind != "counters", move.size))
+    return (
+        f"moves {len(cell.moved)} of {cell.tensors} weights and buffers ({_counts(cell.moved)}), most of all {most.name} by "
+        f"{most.size:.2g} of its length{vary}"
+    )
+
+
+def _counts(moved: Sequence[Move]) -> str:
+    counts = [(kind, sum(move.kind == kind for move in moved)) for kind in KINDS]
+    return ", ".join(f"{count} {kind}" for kind, count in counts if count)
+
+
+def _row(cell: Cell) -> dict[str, Any]:
+    counts = {f"moved_{kind}": sum(move.kind == kind for move in cell.moved) for kind in KINDS}
+    largest = max((move.size for move in cell.moved), default=0.0)
+    known = {name: value for name, value in asdict(cell).items() if name != "moved"}
+    return {**known, **counts, "largest": largest}
+
+
+COLUMNS = ["situation", "framework", "version", "outcome", "tensors", *(f"moved_{kind}" for kind in KINDS), "largest"]

@@ -1,0 +1,220 @@
+"""Accuracy in either mode, what the companions in a batch change, what chance changes: a model's passes compared."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tracking.audit.statistics import mcnemar_exact
+from tracking.capture.network_settings import network_settings
+from tracking.runs.errors import UserError
+from tracking.runs.findings import Finding, Verdict
+from weighbridge.frameworks import Network
+from weighbridge.images.recipes import finish
+from weighbridge.images.samples import SampleSet
+from weighbridge.networks.score_differences import distance
+from weighbridge.networks.state import generators, moves, scores_in, share_right, whole_batches
+from weighbridge.params.whole import ModeCheck, TextRecipe
+
+CHECK = "mode_check"
+SIGNIFICANT = 0.01
+LARGE_GAP = 0.02
+ROUNDING = 1e-3  # scores that differ by less may have been summed in another order
+
+
+def passes(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Iterator[Finding]:
+    """One finding for each way of passing; one that the network cannot go through is skipped with the reason.
+
+    The network is as it was afterwards.
+    """
+    looks: dict[str, Callable[[str, Network, SampleSet, ModeCheck], Finding]] = {
+        "Accuracy in either mode": accuracies,
+        "What other batches change": batches,
+        "Dropout": dropout,
+        "Randomness in inference mode": randomness,
+        "What black images in training mode leave": black,
+    }
+    for words, look in looks.items():
+        own = network.weights()
+        try:
+            yield look(model, network, samples, params)
+        except UserError as problem:  # such as a batch too small for training mode
+            network.restore(own)
+            yield _skipped(model, f"{words} cannot be seen: {problem}.")
+
+
+def _skipped(model: str, reason: str) -> Finding:
+    return Finding(CHECK, model, Verdict.SKIP, reason)
+
+
+def no_numbers(model: str, network: Network, samples: SampleSet, size: int) -> Finding | None:
+    """What is wrong where scores in inference mode are no numbers: no pass can be compared then. None where they all are."""
+    scores = scores_in(network, samples, size, training=False)
+    count = int((~np.isfinite(scores)).sum())
+    if not count:
+        return None
+    sentence = (
+        f"{count} of {scores.size} scores in inference mode are no numbers: the passes through this model say nothing and "
+        "were not compared."
+    )
+    return Finding(CHECK, model, Verdict.FAIL, sentence, {"no_numbers": count})
+
+
+def accuracies(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+    """Inference against training mode on the same images; then with every batch of one class; then repaired."""
+    own, labels, size = network.weights(), samples.labels, params.batch_size
+    inference = scores_in(network, samples, size, training=False)
+    training = scores_in(network, samples, size, training=True)
+    by_class = samples.sorted_by_class()
+    together = share_right(scores_in(network, by_class, size, training=True), by_class.labels)
+    network.restore(own)
+    right, right_training = inference.argmax(axis=1) == labels, training.argmax(axis=1) == labels
+    undefined = int((~np.isfinite(training)).sum())
+    counts = int((right & ~right_training).sum()), int((right_training & ~right).sum())
+    p_value = mcnemar_exact(*counts)
+    sentence = (
+        f"Accuracy is {right.mean():.2%} in inference mode and {right_training.mean():.2%} in training mode on the same "
+        f"{len(labels)} samples (exact McNemar p = {p_value:.2g}); {together:.2%} in training mode when each batch "
+        "holds samples of one class."
+    ) + (f" {undefined} of {training.size} scores in training mode are no numbers." if undefined else "")
+    evidence = {
+        "top1_inference": float(right.mean()),
+        "top1_training": float(right_training.mean()),
+        "top1_training_by_class": together,
+        "only_inference_right": counts[0],
+        "only_training_right": counts[1],
+        "p_value": p_value,
+    }
+    depends = undefined or p_value < SIGNIFICANT or abs(together - float(right.mean())) > LARGE_GAP
+    return Finding(CHECK, model, Verdict.WARN if depends else Verdict.PASS, sentence, evidence)
+
+
+def batches(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+    """Whether a sample's companions change its answer: other sizes, another order, in either mode."""
+    if not params.batch_sizes:
+        return _skipped(model, "Other batches were not asked for: mode_check.batch_sizes in params.yaml is empty.")
+    known = scores_in(network, samples, params.batch_size, training=False)
+    rows = [_of_size(network, samples, known, size) for size in (1, params.batch_size, *params.batch_sizes)]
+    flips, apart = max(row["flips"] for row in rows), max(row["max_score_difference"] for row in rows)
+    trained = [row for row in rows if row["batch_size"] > 1]
+    spread = [row[name] for row in trained for name in ("top1_training", "top1_training_by_class")]
+    sizes = ", ".join(str(row["batch_size"]) for row in rows)
+    sentence = (
+        f"In inference mode, batches of {sizes} and another order change {flips} decisions (scores by {apart:.2g} at most); "
+        f"in training mode accuracy lies between {min(spread):.2%} and {max(spread):.2%} with size and order of the batches."
+    )
+    curves = {
+        name: [[row["batch_size"], row[name]] for row in sorted(trained, key=lambda row: row["batch_size"])]
+        for name in ("top1_training", "top1_training_by_class")
+    }
+    evidence = {"batch_flips": flips, "batch_max_score_difference": apart, "batches": rows, "curves": curves}
+    varies = flips or max(spread) - min(spread) > LARGE_GAP
+    verdict = Verdict.FAIL if flips and apart > ROUNDING else Verdict.WARN if varies else Verdict.PASS
+    return Finding(CHECK, model, verdict, sentence, evidence)
+
+
+def _of_size(network: Network, samples: SampleSet, known: np.ndarray, size: int) -> dict[str, Any]:
+    """In inference mode class after class, against `known`; in training mode mixed and class after class."""
+    few = (
+        samples.shuffled(min(len(samples), ALONE)) if size == 1 else samples.shuffled(whole_batches(len(samples), size))
+    )
+    by_class = few.sorted_by_class()
+    of_known = {name: row for row, name in enumerate(samples.names)}
+    expected = known[[of_known[name] for name in by_class.names]]
+    scores = scores_in(network, by_class, size, training=False)
+    row: dict[str, Any] = {
+        "batch_size": size,
+        "flips": int((scores.argmax(1) != expected.argmax(1)).sum()),
+        "max_score_difference": distance(scores, expected),
+    }
+    if size == 1:
+        return row
+    own = network.weights()
+    for name, part in (("top1_training", few), ("top1_training_by_class", by_class)):
+        row[name] = share_right(scores_in(network, part, size, training=True), part.labels)
+    network.restore(own)
+    return row
+
+
+ALONE = 32  # samples that are asked one by one
+
+
+def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+    """What a dropout left on costs, by repeated passes in training mode with BatchNorm in inference mode."""
+    if params.repeats < 2:
+        reason = "Dropout was not looked for: mode_check.repeats in params.yaml is 1, and one pass shows no spread."
+        return _skipped(model, reason)
+    layers = {
+        kind: network_settings(network.inside).get(f"model.{kind}.layers", 0) for kind in ("dropout", "batchnorm")
+    }
+    still = scores_in(network, samples, params.batch_size, training=False)
+    drawn = [
+        scores_in(network, samples, params.batch_size, training=True, batchnorm=False) for _ in range(params.repeats)
+    ]
+    if not np.isfinite(drawn).all():
+        return _skipped(model, "Dropout was not looked for: scores in training mode, BatchNorm apart, are no numbers.")
+    right = [share_right(scores, samples.labels) for scores in drawn]
+    flips = [int((scores.argmax(1) != still.argmax(1)).sum()) for scores in drawn]
+    cost, spread = share_right(still, samples.labels) - float(np.mean(right)), float(np.std(right, ddof=1))
+    evidence = {
+        "dropout_layers": layers["dropout"],
+        "batchnorm_layers": layers["batchnorm"],
+        "dropout_top1": float(np.mean(right)),
+        "dropout_top1_sd": spread,
+        "dropout_cost": cost,
+        "dropout_flips": max(flips),
+        "curves": {"dropout_top1": [[number, share] for number, share in enumerate(right)]},
+    }
+    if all(np.array_equal(scores, drawn[0]) for scores in drawn):
+        sentence = "Passes in training mode, BatchNorm apart, give the same bits: no dropout acts."
+        return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+    sentence = (
+        f"Dropout left on ({layers['dropout']} layers) costs {100 * cost:.2f} points, with a standard "
+        f"deviation of {100 * spread:.2f} over {len(right)} passes, and changes up to {max(flips)} of "
+        f"{len(still)} decisions, by chance."
+    )
+    return Finding(CHECK, model, Verdict.WARN if max(flips) else Verdict.PASS, sentence, evidence)
+
+
+def randomness(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+    """Whether a pass in inference mode draws random numbers, and whether it says the same twice."""
+    size = params.batch_size
+    part = samples.shuffled(whole_batches(min(len(samples), size), size))
+    before, first = generators(network), scores_in(network, part, size, training=False)
+    after, second = generators(network), scores_in(network, part, size, training=False)
+    drawn = sorted(name for name in before if before[name] != after[name])
+    same = np.array_equal(first, second)
+    said = f"draws from {', '.join(drawn)}" if drawn else "draws no random number"
+    sentence = f"A pass in inference mode {said}, and repeated it gives {'the same bits' if same else 'other scores'}."
+    evidence = {"generators": sorted(before), "drawn": drawn, "repeated_equal": same}
+    verdict = Verdict.PASS if same and not drawn else Verdict.FAIL if drawn and not same else Verdict.WARN
+    return Finding(CHECK, model, verdict, sentence, evidence)
+
+
+def black_images(samples: SampleSet, size: int) -> np.ndarray:
+    """A batch of images (at most as many as there are samples) whose every pixel is 0 before the recipe's arithmetic."""
+    pixels = np.zeros((min(size, len(samples)), *samples.pixels.shape[1:]), samples.pixels.dtype)
+    return finish(pixels, samples.image_recipe)
+
+
+def black(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+    """What a server left in training mode comes to: black images pass, and the accuracy afterwards in inference mode."""
+    if not params.black_batches:
+        return _skipped(model, "Black images were not asked for: mode_check.black_batches in params.yaml is 0.")
+    if isinstance(samples.recipe, TextRecipe):
+        return _skipped(model, "Black images were not passed: its samples are texts.")
+    own, size = network.weights(), params.batch_size
+    before = share_right(scores_in(network, samples, size, training=False), samples.labels)
+    images = black_images(samples, size)
+    for _ in range(params.black_batches):
+        network.forward(images, training=True)
+    moved = moves(own, network.weights(), network.trainable())
+    after = share_right(scores_in(network, samples, size, training=False), samples.labels)
+    network.restore(own)
+    sentence = (
+        f"{params.black_batches} batches of {len(images)} black images in training mode, without a gradient, take the accuracy "
+        f"from {before:.2%} to {after:.2%}."
+    )
+    evidence = {"black_top1_before": before, "black_top1": after, "black_moved": len(moved)}
+    lost = before - after > LARGE_GAP
+    return Finding(CHECK, model, Verdict.WARN if lost else Verdict.PASS, sentence, evidence)

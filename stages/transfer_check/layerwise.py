@@ -1,0 +1,50 @@
+"""How transferable each layer is: AnB and BnB of Yosinski et al. 2014, https://arxiv.org/abs/1411.1792.
+
+A is the source, B the target. The first n layers are those of A (or of a network trained on B), the rest starts at random,
+and all is trained on B with those n layers held (AnB, BnB) or not (AnB+, BnB+). The null, RnB, holds n random layers.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.transfer_check.finetuning import Bout, Doors, accuracy, fit
+from stages.transfer_check.layers import Layers, backbone_layers, cuts_of, first
+from weighbridge.params.whole import Transfer
+
+KINDS = ("AnB", "AnB+", "BnB", "BnB+", "RnB")
+_ANOTHER = 1000  # added to a seed: a random start that is not the base's
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Accuracy on the target (a fraction) of one such network, whose first `layers` of `of` came from elsewhere."""
+
+    kind: str
+    layers: int
+    of: int
+    seed: int
+    target: float
+
+
+def layerwise(doors: Doors, task: Transfer, bout: Bout, base: Mapping[str, np.ndarray]) -> Iterator[Cut]:
+    """Every kind at every cut, for one seed. `base` holds the weights of the network trained on B from scratch."""
+    source = doors.pretrained()
+    weights: dict[str, Mapping[str, np.ndarray]] = {"A": source.weights(), "B": base, "R": {}}
+    layers = backbone_layers(source, source.retarget(bout.classes, bout.seed))
+    for count in cuts_of(layers, task.cuts):
+        for kind in KINDS:
+            yield _transplanted(doors, task, bout, kind, weights[kind[0]], layers, count)
+
+
+def _transplanted(
+    doors: Doors, task: Transfer, bout: Bout, kind: str, weights: Mapping[str, np.ndarray], layers: Layers, count: int
+) -> Cut:
+    network = doors.random(bout.seed + _ANOTHER).retarget(bout.classes, bout.seed + _ANOTHER)
+    lower = first(layers, count)
+    network.set_weights({name: weights[name] for name in lower} if weights else {})
+    if not kind.endswith("+"):
+        network.hold(set(lower))
+    fit(network, task, bout, task.scratch_rates[0], f"{kind}, {count} layers,")
+    return Cut(kind, count, len(layers), bout.seed, accuracy(network, bout.test, bout.batch_size))

@@ -1,0 +1,82 @@
+"""What the passes show of a network that has really learnt something: bits that move, dropout's cost, black images."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+import torch
+
+from stages.isolation_check.__main__ import isolation_check
+from stages.isolation_check.scenarios import Subject
+from stages.mode_check.passes import ROUNDING, batches, black, dropout
+from tests.stages import moving_networks
+from tests.stages.small_digits import digits, trained
+from weighbridge.frameworks._torch import TorchNetwork
+from weighbridge.images.samples import SampleSet
+from weighbridge.params.whole import IsolationCheck
+
+PARAMS = moving_networks.PARAMS.model_copy(
+    update={"batch_size": 36, "batch_sizes": [7, 64], "repeats": 20, "black_batches": 100}
+)
+
+
+@pytest.fixture(scope="module")
+def net() -> TorchNetwork:
+    return trained(torch.nn.Dropout(0.25))
+
+
+@pytest.fixture(scope="module")
+def unseen() -> SampleSet:
+    return digits(1257, 1797)
+
+
+def test_the_batch_size_moves_bits_and_no_decision_and_the_mode_check_says_so(
+    net: TorchNetwork, unseen: SampleSet
+) -> None:
+    found = batches("m", net, unseen, PARAMS)
+    rows = {row["batch_size"]: row for row in found.evidence["batches"]}
+    assert list(rows) == [1, 36, 7, 64]
+    assert found.evidence["batch_flips"] == 0
+    assert 0 < rows[1]["max_score_difference"] < ROUNDING
+    assert f"scores by {found.evidence['batch_max_score_difference']:.2g} at most" in found.sentence
+    assert rows[64]["top1_training"] - rows[64]["top1_training_by_class"] > 0.2
+    assert found.verdict == "warn"
+
+
+def test_the_batch_size_moves_bits_and_no_decision_and_the_isolation_check_says_so(
+    net: TorchNetwork, unseen: SampleSet
+) -> None:
+    subject = Subject(lambda: net, lambda: net, unseen, [slice(0, 64), slice(64, 128)], 32)
+    params = IsolationCheck(
+        models=None, scenarios=["batch"], samples=128, one_by_one=32, max_score_difference=1e-3, seconds=60
+    )
+    (single,) = isolation_check("m", subject, subject.scores(net.predict), params)
+    assert single.verdict == "pass"
+    assert not single.evidence["equal_bits"]
+    assert single.evidence["batch_flips"] == 0
+    assert 0 < single.evidence["batch_max_score_difference"] < ROUNDING
+    ((_, _, expected, got),) = single.evidence["first"]
+    assert expected != got
+
+
+def test_what_dropout_costs_grows_with_its_rate(net: TorchNetwork, unseen: SampleSet) -> None:
+    (layer,) = (each for each in net.module.modules() if isinstance(each, torch.nn.Dropout))
+    found = []
+    for rate in (0.25, 0.5, 0.8):
+        layer.p = rate
+        found.append(dropout("m", net, unseen, PARAMS).evidence)
+    for name in ("dropout_flips", "dropout_cost", "dropout_top1_sd"):
+        low, middle, high = (evidence[name] for evidence in found)
+        assert 0 < low < middle < high, name
+    assert found[-1]["dropout_flips"] > len(unseen) / 20
+
+
+def test_a_hundred_black_batches_take_a_trained_network_its_accuracy(net: TorchNetwork, unseen: SampleSet) -> None:
+    before = net.weights()
+    found = black("m", net, unseen, PARAMS)
+    assert found.verdict == "warn"
+    assert found.evidence["black_top1_before"] > 0.9
+    assert found.evidence["black_top1"] < found.evidence["black_top1_before"] - 0.1
+    assert found.evidence["black_moved"] == 3 * 3
+    assert f"{found.evidence['black_top1']:.2%}" in found.sentence
+    assert all(np.array_equal(value, before[name]) for name, value in net.weights().items())

@@ -1,0 +1,188 @@
+"""The transfer check sees, on a network trained here, what fine-tuning destroys and which layers are special."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from stages.pretrain import pretrain  # noqa: E402
+from stages.transfer_check.__main__ import _probed, _study, main, transfer_check  # noqa: E402
+from stages.transfer_check.finetuning import Bout, Doors  # noqa: E402
+from stages.transfer_check.study import Study  # noqa: E402
+from stages.transfer_check.targets import load_target  # noqa: E402
+from stages.transfer_check.verdicts import judge  # noqa: E402
+from tests.closure import ROOT  # noqa: E402
+from tracking.audit.statistics import mcnemar_exact  # noqa: E402
+from tracking.runs.findings import load_findings  # noqa: E402
+from weighbridge.frameworks import Network  # noqa: E402
+from weighbridge.images.class_folders import images_in, written  # noqa: E402
+from weighbridge.images.recipes import decode  # noqa: E402
+from weighbridge.images.samples import SampleSet  # noqa: E402
+from weighbridge.networks.loading import in_batches, load_network, new_network, random_network  # noqa: E402
+from weighbridge.params.whole import Params, Recipe, load_params  # noqa: E402
+from weighbridge.weights.files import save_tensors  # noqa: E402
+
+DATA = ROOT / "../shared/data"
+
+
+def suite(name: str, **task: object) -> Params:
+    params = load_params(ROOT / f"suites/{name}.yaml")
+    return params.model_copy(update={"transfer_check": params.transfer_check.model_copy(update=task)})
+
+
+def prepared(folder: Path, recipe: Recipe) -> SampleSet:
+    """Every image beneath a folder of class folders."""
+    paths = images_in(folder)
+    classes = sorted({path.parent.name for path in paths})
+    labels = np.asarray([classes.index(path.parent.name) for path in paths])
+    return SampleSet(
+        tuple(map(str, paths)), labels, np.stack([decode(path, recipe) for path in paths]), tuple(classes), recipe
+    )
+
+
+@pytest.fixture(scope="module")
+def low(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SampleSet]:
+    """Weights of the suite's network, trained on the digits 0 to 4, and their test images."""
+    params, folder = suite("digit-halves"), tmp_path_factory.mktemp("low")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        source = params.pretrain["digits-net-low"]
+        with written(Path(params.data.source)) as images:
+            train, test = (prepared(images / split, params.recipes["digits-16"]) for split in ("train", "test"))
+        network = new_network(source, 5, test)
+        pretrain(network, train, test, source)
+        save_tensors(network.weights(), folder / "weights.safetensors")
+    return folder / "weights.safetensors", test
+
+
+def studied(low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch, **task: object) -> tuple[Study, Params]:
+    monkeypatch.chdir(ROOT)
+    params = suite("digit-halves", **task)
+    model = params.models["digits-net"].model_copy(update={"weights": str(low[0])})
+    study = _study(params, model, low[1], Path(params.transfer_check.target.images))
+    assert isinstance(study, Study)
+    return study, params
+
+
+@pytest.mark.slow
+def test_a_large_learning_rate_destroys_the_source_and_the_last_layer_is_special_to_it(
+    low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One seed; over five, what is left at 0.1 is .69 (.48 to .84): DECISIONS.md."""
+    study, params = studied(low, monkeypatch, seeds=[0], learning_rates=[0.001, 0.1], probed_rates=[0.01], cuts=1)
+    left = {outcome.learning_rate: outcome.source for outcome in study.outcomes if outcome.method == "fine-tuned"}
+    drift = {outcome.learning_rate: outcome.drift for outcome in study.outcomes if outcome.method == "fine-tuned"}
+    assert left[0.001] > 0.97
+    assert left[0.1] < 0.9
+    assert drift[0.001] < drift[0.1]
+    last = {cut.kind: cut.target for cut in study.cuts}
+    assert last["BnB"] - last["AnB"] > 0.05
+    assert last["AnB+"] - last["AnB"] > 0.05
+    assert last["RnB"] < last["AnB"]
+    found = {
+        finding.sentence.partition(" ")[0]: finding.verdict for finding in judge("m", params.transfer_check, study)
+    }
+    assert found["Of"] == "warn"  # digits are easy: raw pixels do as well as features
+    assert {outcome.method for outcome in study.outcomes} == {"fine-tuned", "probed", "scratch"}
+
+
+@pytest.mark.slow
+def test_over_five_seeds_a_large_learning_rate_leaves_less_than_four_fifths_of_the_source(
+    low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = {"learning_rates": [0.001, 0.1], "probed_rates": [], "scratch_rates": [], "cuts": 0}
+    study, params = studied(low, monkeypatch, seeds=[0, 1, 2, 3, 4], **rates)
+    found = {
+        rate: (finding.verdict.value, [source for _, _, source, _ in finding.evidence[name]])
+        for finding in judge("m", params.transfer_check, study)
+        for rate in (0.001, 0.1)
+        for name in finding.evidence
+        if name.endswith(f"_{rate:g}.by_seed")
+    }
+    (careful, kept), (hasty, left) = found[0.001], found[0.1]
+    assert (careful, hasty) == ("pass", "warn")
+    assert len(kept) == len(left) == 5
+    assert np.mean(kept) > 0.97
+    assert np.mean(left) < 0.8
+    assert max(left) < min(kept)
+    assert max(left) - min(left) > 0.05  # one seed would say little
+
+
+@pytest.mark.slow
+def test_with_twenty_images_training_from_scratch_beats_a_linear_head_and_careful_fine_tuning(
+    low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, _ = studied(
+        low, monkeypatch, seeds=[0, 1, 2], samples=20, learning_rates=[0.001, 0.01], probed_rates=[], cuts=0
+    )
+    transfers, scratch = study.transfers(), study.others()["from scratch at 0.05"]
+    assert all(scratch.mean > transferred.mean for transferred in transfers.values())
+
+
+@pytest.mark.slow
+def test_photographs_features_are_worth_no_more_than_raw_pixels_on_chest_x_rays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not DATA.is_dir():
+        pytest.skip("the published weights and X-rays are not here")
+    monkeypatch.chdir(ROOT)
+    params = suite("pneumonia")
+    (model,) = params.models.values()
+    recipe = params.recipes[model.recipe]
+    assert isinstance(recipe, Recipe)
+    drawn = load_target(Path("suites/pneumonia_xray.py"), params.transfer_check.target, recipe, (200, 300), [0])
+    network = load_network(model, params.inference, params.data.classes, drawn.test)
+    assert network is not None
+    train = in_batches(network.features, drawn.train[0], 32, "features")
+    seen = _probed(network, params.transfer_check, Bout(drawn.train[0], drawn.test, drawn.test, 32, 0), train)
+    assert seen.linear.mean() > 0.6
+    only, never = int((seen.linear & ~seen.pixels).sum()), int((seen.pixels & ~seen.linear).sum())
+    assert never > only or mcnemar_exact(only, never) > 0.05
+
+
+# ---- without training anything that takes time
+
+
+def test_a_model_that_is_not_listed_is_skipped_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    outs = [tmp_path / name for name in ("findings.json", "sweep.csv", "scores.json")]
+    main("resnet18-onnx", tmp_path, tmp_path, tmp_path, *outs)
+    (finding,) = load_findings(outs[0])
+    assert finding.verdict == "skip"
+    assert "transfer_check.models" in finding.sentence
+    assert outs[1].read_text() == "method,learning_rate,seed,target,source,drift\n"
+    assert outs[2].read_text() == "{}\n"
+
+
+class Untrainable:
+    """Doors to a tiny network whose architecture has no random start."""
+
+    def __init__(self, samples: SampleSet) -> None:
+        self.samples = samples
+
+    def pretrained(self) -> Network:
+        params = load_params(ROOT / "suites/digit-halves.yaml")
+        return new_network(params.pretrain["digits-net-low"], 5, self.samples)
+
+    def random(self, _seed: int) -> Network:
+        params = load_params(ROOT / "suites/digit-halves.yaml")
+        model = params.models["digits-net"].model_copy(update={"architecture": "nowhere.py:nothing"})
+        return random_network(model, params.inference, 5, self.samples, 0)
+
+
+def test_what_cannot_be_built_or_told_is_skipped_and_the_rest_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    params = suite(
+        "digit-halves", samples=20, test_samples=20, learning_rates=[0.01], probed_rates=[], epochs=1, seeds=[0]
+    )
+    task, recipe = params.transfer_check, params.recipes["digits-16"]
+    assert isinstance(recipe, Recipe)
+    drawn = load_target(Path(task.target.images), task.target, recipe, (20, 20), [0])
+    doors = Untrainable(drawn.test)
+    study = transfer_check(task, Doors(doors.pretrained, doors.random), drawn, drawn.test, 20)
+    reasons = [finding.sentence for finding in judge("m", task, study) if finding.verdict == "skip"]
+    assert len(reasons) == 4
+    assert "nowhere.py: not found" in reasons[0]
+    assert "there are 20 images, and 50" in reasons[2]

@@ -1,0 +1,320 @@
+"""Recipes give the bits of the libraries that they are named after."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.closure import ROOT
+from tests.weighbridge.images.pictures import recipe as steps
+from tracking.runs.errors import UserError
+from weighbridge.images.decoders import ORIENTATION
+from weighbridge.images.recipes import decode, finish
+from weighbridge.params.whole import Crop, Normalise, Recipe, Resize
+
+PHOTOS = ROOT / "../shared/data/photos-imagenet-classes/images"
+REAL = 3
+IMAGENET = Normalise(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+
+
+def resize(size: int = 64, **changes: object) -> Resize:
+    values = {"size": size, "fit": "short-side", "interpolation": "bilinear", "antialias": True, "library": "pillow"}
+    return Resize.model_validate({**values, **changes})
+
+
+def crop(size: int = 48, **changes: object) -> Crop:
+    return Crop.model_validate({"size": size, "place": "round", "pad": False, **changes})
+
+
+def recipe(**changes: object) -> Recipe:
+    return steps(**{"resize": resize(), "crop": crop(), **changes})
+
+
+def prepared(path: Path, chosen: Recipe) -> np.ndarray:
+    return finish(decode(path, chosen), chosen)
+
+
+def write_photo(path: Path, size: tuple[int, int]) -> Path:
+    coarse = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+    image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+    image.save(path, quality=90)
+    return path
+
+
+@pytest.fixture(params=[(97, 131), (131, 97), (64, 64), (65, 200)], ids=str)
+def photo(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return write_photo(tmp_path / "photo.jpg", request.param)
+
+
+@pytest.fixture(params=["made up", *(f"photograph {number}" for number in range(REAL))])
+def picture(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """One made up, or a real one, copied."""
+    if request.param == "made up":
+        return write_photo(tmp_path / "photo.jpg", (97, 131))
+    if not PHOTOS.is_dir():
+        pytest.skip("../shared/data/photos-imagenet-classes, which has real photographs, is absent")
+    chosen = sorted(PHOTOS.iterdir())[int(request.param.rpartition(" ")[2])]
+    return Path(shutil.copy(chosen, tmp_path / f"photo{chosen.suffix}"))
+
+
+def plain(**changes: object) -> Recipe:
+    """Pixels as they are."""
+    return recipe(**{"resize": None, "crop": None, "scale": "0..255", "normalise": None, **changes})
+
+
+# ---- torchvision
+
+
+def test_short_side_crop_and_normalise_are_bit_identical_to_torchvision(photo: Path) -> None:
+    pytest.importorskip("torch")
+    from weighbridge.process.torchvision_operators import define_missing_operators
+
+    define_missing_operators()
+    from torchvision import transforms as T
+
+    wanted = [T.Resize(64), T.CenterCrop(48), T.ToTensor(), T.Normalize(IMAGENET.mean, IMAGENET.std)]
+    with Image.open(photo) as image:
+        theirs = T.Compose(wanted)(image.convert("RGB")).numpy().transpose(1, 2, 0)
+    assert np.array_equal(prepared(photo, recipe()), theirs)
+    if Image.open(photo).size != (64, 64):
+        assert not np.array_equal(prepared(photo, recipe(resize=resize(fit="squash"))), theirs)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("antialias", [True, False])
+def test_tensors_are_resized_as_torchvision_does(photo: Path, interpolation: str, antialias: bool) -> None:
+    torch = pytest.importorskip("torch")
+    from weighbridge.process.torchvision_operators import define_missing_operators
+
+    define_missing_operators()
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2 import functional as F
+
+    image = F.pil_to_tensor(Image.open(photo))
+    theirs = F.resize(image, [64], InterpolationMode(interpolation), antialias=antialias)
+    ours = decode(
+        photo, recipe(resize=resize(library="torch", interpolation=interpolation, antialias=antialias), crop=None)
+    )
+    assert torch.equal(torch.from_numpy(ours.transpose(2, 0, 1).copy()), theirs)
+
+
+def test_a_crop_larger_than_the_image_is_padded_as_torchvision_pads(photo: Path) -> None:
+    pytest.importorskip("torch")
+    from weighbridge.process.torchvision_operators import define_missing_operators
+
+    define_missing_operators()
+    from torchvision import transforms as T
+
+    theirs = np.asarray(T.Compose([T.Resize(64), T.CenterCrop(99)])(Image.open(photo)))
+    assert np.array_equal(decode(photo, recipe(crop=crop(99, pad=True))), theirs)
+    assert (theirs[0] == 0).all() or (theirs[:, 0] == 0).all()
+
+
+# ---- OpenCV and TensorFlow, which must not share a process with the models of other tests
+
+
+def bits_by(code: str, *arguments: object) -> np.ndarray:
+    """What `code` leaves in `found`, made in a process of its own."""
+    script = f"import sys\nimport numpy as np\n{code}\nnp.save(sys.argv[-1], found)"
+    target = Path(str(arguments[0])).with_suffix(".npy")
+    command = [sys.executable, "-c", script, *map(str, arguments), str(target)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return np.load(target)
+
+
+def test_opencv_decodes_and_resizes_as_it_does_by_itself(picture: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    theirs = cv2.cvtColor(cv2.imread(str(picture), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
+    assert np.array_equal(decode(picture, plain(decode="opencv")), theirs)
+    flags = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+    for interpolation, flag in flags.items():
+        chosen = resize(fit="squash", library="opencv", interpolation=interpolation, antialias=False)
+        ours = decode(picture, plain(decode="opencv", resize=chosen))
+        assert np.array_equal(ours, cv2.resize(theirs, (64, 64), interpolation=flag))
+
+
+TENSORFLOW = """
+import tensorflow as tf
+found = []
+for path in sys.argv[1:-1]:
+    content = open(path, "rb").read()
+    fast, exact = (tf.io.decode_jpeg(content, channels=3, dct_method=method) for method in ("", "INTEGER_ACCURATE"))
+    sizes = [tf.image.resize(fast, (64, 64), method, antialias=antialias).numpy()
+             for method in ("nearest", "bilinear", "bicubic") for antialias in (True, False)]
+    found += [np.ravel(each) for each in (fast.numpy(), exact.numpy(), *sizes)]
+found = np.concatenate(found).astype(np.float32)
+"""
+OURS = """
+from pathlib import Path
+from weighbridge.images.recipes import decode
+from tests.weighbridge.images.test_recipes import plain, resize
+recipes = [plain(decode=name) for name in ("tensorflow", "tensorflow-accurate")]
+recipes += [plain(decode="tensorflow", resize=resize(fit="squash", library="tensorflow", interpolation=how, antialias=antialias))
+            for how in ("nearest", "bilinear", "bicubic") for antialias in (True, False)]
+found = np.concatenate([np.ravel(decode(Path(path), each)) for path in sys.argv[1:-1] for each in recipes]).astype(np.float32)
+"""
+
+
+@pytest.mark.slow
+def test_tensorflow_decodes_and_resizes_as_it_does_by_itself(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    photo = write_photo(tmp_path / "photo.jpg", (97, 131))
+    theirs = bits_by(TENSORFLOW, photo)
+    assert np.array_equal(bits_by(OURS, photo), theirs)
+    exact = decode(photo, plain()).astype(np.float32).ravel()
+    assert not np.array_equal(theirs[: exact.size], exact)  # its fast decoder is another one than Pillow's
+    assert np.array_equal(theirs[exact.size : 2 * exact.size], exact)  # its accurate one is not
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="../shared/data/photos-imagenet-classes is absent")
+def test_tensorflow_decodes_and_resizes_real_photographs_as_it_does_by_itself(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    photos = [shutil.copy(path, tmp_path) for path in sorted(PHOTOS.iterdir())[:REAL]]
+    assert np.array_equal(bits_by(OURS, *photos), bits_by(TENSORFLOW, *photos))
+
+
+# ---- the libraries' own pipelines, as published
+
+
+CAFFE = {"mean": [123.68, 116.779, 103.939], "std": [1.0, 1.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("scale", "mode"),
+    [
+        ({"scale": "-1..1", "normalise": None}, "tf"),
+        ({}, "torch"),
+        ({"scale": "0..255", "channels": "BGR", "normalise": CAFFE}, "caffe"),
+    ],
+)
+def test_arithmetic_is_bit_identical_to_keras(photo: Path, scale: dict, mode: str) -> None:
+    pytest.importorskip("keras")
+    chosen = recipe(**scale)
+    np.save(photo.with_suffix(".pixels.npy"), decode(photo, chosen))
+    code = (
+        "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
+        "from keras.applications.imagenet_utils import preprocess_input\n"
+        "found = preprocess_input(np.load(sys.argv[1]).astype('float32'), mode=sys.argv[2])"
+    )
+    theirs = bits_by(code, photo.with_suffix(".pixels.npy"), mode)
+    assert np.array_equal(prepared(photo, chosen), theirs)
+
+
+def test_keras_load_img_squashes_by_nearest_unless_told_otherwise(picture: Path) -> None:
+    pytest.importorskip("keras")
+    code = (
+        "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
+        "from keras.utils import img_to_array, load_img\n"
+        "found = img_to_array(load_img(sys.argv[1], target_size=(48, 48)))"
+    )
+    nearest = resize(48, fit="squash", interpolation="nearest", antialias=False)
+    assert np.array_equal(prepared(picture, plain(resize=nearest)), bits_by(code, picture))
+
+
+# ---- what the files bring along
+
+
+def turned(tmp_path: Path, orientation: int) -> Path:
+    path = tmp_path / f"turned-{orientation}.jpg"
+    image = Image.open(write_photo(tmp_path / "upright.jpg", (30, 20)))
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    image.save(path, exif=exif, quality=95)
+    return path
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("library", ["pillow", "opencv"])
+def test_exif_orientation_is_honoured_or_ignored_alike_by_every_library(
+    library: str, orientation: int, tmp_path: Path
+) -> None:
+    if library == "opencv":
+        pytest.importorskip("cv2")
+    from PIL import ImageOps
+
+    path = turned(tmp_path, orientation)
+    stored = decode(path, plain(decode=library))
+    assert stored.shape == (20, 30, 3)
+    upright = decode(path, plain(decode=library, exif="honour"))
+    shell = Image.fromarray(stored)
+    shell.getexif()[ORIENTATION] = orientation
+    assert np.array_equal(upright, np.asarray(ImageOps.exif_transpose(shell)))
+    assert np.array_equal(upright, stored) == (orientation == 1)
+
+
+def test_a_cmyk_image_is_converted_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ink.jpg"
+    Image.new("CMYK", (70, 70), (10, 200, 30, 5)).save(path)
+    assert np.array_equal(decode(path, plain()), np.asarray(Image.open(path).convert("RGB")))
+    with pytest.raises(UserError, match=r"ink\.jpg: is a CMYK image"):
+        decode(path, plain(cmyk="refuse"))
+
+
+@pytest.mark.parametrize("library", ["pillow", "opencv"])
+def test_what_is_no_image_is_named(library: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"\xff\xd8 no image")
+    with pytest.raises(UserError, match=r"broken\.jpg: cannot be decoded as an image by"):
+        decode(path, plain(decode=library))
+
+
+def test_grey_and_transparent_images_become_three_channels(tmp_path: Path) -> None:
+    for mode in ("L", "RGBA", "P", "1", "CMYK"):
+        path = tmp_path / f"{mode}.tif"
+        Image.new(mode, (70, 70)).save(path)
+        assert decode(path, recipe()).shape == (48, 48, 3)
+
+
+# ---- steps of its own
+
+
+def test_bgr_reverses_the_channels(photo: Path) -> None:
+    assert np.array_equal(prepared(photo, plain(channels="BGR")), prepared(photo, plain())[..., ::-1])
+
+
+def test_half_precision_rounds_the_finished_image(photo: Path) -> None:
+    half, single = prepared(photo, recipe(dtype="float16")), prepared(photo, recipe())
+    assert half.dtype == np.float32
+    assert np.array_equal(half, single.astype(np.float16).astype(np.float32))
+    assert not np.array_equal(half, single)
+
+
+def test_a_half_pixel_of_the_crop_goes_as_the_recipe_says(tmp_path: Path) -> None:
+    path = tmp_path / "row.png"
+    Image.fromarray(np.arange(7, dtype=np.uint8)[None, :, None] * np.ones((7, 1, 3), np.uint8)).save(path)
+    first = {place: decode(path, plain(crop=crop(4, place=place)))[0, 0, 0] for place in ("round", "floor")}
+    assert first == {"round": 2, "floor": 1}
+
+
+def test_a_crop_larger_than_the_image_is_refused_unless_padding_is_allowed(photo: Path) -> None:
+    with pytest.raises(UserError, match=r"photo\.jpg: is .* when it comes to a crop of 65"):
+        decode(photo, recipe(crop=crop(65), resize=resize(fit="squash")))
+
+
+def test_finishing_leaves_the_pixels_as_they_were(photo: Path) -> None:
+    pixels = decode(photo, recipe()).copy()
+    before = pixels.copy()
+    finish(pixels, recipe())
+    assert np.array_equal(pixels, before)
+
+
+@pytest.mark.parametrize(
+    ("library", "interpolation", "antialias"),
+    [
+        ("pillow", "bilinear", False),
+        ("pillow", "nearest", True),
+        ("opencv", "bilinear", True),
+        ("torch", "lanczos", False),
+    ],
+)
+def test_a_step_that_the_library_does_not_have_is_refused(library: str, interpolation: str, antialias: bool) -> None:
+    with pytest.raises(ValueError, match="antialias"):
+        resize(library=library, interpolation=interpolation, antialias=antialias)

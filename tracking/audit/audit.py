@@ -1,0 +1,369 @@
+"""Two runs compared: did the result change, did a condition change, and which condition could have done it.
+
+| | conditions same | conditions differ |
+|---|---|---|
+| **results same** | `reproduced` | `robust` to these differences |
+| **results differ** | `unexplained` | `explained`: these *could have* caused it |
+
+Pure: two runs in, one `Audit` out. A suspect is only ever something that *could have* changed the result; that it did,
+only a further run that differs in it alone can show.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from tracking.audit.causes import cause_of
+from tracking.audit.consequences import roots
+from tracking.audit.divergence import divergence, to_dict
+from tracking.audit.statistics import mcnemar_exact, newcombe, paired_difference
+from tracking.lookup.read_back import FOREIGN
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run, Scalar, unpack_decisions
+
+NOISE = 0.05  # two accuracies are `within noise` when the p-value is at least this
+SECTIONS = ("param", "input", "code", "environment")
+
+
+class Outcome(StrEnum):
+    """The cell of the two-by-two table."""
+
+    REPRODUCED = "reproduced"
+    ROBUST = "robust"
+    EXPLAINED = "explained"
+    UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One condition that differs.
+
+    Attributes:
+        name: the condition, for example ``variable.ONEDNN_MAX_CPU_ISA``.
+        before, after: its values; None where it is absent.
+        absent: ``before`` or ``after`` where that run has no such condition, else empty.
+        can_change: the most it can change: ``decisions``, ``bits``, ``speed`` or ``nothing``.
+        rank: the lower, the more likely.
+        reason: why, in a sentence.
+        effect: how large it was seen to be and where; empty where nobody has measured.
+        follows: another difference that this one may be a mere consequence of, else empty.
+    """
+
+    name: str
+    before: Scalar
+    after: Scalar
+    absent: str
+    can_change: str
+    rank: int
+    reason: str
+    effect: str = ""
+    follows: str = ""
+
+    @property
+    def matters(self) -> bool:
+        """Whether it can change a prediction at all."""
+        return self.can_change in ("decisions", "bits")
+
+
+@dataclass(frozen=True)
+class Grades:
+    """How far the results agree, finest level first; None where a run did not record what it takes to tell.
+
+    Attributes:
+        bits_same: whether every score carries the same bits.
+        samples: how many samples were compared one by one.
+        flips: how many of them have another top-1 class.
+        relabelled: how many of them have another label.
+        top1_before, top1_after: top-1 accuracy, fractions.
+        only_before, only_after: samples that only one of the runs gets right.
+        change: 95 % interval of the change of top-1 accuracy, fractions (paired where the samples are the same).
+        p_value: exact two-sided McNemar test on the same samples.
+        other: numbers of other checks that differ, by name: (before, after).
+    """
+
+    bits_same: bool | None = None
+    samples: int | None = None
+    flips: int | None = None
+    relabelled: int | None = None
+    top1_before: float | None = None
+    top1_after: float | None = None
+    only_before: int | None = None
+    only_after: int | None = None
+    change: tuple[float, float] | None = None
+    p_value: float | None = None
+    other: Mapping[str, tuple[Scalar, Scalar]] | None = None
+
+    @property
+    def finest(self) -> str | None:
+        """The finest level that both runs recorded: ``bits``, ``decisions``, ``accuracy``, or None."""
+        levels = {"bits": self.bits_same, "decisions": self.flips, "accuracy": self.accuracy_same}
+        return next((level for level, seen in levels.items() if seen is not None), None)
+
+    @property
+    def same(self) -> bool:
+        """Whether scores, decisions and accuracy are equal as far as both runs recorded them.
+
+        The numbers of other checks do not count: they have parameters of their own, which are no conditions of the run.
+        """
+        return self.bits_same is not False and not self.decided_differently
+
+    @property
+    def accuracy_same(self) -> bool | None:
+        if self.top1_before is None or self.top1_after is None:
+            return None
+        return self.top1_before == self.top1_after
+
+    @property
+    def decided_differently(self) -> bool:
+        return bool(self.flips) or bool(self.relabelled) or self.accuracy_same is False
+
+    @property
+    def within_noise(self) -> bool | None:
+        """Whether chance alone could account for the change of accuracy; None if nothing changed or none can say."""
+        if not self.decided_differently:
+            return None
+        if self.p_value is not None:
+            return self.p_value >= NOISE
+        return None if self.change is None else self.change[0] <= 0 <= self.change[1]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What `audit` found. Equal runs give equal audits.
+
+    Attributes:
+        before, after: the two runs.
+        grades: how far the results agree.
+        differences: every condition that differs, the likeliest first.
+        same: how many conditions are equal, by section.
+        unrecorded: conditions that one run (``before`` or ``after``) never recorded: no difference can be claimed.
+    """
+
+    before: Run
+    after: Run
+    grades: Grades
+    differences: tuple[Difference, ...]
+    same: Mapping[str, int]
+    unrecorded: Mapping[str, tuple[str, ...]]
+
+    @property
+    def outcome(self) -> Outcome:
+        differ = any(difference.matters for difference in self.differences)
+        if self.grades.same:
+            return Outcome.ROBUST if differ else Outcome.REPRODUCED
+        return Outcome.EXPLAINED if differ else Outcome.UNEXPLAINED
+
+    @property
+    def suspects(self) -> tuple[Difference, ...]:
+        """What could have changed the result, the likeliest first, without mere consequences of one another."""
+        return tuple(difference for difference in self.differences if difference.matters and not difference.follows)
+
+    @property
+    def harmless(self) -> tuple[Difference, ...]:
+        """What differs and cannot change a prediction."""
+        return tuple(difference for difference in self.differences if not difference.matters and not difference.follows)
+
+    def consequences(self, name: str) -> tuple[Difference, ...]:
+        """The differences that may follow from the one called `name`."""
+        return tuple(difference for difference in self.differences if difference.follows == name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; a condition that is absent is null and says so."""
+        grades = asdict(self.grades)
+        return {
+            "outcome": self.outcome.value,
+            "before": {"id": self.before.id, "subject": self.before.subject},
+            "after": {"id": self.after.id, "subject": self.after.subject},
+            "results": {
+                **{name: value for name, value in grades.items() if value is not None},
+                "finest": self.grades.finest,
+                "same": self.grades.same,
+                "within_noise": self.grades.within_noise,
+            },
+            "suspects": [difference.name for difference in self.suspects],
+            "differences": [asdict(difference) for difference in self.differences],
+            "same": dict(self.same),
+            "parting": to_dict(divergence(self.before, self.after)),
+            "not_recorded": {end: list(names) for end, names in self.unrecorded.items()},
+        }
+
+
+def audit(before: Run, after: Run) -> Audit:
+    """Compare two runs.
+
+    A condition that one run lacks is a difference where that run would have held it (equal schema, and it recorded
+    others of its kind); where it would not (another schema, another tool), it is `unrecorded` and accuses nobody.
+
+    Raises:
+        UserError: the runs recorded no result that could be compared.
+    """
+    old, new = before.conditions, after.conditions
+    unrecorded = {
+        "before": _unrecorded(before, after, set(new) - set(old)),
+        "after": _unrecorded(after, before, set(old) - set(new)),
+    }
+    silent = {name for names in unrecorded.values() for name in names}
+    comparable = (old.keys() | new.keys()) - silent
+    differing = {name for name in comparable if not _equal(old, new, name)}
+    grades = _grade(before, after)
+    if grades.finest is None:
+        names = " and ".join(f"{run.subject} {run.id[:12]}" for run in (before, after))
+        raise UserError(f"{names} recorded no result in common")
+    differences = [_difference(name, old, new) for name in differing]
+    return Audit(
+        before=before,
+        after=after,
+        grades=grades,
+        differences=_filed(_ranked(_identities(differences, comparable), grades), _trained_here(before, after)),
+        same=_counts(comparable - differing),
+        unrecorded={end: names for end, names in unrecorded.items() if names},
+    )
+
+
+# ---- conditions
+
+
+def section(name: str) -> str:
+    """The part of a run that a condition comes from: ``param``, ``input``, ``code`` or ``environment``."""
+    head = name.partition(".")[0]
+    return head if head in SECTIONS else "environment"
+
+
+def _unrecorded(lacking: Run, having: Run, names: set[str]) -> tuple[str, ...]:
+    """Of the names that only `having` holds, those that `lacking` would not have held even if they had been true."""
+    if lacking.schema != having.schema or lacking.schema == FOREIGN or lacking.is_declared:
+        return tuple(sorted(names))
+    recorded = {section(name) for name in lacking.conditions}
+    return tuple(sorted(name for name in names if section(name) not in recorded))
+
+
+def _equal(old: Mapping[str, Scalar], new: Mapping[str, Scalar], name: str) -> bool:
+    """Equal in value; true is not 1, and absent is not null."""
+    if name not in old or name not in new:
+        return False
+    return old[name] == new[name] and isinstance(old[name], bool) == isinstance(new[name], bool)
+
+
+def _difference(name: str, old: Mapping[str, Scalar], new: Mapping[str, Scalar]) -> Difference:
+    cause = cause_of(name)
+    return Difference(
+        name=name,
+        before=old.get(name),
+        after=new.get(name),
+        absent="before" if name not in old else "after" if name not in new else "",
+        can_change=str(cause.can_change),
+        rank=cause.rank,
+        reason=cause.reason,
+        effect=f"{cause.effect} ({cause.source})" if cause.effect else "",
+    )
+
+
+def _counts(names: Iterable[str]) -> dict[str, int]:
+    sections = [section(name) for name in names]
+    return {kind: sections.count(kind) for kind in SECTIONS if kind in sections}
+
+
+# ---- what is a cause, what only names it or follows from it
+
+CODE = "input.code/"
+
+
+def _trained_here(before: Run, after: Run) -> bool:
+    return all(any(finding.check == "pretrain" for finding in run.findings) for run in (before, after))
+
+
+def _identities(differences: list[Difference], comparable: set[str]) -> list[Difference]:
+    """A commit names code. Where both runs list the hash of each file they read and none differs, it accuses nobody."""
+    files = sum(name.startswith(CODE) for name in comparable)
+    if files == 0 or any(difference.name.startswith(CODE) for difference in differences):
+        return differences
+    reason = f"it only names the code, and none of the {files} code files that both runs read differs"
+    return [
+        replace(difference, can_change="nothing", reason=reason) if difference.name.startswith("code.") else difference
+        for difference in differences
+    ]
+
+
+def _filed(differences: tuple[Difference, ...], trained_here: bool) -> tuple[Difference, ...]:
+    """Each mere consequence marked with the difference at the root of it. `differences` are ranked."""
+    found = roots(
+        [each.name for each in differences],
+        {each.name for each in differences if each.absent},
+        {each.name for each in differences if each.matters},
+        trained_here=trained_here,
+    )
+    return tuple(replace(each, follows=found[each.name]) for each in differences)
+
+
+def _ranked(differences: list[Difference], grades: Grades) -> tuple[Difference, ...]:
+    """The likeliest first; where decisions changed, what can only touch bits comes after what can change decisions."""
+    flipped = grades.decided_differently
+
+    def place(each: Difference) -> tuple[bool, bool, int, str]:
+        return not each.matters, flipped and each.can_change != "decisions", each.rank, each.name
+
+    return tuple(sorted(differences, key=place))
+
+
+# ---- results
+
+
+def _grade(before: Run, after: Run) -> Grades:
+    own = {"bits_same": _same_or_unknown(before.results, after.results, "scores.sha256"), **_accuracies(before, after)}
+    other = _other_results(before, after)
+    if _same_samples(before, after):
+        return Grades(**own, **_paired(before, after), other=other)
+    return Grades(**own, change=_unpaired(before, after), other=other)
+
+
+def _same_or_unknown(old: Mapping[str, Scalar], new: Mapping[str, Scalar], name: str) -> bool | None:
+    return old[name] == new[name] if name in old and name in new else None
+
+
+def _accuracies(before: Run, after: Run) -> dict[str, Any]:
+    return {"top1_before": before.results.get("top1"), "top1_after": after.results.get("top1")}
+
+
+def _same_samples(before: Run, after: Run) -> bool:
+    names = before.decisions.get("names.sha256")
+    return names is not None and names == after.decisions.get("names.sha256")
+
+
+def _paired(before: Run, after: Run) -> dict[str, Any]:
+    old, new = before.decisions, after.decisions
+    top1, top1_after = unpack_decisions(old["top1"]), unpack_decisions(new["top1"])
+    labels, labels_after = unpack_decisions(old["labels"]), unpack_decisions(new["labels"])
+    right, right_after = top1 == labels, top1_after == labels_after
+    b, c = int((right & ~right_after).sum()), int((~right & right_after).sum())
+    return {
+        "samples": len(top1),
+        "flips": int((top1 != top1_after).sum()),
+        "relabelled": int((labels != labels_after).sum()),
+        "only_before": b,
+        "only_after": c,
+        "change": paired_difference(b, c, len(top1)),
+        "p_value": mcnemar_exact(b, c),
+    }
+
+
+def _unpaired(before: Run, after: Run) -> tuple[float, float] | None:
+    """The interval of the change of accuracy on different samples, from the counts alone."""
+    old, new = _right_of(before), _right_of(after)
+    return newcombe(*old, *new) if old and new else None
+
+
+def _right_of(run: Run) -> tuple[int, int] | None:
+    top1, samples = run.results.get("top1"), run.results.get("samples")
+    if not isinstance(top1, int | float) or not isinstance(samples, int) or samples <= 0:
+        return None
+    return round(top1 * samples), samples
+
+
+def _other_results(before: Run, after: Run) -> dict[str, tuple[Scalar, Scalar]]:
+    shared = (before.results.keys() & after.results.keys()) - {"top1", "scores.sha256", "decisions.sha256"}
+    return {
+        name: (before.results[name], after.results[name])
+        for name in sorted(shared)
+        if before.results[name] != after.results[name]
+    }

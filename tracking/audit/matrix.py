@@ -1,0 +1,263 @@
+"""Many runs side by side: which conditions vary at all, and which of them go with the result.
+
+Going together is not causing: two conditions that always changed together cannot be told apart, and with few runs
+something goes with the result by chance. So conditions that vary in step share a row, and every row says how often
+shuffled results would have gone with some condition as well.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import factorial
+from typing import TYPE_CHECKING, Any
+
+from tracking.audit.audit import section
+from tracking.audit.causes import cause_of
+from tracking.lookup.read_back import FOREIGN
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run, Scalar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+SHUFFLES = 2000
+ABSENT, UNRECORDED = "absent", None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Conditions that vary in step over the runs, so that these runs cannot tell one from another.
+
+    Attributes:
+        names: the conditions, the likeliest cause first.
+        can_change: the most that the first of them can change (see `tracking.audit.causes`).
+        values: for each run the value of the first; ``absent`` where the run has none, None where it was not recorded.
+        share: how much of the result's variation goes with it, 0 to 1 (see `_share_of_accuracy`, `_share_of_bits`).
+        chance: how often, of 1, shuffled results go with any of the varying conditions at least as well.
+    """
+
+    names: tuple[str, ...]
+    can_change: str
+    values: tuple[str | None, ...]
+    share: float | None
+    chance: float | None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What `matrix` found.
+
+    Attributes:
+        runs: the runs, best first.
+        result: what was compared: ``top1``, or ``scores.sha256`` where all have the same top-1 accuracy.
+        groups: every varying condition, those that go with the result best first.
+        same: how many conditions are the same in every run that recorded them.
+    """
+
+    runs: tuple[Run, ...]
+    result: str
+    groups: tuple[Group, ...]
+    same: int
+
+    def table(self) -> "pd.DataFrame":
+        """One row for each run: id, subject, top1, then every varying condition, those that go with it best first."""
+        import pandas as pd
+
+        rows = [{"id": run.id[:12], "subject": run.subject, "top1": run.results.get("top1")} for run in self.runs]
+        for group in self.groups:
+            for row, value in zip(rows, group.values, strict=True):
+                row[group.names[0]] = value
+        return pd.DataFrame(rows)
+
+    def ranking(self) -> "pd.DataFrame":
+        """One row for each group: condition, in_step (further names), can_change, share, chance, values."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "condition": group.names[0],
+                    "in_step": list(group.names[1:]),
+                    "can_change": group.can_change,
+                    "share": group.share,
+                    "chance": group.chance,
+                    "values": self.by_value(group),
+                }
+                for group in self.groups
+            ],
+            columns=["condition", "in_step", "can_change", "share", "chance", "values"],
+        )
+
+    def by_value(self, group: Group) -> dict[str, list[float | None]]:
+        """The top-1 accuracies that came with each value of the group's first condition, best first."""
+        found: dict[str, list[float | None]] = {}
+        for run, value in zip(self.runs, group.values, strict=True):
+            if value is not UNRECORDED:
+                found.setdefault(value, []).append(_top1(run))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "result": self.result,
+            "same": self.same,
+            "runs": [{"id": run.id, "subject": run.subject, "top1": run.results.get("top1")} for run in self.runs],
+            "conditions": [
+                {
+                    "names": list(group.names),
+                    "can_change": group.can_change,
+                    "share": group.share,
+                    "chance": group.chance,
+                    "values": list(group.values),
+                }
+                for group in self.groups
+            ],
+        }
+
+
+def matrix(runs: Sequence[Run]) -> Matrix:
+    """Put runs side by side.
+
+    Raises:
+        UserError: there are fewer than two different runs, or they have no top-1 accuracy in common.
+    """
+    distinct = {run.id: run for run in runs}.values()
+    ordered = sorted(distinct, key=lambda run: (-(_top1(run) or 0.0), run.subject, run.id))
+    if len(ordered) < 2:
+        raise UserError("a matrix needs at least two different runs")
+    results = _results(ordered)
+    varying = _varying(ordered)
+    same = len({name for run in ordered for name in run.conditions}) - len(varying)
+    steps = _in_step(varying)
+    shares = [_share(codes, results) for codes in steps]
+    chances = _chances(list(steps), results, shares)
+    groups = [_group(names, varying, *numbers) for names, *numbers in zip(steps.values(), shares, chances, strict=True)]
+    return Matrix(tuple(ordered), _result_name(ordered), tuple(sorted(groups, key=_place)), same)
+
+
+def _top1(run: Run) -> float | None:
+    value = run.results.get("top1")
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _result_name(runs: Sequence[Run]) -> str:
+    return "top1" if len({_top1(run) for run in runs}) > 1 else "scores.sha256"
+
+
+def _results(runs: Sequence[Run]) -> "np.ndarray":
+    """What to explain: accuracies (float), or where they are all the same, which runs share their score bits (int)."""
+    import numpy as np
+
+    if any(_top1(run) is None for run in runs):
+        missing = next(run for run in runs if _top1(run) is None)
+        raise UserError(f"{missing.subject} {missing.id[:12]} has no top1 to put beside the others")
+    if _result_name(runs) == "top1":
+        return np.array([_top1(run) for run in runs])
+    digests = [str(run.results.get("scores.sha256")) for run in runs]
+    return np.array([sorted(set(digests)).index(digest) for digest in digests])
+
+
+# ---- conditions
+
+
+def _varying(runs: Sequence[Run]) -> dict[str, tuple[str | None, ...]]:
+    conditions = [run.conditions for run in runs]
+    kinds = [_recorded(run) for run in runs]
+    columns = {
+        name: tuple(_cell(name, own, kind) for own, kind in zip(conditions, kinds, strict=True))
+        for name in sorted({name for own in conditions for name in own})
+    }
+    return {name: values for name, values in columns.items() if len(set(values) - {UNRECORDED}) > 1}
+
+
+def _recorded(run: Run) -> set[str]:
+    """The sections in which a missing condition is absent rather than not recorded."""
+    return set() if run.schema == FOREIGN else {section(name) for name in run.conditions}
+
+
+def _cell(name: str, conditions: Mapping[str, Scalar], recorded: set[str]) -> str | None:
+    from tracking.pages.text import value_text
+
+    if name in conditions:
+        return value_text(conditions[name])
+    return ABSENT if section(name) in recorded else UNRECORDED
+
+
+def _in_step(varying: Mapping[str, tuple[str | None, ...]]) -> dict[tuple[int, ...], list[str]]:
+    """Conditions by the way in which they part the runs; -1 where a run did not record it."""
+    steps: dict[tuple[int, ...], list[str]] = {}
+    for name, values in varying.items():
+        distinct = list(dict.fromkeys(each for each in values if each is not UNRECORDED))
+        steps.setdefault(tuple(-1 if each is UNRECORDED else distinct.index(each) for each in values), []).append(name)
+    return steps
+
+
+def _group(
+    names: list[str], varying: Mapping[str, tuple[str | None, ...]], share: float | None, chance: float | None
+) -> Group:
+    causes = {name: cause_of(name) for name in names}
+    ordered = sorted(names, key=lambda name: (causes[name].rank, name))
+    return Group(tuple(ordered), str(causes[ordered[0]].can_change), varying[ordered[0]], share, chance)
+
+
+def _place(group: Group) -> tuple[bool, float, int, str]:
+    harmless = group.can_change not in ("decisions", "bits")
+    return harmless, -(group.share or 0.0), cause_of(group.names[0]).rank, group.names[0]
+
+
+# ---- going together
+
+
+def _share(codes: tuple[int, ...], results: "np.ndarray") -> float | None:
+    """The adjusted share of the result's variation; None where there is one value, or one set of bits, to each run."""
+    import numpy as np
+
+    known = np.array(codes) >= 0
+    parted, seen = np.array(codes)[known], results[known]
+    values, outcomes = len(set(parted.tolist())), len(set(seen.tolist()))
+    if values in (1, len(parted)) or outcomes == 1:
+        return None
+    if results.dtype.kind == "f":
+        return _share_of_accuracy(parted, seen)
+    return None if outcomes == len(parted) else _share_of_bits(parted, seen)
+
+
+def _share_of_accuracy(codes: "np.ndarray", results: "np.ndarray") -> float:
+    """Epsilon squared (T. L. Kelley, PNAS 21, 1935): variance between values, less what random groups would take."""
+    import numpy as np
+
+    n, k = len(codes), int(codes.max()) + 1
+    means = np.bincount(codes, results, k) / np.bincount(codes, minlength=k)
+    within = float(((results - means[codes]) ** 2).sum()) / (n - k)
+    return max(0.0, 1 - within / (float(((results - results.mean()) ** 2).sum()) / (n - 1)))
+
+
+def _share_of_bits(codes: "np.ndarray", results: "np.ndarray") -> float:
+    """How well two runs having the same value tells that they have the same bits, beyond chance.
+
+    Cohen's kappa over pairs of runs, that is the adjusted Rand index (M. J. Warrens, J. Classification 25, 2008).
+    """
+    import numpy as np
+
+    pairs = np.triu_indices(len(codes), 1)
+    together = (codes[:, None] == codes[None, :])[pairs]
+    alike = (results[:, None] == results[None, :])[pairs]
+    agreed = float((together == alike).mean())
+    expected = float(together.mean() * alike.mean() + (1 - together.mean()) * (1 - alike.mean()))
+    return max(0.0, (agreed - expected) / (1 - expected)) if expected < 1 else 0.0
+
+
+def _chances(steps: list[tuple[int, ...]], results: "np.ndarray", shares: list[float | None]) -> list[float | None]:
+    """For each share the chance that shuffled results reach it with *any* of these conditions.
+
+    A permutation test of the largest share (P. Westfall and S. Young, 1993). The shuffles are seeded: the same runs
+    give the same numbers.
+    """
+    import numpy as np
+
+    told = [codes for codes, share in zip(steps, shares, strict=True) if share is not None]
+    if not told:
+        return [None for _ in steps]
+    generator = np.random.default_rng(0)
+    count = min(SHUFFLES, 20 * factorial(len(results))) if len(results) < 7 else SHUFFLES
+    best = [max(_share(codes, generator.permutation(results)) or 0.0 for codes in told) for _ in range(count)]
+    return [None if share is None else float(np.mean([each >= share - 1e-12 for each in best])) for share in shares]

@@ -1,0 +1,243 @@
+"""Which differences between two runs changed the result: shown by running again, with one factor changed at a time.
+
+`explain` replays both ends, searches (`tracking.explain.search`) and divides what it found (`tracking.explain.shares`).
+What it says is a
+`Certificate`'s content (`tracking.explain.certificate`), which anybody can check.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from tracking.audit.audit import Audit, audit
+from tracking.audit.divergence import Parting, divergence, partings
+from tracking.explain.factors import Ends, ends_of
+from tracking.explain.search import A, Hybrid, OutOfRunsError, Search, Verdict, name_of, search
+from tracking.explain.shares import Interaction, Share, interactions, needed, shares
+from tracking.replay.dvc_store import NotHereError
+from tracking.replay.replayer import RefusedError, Replayer
+from tracking.runs.errors import UserError
+from tracking.runs.outcomes import Outcome, agree, recorded
+from tracking.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a search may cost.
+
+    Attributes:
+        runs: how many runs may be started; those that are kept from before cost nothing.
+        seconds: after how long none is started any more.
+        jobs: how many run side by side.
+    """
+
+    runs: int = 100
+    seconds: float | None = None
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What was asked, what was run, what was found.
+
+    Attributes:
+        audit: the two runs compared.
+        ends: their conditions, and the factors that differ.
+        found: what the search says; its hybrids are sets of factors' names.
+        shares, interactions: of the factors that carry the difference; empty where they could not be had.
+        refused: why a hybrid could not run.
+        places: hybrid -> where it first parts from A, stage by stage (see `located`).
+        started, seconds: how many runs were started for it, those for places included, and how long all of it took.
+    """
+
+    audit: Audit
+    ends: Ends
+    found: Search
+    shares: tuple[Share, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
+    refused: dict[Hybrid, str] = field(default_factory=dict)
+    places: Mapping[Hybrid, tuple[Parting, ...]] = field(default_factory=dict)
+    started: int = 0
+    seconds: float = 0.0
+
+
+def explain(
+    before: Run,
+    after: Run,
+    replayer: Replayer,
+    limits: Limits | None = None,
+    coarsest: str = "bits",
+    say: Callable[[str], None] = lambda _: None,
+) -> Explanation:
+    """Run hybrids of two runs until a minimal set of factors that carries one to the other is known.
+
+    Args:
+        coarsest: hold results against one another no finer than at this grade.
+        say: called with a line of progress.
+
+    Raises:
+        UserError: the runs did not weigh the same samples, or recorded no decisions.
+    """
+    compared = audit(before, after)
+    if compared.grades.flips is None:
+        raise UserError(f"{before.subject} and {after.subject} did not decide on the same recorded samples")
+    ends = ends_of(compared)
+    allowance = Allowance(limits or Limits(), say)
+    found = _explained(compared, ends, Hybrids(replayer, ends, allowance), coarsest)
+    return replace(found, started=allowance.started, seconds=allowance.seconds)
+
+
+def _explained(compared: Audit, ends: Ends, hybrids: "Hybrids", coarsest: str) -> Explanation:
+    names = [factor.name for factor in ends.factors]
+    was = recorded(compared.before), recorded(compared.after)
+    try:
+        found = _honest(search(names, hybrids.ask, was, coarsest), ends)
+    except NotHereError as problem:
+        return Explanation(compared, ends, Search(Verdict.NOT_HERE, str(problem)))
+    if _only_missing(found, ends, was, coarsest):
+        return Explanation(compared, ends, _not_here(found, ends), refused=hybrids.refused)
+    if found.verdict is not Verdict.PROVEN and not (found.verdict is Verdict.CONSISTENT and found.minimal):
+        return Explanation(compared, ends, found, refused=hybrids.refused)
+    found, divided, together = _divided(found, hybrids)
+    return Explanation(compared, ends, found, divided, together, hybrids.refused)
+
+
+def located(
+    explanation: Explanation,
+    replayer: Replayer,
+    say: Callable[[str], None] = lambda _: None,
+    limits: Limits | None = None,
+) -> Explanation:
+    """The explanation with the places where A first parts from B and, of several causes, from A with each one alone.
+
+    The ends' places come from the canaries that both runs kept; for hybrids the stage `canaries` is run, within what the
+    explanation left of the limits.
+    """
+    compared, ends, causes = explanation.audit, explanation.ends, explanation.found.minimal
+    places = {frozenset(factor.name for factor in ends.factors): divergence(compared.before, compared.after)}
+    allowance = Allowance(limits or Limits(), say, explanation.started, explanation.seconds)
+    if explanation.found.verdict is Verdict.PROVEN and (len(causes) > 1 or not any(places.values())):
+        places |= _cause_by_cause(ends, causes, replayer, allowance)
+    parted = {hybrid: parted for hybrid, parted in places.items() if parted}
+    return replace(explanation, places=parted, started=allowance.started, seconds=allowance.seconds)
+
+
+def _cause_by_cause(
+    ends: Ends, causes: Sequence[str], replayer: Replayer, allowance: "Allowance"
+) -> dict[Hybrid, tuple[Parting, ...]]:
+    """Where A with each cause alone parts from A, of those that could be run."""
+    kept: dict[Hybrid, tuple[str, ...]] = {}
+    places = {}
+    try:
+        for hybrid in (A, *(frozenset({cause}) for cause in causes)):
+            if not replayer.known_canaries(ends.hybrid(hybrid)):
+                allowance.start(f"canaries of {hybrid_name(hybrid, ends)}")
+            try:
+                kept[hybrid] = replayer.canaries(ends.hybrid(hybrid))
+            except (NotHereError, RefusedError) as problem:
+                allowance.say(f"cannot be told: {problem}")
+            if hybrid != A and {A, hybrid} <= kept.keys():
+                places[hybrid] = partings(kept[A], kept[hybrid])
+    except OutOfRunsError:
+        allowance.say("where the other causes part was not looked at: no further run is allowed")
+    return places
+
+
+def _honest(found: Search, ends: Ends) -> Search:
+    """What a lever stands in for was not here: that is no proof of it."""
+    stand_ins = [factor.name for factor in ends.factors if factor.name == "processor" and factor.name in found.minimal]
+    if found.verdict is Verdict.PROVEN and stand_ins:
+        return replace(found, verdict=Verdict.CONSISTENT, reason="instruction-set levers stood in for another CPU")
+    return found
+
+
+def _only_missing(found: Search, ends: Ends, was: tuple[Outcome, Outcome], grade: str) -> bool:
+    """Whether the recorded results differ while both ends replay alike, and something differs that cannot be set here."""
+    if not ends.missing or found.verdict not in (Verdict.SAME, Verdict.NOT_REPRODUCED) or agree(*was, grade):
+        return False
+    runs = [run for hybrid in (A, frozenset(factor.name for factor in ends.factors)) for run in found.draws[hybrid]]
+    known = [run for run in runs if run is not None]
+    return known == runs and all(agree(known[0], run, grade) for run in known)
+
+
+def _not_here(found: Search, ends: Ends) -> Search:
+    names = ", ".join(factor.name for factor in ends.missing)
+    reason = f"{names} cannot be set; with everything else set as recorded, both ends give the same"
+    return replace(found, verdict=Verdict.NOT_HERE, reason=reason, grade=None)
+
+
+def _divided(found: Search, hybrids: "Hybrids") -> tuple[Search, tuple[Share, ...], tuple[Interaction, ...]]:
+    """Shares and interactions of the minimal set, with what had to be run for them."""
+    draws = dict(found.draws)
+    try:
+        missing = [hybrid for hybrid in needed(found.minimal) if hybrid not in draws]
+        draws |= {hybrid: [outcome] for hybrid, outcome in zip(missing, hybrids.of(missing), strict=True)}
+    except OutOfRunsError:
+        return found, (), ()
+    found = replace(found, draws=draws)
+    first = {hybrid: outcomes[0] for hybrid, outcomes in draws.items()}
+    known = {hybrid: outcome for hybrid, outcome in first.items() if outcome is not None}
+    if any(hybrid not in known for hybrid in needed(found.minimal)):
+        return found, (), ()
+    return found, shares(found.minimal, known.__getitem__), interactions(found.minimal, known.__getitem__)
+
+
+class Allowance:
+    """What is left of the limits; `started` runs and `seconds` went before."""
+
+    def __init__(self, limits: Limits, say: Callable[[str], None], started: int = 0, seconds: float = 0.0) -> None:
+        self.limits, self.say, self.started = limits, say, started
+        self._since = time.monotonic() - seconds
+        self._count = threading.Lock()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._since
+
+    def start(self, what: str) -> None:
+        """Count one run more.
+
+        Raises:
+            OutOfRunsError: none is allowed any more.
+        """
+        with self._count:
+            late = self.limits.seconds is not None and self.seconds > self.limits.seconds
+            if self.started >= self.limits.runs or late:
+                raise OutOfRunsError
+            self.started += 1
+            self.say(f"run {self.started} of at most {self.limits.runs}: {what}")
+
+
+class Hybrids:
+    """Answers a search by replays: within limits, side by side, with progress."""
+
+    def __init__(self, replayer: Replayer, ends: Ends, allowance: Allowance) -> None:
+        self.replayer, self.ends, self.allowance = replayer, ends, allowance
+        self.refused: dict[Hybrid, str] = {}
+
+    def ask(self, wanted: Sequence[tuple[Hybrid, int]]) -> list[Outcome | None]:
+        """The outcomes of hybrids, each with the number of its repeat."""
+        with ThreadPoolExecutor(self.allowance.limits.jobs) as pool:
+            return list(pool.map(self._one, wanted))
+
+    def of(self, hybrids: Sequence[Hybrid]) -> list[Outcome | None]:
+        return self.ask([(hybrid, 0) for hybrid in hybrids])
+
+    def _one(self, wanted: tuple[Hybrid, int]) -> Outcome | None:
+        hybrid, repeat = wanted
+        conditions = self.ends.hybrid(hybrid)
+        if not self.replayer.known(conditions, repeat):
+            self.allowance.start(f"{hybrid_name(hybrid, self.ends)}{f', run {repeat + 1}' if repeat else ''}")
+        try:
+            return self.replayer.replay(conditions, repeat)
+        except RefusedError as problem:
+            self.refused[hybrid] = str(problem)
+            self.allowance.say(f"cannot run so: {problem}")
+            return None
+
+
+def hybrid_name(hybrid: Hybrid, ends: Ends) -> str:
+    """``A``, ``B``, or whichever of ``A + ...`` and ``B - ...`` is shorter."""
+    return name_of(hybrid, [factor.name for factor in ends.factors])

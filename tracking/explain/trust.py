@@ -1,0 +1,76 @@
+"""Whose runs are run again: a run file names code and weights, and may come from anywhere."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tracking.explain.factors import LEVERS
+from tracking.lookup.find import run_files
+from tracking.replay.replayer import FLAGS, settable
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run, Scalar
+
+
+def known_runs(folder: Path) -> dict[str, Run]:
+    """By id, which is a digest of all that a run says, every run that this project kept."""
+    known = {}
+    for path in run_files(folder):
+        try:
+            run = Run.load(path)
+        except UserError:
+            continue
+        known[run.id] = run
+    return known
+
+
+def are_known(ends: Iterable[Mapping[str, Any]], folder: Path) -> bool:
+    """Whether the ends of a certificate are runs that this project kept, and set nothing but what these recorded, or a lever."""
+    known = known_runs(folder)
+    return all(end["id"] in known and _as_recorded(end["conditions"], known[end["id"]]) for end in ends)
+
+
+def _as_recorded(conditions: Mapping[str, Scalar], run: Run) -> bool:
+    recorded = settable(run.conditions)
+    more = {name for name in conditions if name not in recorded and name not in FLAGS and not LEVERS.fullmatch(name)}
+    return not more and all(conditions.get(name) == value for name, value in recorded.items())
+
+
+def unknown_origin(run: Run, root: Path, folder: Path) -> str:
+    """Why a run's code and weights are not to be trusted here; empty where the run is known here.
+
+    A run is known if this project kept a run with its id, and its commit is in this repository.
+    """
+    if run.id not in known_runs(folder):
+        return f"no run in {folder} has its id"
+    commit = run.code.get("commit")
+    if commit is not None and not _has(root, str(commit)):
+        return f"its commit {str(commit)[:12]} is not in this repository"
+    return ""
+
+
+def _has(root: Path, commit: str) -> bool:
+    from git import GitError, Repo
+
+    if not re.fullmatch("[0-9a-f]{40,64}", commit):
+        return False
+    try:
+        Repo(root, search_parent_directories=True).git.cat_file("-e", f"{commit}^{{commit}}")
+    except GitError:
+        return False
+    return True
+
+
+def require_trust(run: Run, root: Path, folder: Path, *, trusted: bool) -> None:
+    """Refuse a run that cannot be run again, or whose code and weights are of unknown origin.
+
+    Raises:
+        UserError: it is one.
+    """
+    if run.is_declared:
+        raise UserError(f"{run.subject} {run.id[:12]}: somebody else made its predictions: there is nothing to run")
+    if not trusted and (why := unknown_origin(run, root, folder)):
+        raise UserError(
+            f"{run.subject} {run.id[:12]}: is of unknown origin ({why}); running it runs its code and loads its weights: "
+            "--trust if you do"
+        )

@@ -1,0 +1,191 @@
+"""Runs read back from trackers: whole where Weighbridge wrote them, with what there is where another tool did."""
+
+import importlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run, Scalar
+from tracking.runs.secrets import HIDDEN, redact
+
+DOCUMENT = "run.json"  # what every tracker keeps of ours
+OURS = "weighbridge.run_id"  # the tag by which a run of ours is known, should its document be lost
+FOREIGN = 0  # the schema of a run that another tool recorded: what it lacks was not recorded
+
+
+def from_mlflow(run_id: str, folder: Path) -> Run:
+    """The run of that MLflow id, at `MLFLOW_TRACKING_URI` or in `<folder>/mlflow.db`.
+
+    Raises:
+        UserError: MLflow is not installed, there is no such store or run, or it cannot be reached.
+    """
+    address = os.environ.get("MLFLOW_TRACKING_URI")
+    if not address and not (folder / "mlflow.db").is_file():
+        raise UserError(f"mlflow:{run_id}: there is no {folder / 'mlflow.db'}, and MLFLOW_TRACKING_URI is not set")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    mlflow = _sdk("mlflow", f"mlflow:{run_id}")
+    client = mlflow.MlflowClient(tracking_uri=address or f"sqlite:///{(folder / 'mlflow.db').absolute()}")
+    try:
+        record = client.get_run(run_id)
+        document = _mlflow_document(client, run_id)
+    except (mlflow.exceptions.MlflowException, OSError) as problem:
+        raise UserError(f"mlflow:{run_id}: {_first_line(problem)}") from problem
+    if document is not None:
+        return _whole(document, f"mlflow:{run_id}")
+    data = record.data
+    return foreign_run(data.tags.get("mlflow.runName") or run_id, data.params, data.metrics, data.tags)
+
+
+def from_comet(written: str, folder: Path) -> Run:
+    """The run of a Comet archive (its file, or its key among `<folder>/comet/`), else of that experiment online.
+
+    Raises:
+        UserError: there is no such archive or experiment, or it is damaged.
+    """
+    archive = Path(written) if written.endswith(".zip") else _archive(written, folder)
+    if archive is not None:
+        return _from_archive(archive)
+    if "COMET_API_KEY" in os.environ:
+        return _from_comet_online(written)
+    place = folder / "comet"
+    raise UserError(f"comet:{written}: there is no such archive in {place}; to look online, set COMET_API_KEY")
+
+
+def foreign_run(
+    subject: str, params: Mapping[str, Scalar], metrics: Mapping[str, float], tags: Mapping[str, Scalar]
+) -> Run:
+    """A run made of what another tool kept. Where only the flat values of ours are left, its sections are restored."""
+    values = {name: _scalar(_hidden(name, value)) for name, value in params.items()}
+    ours = OURS in tags
+    commit = tags.get("mlflow.source.git.commit") or tags.get("commit")
+    sections: dict[str, dict[str, Any]] = {"param": {}, "input": {}, "code": {"commit": commit} if commit else {}}
+    environment: dict[str, Scalar] = {}
+    for name, value in values.items():
+        head, _, rest = name.partition(".")
+        if ours and head not in sections:
+            environment[name] = value
+        else:
+            sections[head if ours else "param"][rest if ours else name] = value
+    return Run(
+        subject=str(tags.get("subject") or subject),
+        command=str(tags.get("command") or ""),
+        params=sections["param"],
+        inputs={name: str(value) for name, value in sections["input"].items()},
+        environment=environment,
+        code=sections["code"],
+        results=dict(metrics),
+        schema=FOREIGN,
+    )
+
+
+def _hidden(name: str, value: Scalar) -> Scalar:
+    """The value, unless it or its name says that it is a secret."""
+    assigned = f"{name}={value}"
+    return value if redact(assigned) == assigned else HIDDEN
+
+
+def _scalar(text: Scalar) -> Scalar:
+    """Trackers keep text: `64` and `true` are read as what they were."""
+    try:
+        value = json.loads(str(text))
+    except ValueError:
+        return text
+    return value if isinstance(value, str | int | float | bool | None) else text
+
+
+def _whole(document: str, source: str) -> Run:
+    try:
+        return Run.from_dict(json.loads(document))
+    except (ValueError, TypeError, KeyError, RecursionError) as problem:
+        raise UserError(f"{source}: its {DOCUMENT} is not a run ({problem})") from problem
+
+
+def _sdk(name: str, source: str) -> Any:
+    try:
+        tracker = importlib.import_module(f"tracking.trackers.{name.removesuffix('_ml')}")
+        for setting, value in tracker.SETTINGS.items():
+            os.environ.setdefault(setting, value)
+        return importlib.import_module(name)
+    except ModuleNotFoundError as problem:
+        raise UserError(f"{source}: the package {problem.name!r} is not installed") from problem
+
+
+def _first_line(problem: BaseException) -> str:
+    from tracking.trackers import one_line
+
+    return one_line(problem)
+
+
+# ---- MLflow
+
+
+def _mlflow_document(client: Any, run_id: str) -> str | None:
+    if not any(item.path == DOCUMENT for item in client.list_artifacts(run_id)):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(client.download_artifacts(run_id, DOCUMENT, folder)).read_text(encoding="utf-8")
+
+
+# ---- Comet
+
+
+def _archive(key: str, folder: Path) -> Path | None:
+    found = sorted((folder / "comet").glob(f"{key}*.zip")) if key.isalnum() else []
+    if len(found) > 1:
+        raise UserError(f"comet:{key}: {len(found)} archives begin so: {', '.join(path.stem for path in found)}")
+    return found[0] if found else None
+
+
+def _from_archive(path: Path) -> Run:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            messages = [json.loads(line) for line in archive.read("messages.json").splitlines() if line.strip()]
+            document = _comet_document(archive, messages)
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror})") from problem
+    except (zipfile.BadZipFile, KeyError, ValueError) as problem:
+        raise UserError(f"{path}: not a whole Comet archive ({problem})") from problem
+    return _whole(document, str(path)) if document is not None else _foreign_archive(path.stem, messages)
+
+
+def _comet_document(archive: zipfile.ZipFile, messages: list[Any]) -> str | None:
+    for message in messages:
+        payload = message["payload"]
+        if message["type"] == "file_upload" and payload["additional_params"].get("fileName") == DOCUMENT:
+            return archive.read(Path(payload["file_path"]).name).decode("utf-8")
+    return None
+
+
+def _foreign_archive(key: str, messages: list[Any]) -> Run:
+    """Parameters, last values of metrics, and others: the three kinds of message that bear on results."""
+    params: dict[str, Scalar] = {}
+    metrics: dict[str, float] = {}
+    others: dict[str, Scalar] = {}
+    for message in messages:
+        payload = message["payload"]
+        if param := payload.get("param"):
+            params[param["paramName"]] = param["paramValue"]
+        elif metric := payload.get("metric"):
+            metrics[metric["metricName"]] = float(metric["metricValue"])
+        elif message["type"] == "log_other":
+            others[payload["key"]] = payload["value"]
+    return foreign_run(key, params, metrics, others)
+
+
+def _from_comet_online(key: str) -> Run:
+    comet_ml = _sdk("comet_ml", f"comet:{key}")
+    try:
+        experiment = comet_ml.API().get_experiment_by_key(key)
+        assets = experiment.get_asset_list() if experiment else []
+        ids = [asset["assetId"] for asset in assets if asset["fileName"] == DOCUMENT]
+        document = experiment.get_asset(ids[0], return_type="text") if ids else None
+    except (comet_ml.exceptions.CometException, OSError, ValueError) as problem:
+        raise UserError(f"comet:{key}: {_first_line(problem)}") from problem
+    if document is None:
+        raise UserError(f"comet:{key}: there is no such experiment online, or it has no {DOCUMENT}")
+    return _whole(document, f"comet:{key}")

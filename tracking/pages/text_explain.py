@@ -1,0 +1,165 @@
+"""Certificates and checks of them in words, for a terminal. Everything is read from the certificate's own values."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from tracking.audit.divergence import Parting, parting_text
+from tracking.pages.text import counted
+from tracking.runs.errors import UserError
+
+if TYPE_CHECKING:
+    from tracking.explain.certificate import Check
+    from tracking.explain.recipe_search import Tried
+
+Values = Mapping[str, Any]
+
+SAYS = {
+    "proven": "run both ways, these alone carry A to B, and none of them can be left out: {minimal}",
+    "consistent with": "what was run is consistent with: {minimal}; {reason}",
+    "noise": "the difference is within run-to-run variation: {reason}",
+    "same": "nothing to explain: {reason}",
+    "not reproduced": "{reason}; nothing is blamed for a difference that does not come back",
+    "not here": "it cannot be run here: {reason}",
+}
+
+
+def headline(values: Values) -> str:
+    """The verdict as a sentence."""
+    if values["verdict"] == "consistent with" and not values["minimal"]:
+        return f"nothing is blamed: {values['reason']}"
+    minimal = ", ".join(values["minimal"])
+    return SAYS[values["verdict"]].format(minimal=minimal, reason=values["reason"])
+
+
+def certificate_text(values: Values) -> str:
+    """The whole certificate as lines of text."""
+    ends = [f"  {name}  {end['subject']} {end['id'][:12]}" for name, end in values["ends"].items()]
+    blocks = [
+        [f"{values['verdict']}: {headline(values)}", *ends],
+        _difference(values),
+        _shares(values),
+        _cleared(values),
+        _not_here(values),
+        [_runs_line(values)],
+        _places(values),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _difference(values: Values) -> list[str]:
+    whole = values["difference"]
+    grade = f", held against one another at the grade of {values['grade']}" if values["grade"] else ""
+    band = f"; repeats of one run differ in up to {counted(values['band'], 'decision')}" if values["band"] else ""
+    return [
+        f"difference: {flips_text(whole['flips'])} of {whole['samples']:,}, {points_text(whole['points'])}{grade}{band}"
+    ]
+
+
+def flips_text(flips: Any) -> str:
+    """For example ``12 decisions`` or ``3.5 decisions``."""
+    number = float(Fraction(flips))
+    return f"{number:,.4g} {'decision' if number == 1 else 'decisions'}"
+
+
+def points_text(points: float) -> str:
+    return f"{points:+.2f} points of top-1 accuracy"
+
+
+def _shares(values: Values) -> list[str]:
+    if not values["shares"]:
+        return []
+    changes = {factor["name"]: factor for factor in values["factors"]}
+    lines = ["share of each"]
+    for share in values["shares"]:
+        factor = changes[share["factor"]]
+        lines += [f"  {share['factor']}: {factor['change']}", f"    {share_text(share)}", f"    set by {factor['how']}"]
+    return [*lines, *interaction_lines(values)]
+
+
+def share_text(share: Values) -> str:
+    """Both measures with their intervals, and the error of sampling where orders were sampled."""
+    low, high = share["flips_interval"]
+    words = f"{flips_text(share['flips'])} (95 % interval {low:.4g} to {high:.4g})"
+    low, high = share["points_interval"]
+    words += f", {share['points']:+.2f} points ({low:+.2f} to {high:+.2f})"
+    error = share["sampling_error"]
+    return words + (f"; orders sampled: ± {error['flips']:.2g}, ± {error['points']:.2g}" if any(error.values()) else "")
+
+
+def interaction_lines(values: Values) -> list[str]:
+    return [
+        f"  together {' and '.join(each['factors'])} change {each['flips']:+d} decisions and {each['correct']:+d} right "
+        "answers beyond what each does alone"
+        for each in values["interactions"]
+    ]
+
+
+def _cleared(values: Values) -> list[str]:
+    """Factors that differ too: with the minimal set as in B, or as in A, all of them together change nothing."""
+    if values["verdict"] != "proven":
+        return []
+    rest = [each for each in values["factors"] if each["name"] not in values["minimal"]]
+    return (
+        ["differ too; together they change nothing here", *(f"  {each['name']}: {each['change']}" for each in rest)]
+        if rest
+        else []
+    )
+
+
+def _not_here(values: Values) -> list[str]:
+    if not values["not_here"]:
+        return []
+    return ["not here", *(f"  {each['name']}: {each['change']} ({each['why']})" for each in values["not_here"])]
+
+
+def _runs_line(values: Values) -> str:
+    runs = counted(values["runs"], "run")
+    return f"{runs} of {counted(len(values['hybrids']), 'hybrid')}: {', '.join(each['name'] for each in values['hybrids'])}"
+
+
+def _places(values: Values) -> list[str]:
+    rows = place_rows(values)
+    width = max((len(stage) for _, stage, _ in rows), default=0)
+    lines = [f"  {hybrid}: {stage:{width}}  {words}" for hybrid, stage, words in rows]
+    return ["where they first part from A, by canaries", *lines] if lines else []
+
+
+def place_rows(values: Values) -> list[tuple[str, str, str]]:
+    """Hybrid, stage, and where it parts there from A."""
+    return [
+        (hybrid, stage, parting_text(Parting(**parting)))
+        for hybrid, parted in values["places"].items()
+        for stage, parting in parted.items()
+    ]
+
+
+def checks_text(checks: "Sequence[Check]") -> str:
+    """What was looked at, line by line."""
+    return "".join(f"{'ok  ' if check.good else 'FAIL'}  {check.what}: {check.words}\n" for check in checks)
+
+
+def tried_text(tried: "Sequence[Tried]", claim: float, source: str, untried: int = 0) -> str:
+    """Which recipes meet a published number; `untried` is how many the limits left out.
+
+    Raises:
+        UserError: none was tried, so that nothing is excluded.
+    """
+    if not tried:
+        raise UserError(f"published: {claim:.4f} ({source}): no recipe could be run, so that none is excluded")
+    met = [each for each in tried if each.meets]
+    head = f"published: {claim:.4f} ({source})"
+    if met:
+        verdict = f"met by {counted(len(met), 'recipe')} of {len(tried)} tried, the nearest: {met[0].name}"
+    elif untried:
+        verdict = f"not met by {counted(len(tried), 'recipe')} tried; {untried} were not (--max-runs, --budget)"
+    else:
+        verdict = f"excluded: none of {counted(len(tried), 'recipe')} tried comes within its interval"
+    return "\n".join([head, verdict, *_tried_lines(tried)]) + "\n"
+
+
+def _tried_lines(tried: "Sequence[Tried]") -> Iterator[str]:
+    width = max(len(each.name) for each in tried)
+    for each in tried:
+        low, high = each.interval
+        yield f"  {each.name:{width}}  {each.top1:.4f}  {low:.4f} to {high:.4f}  {'meets it' if each.meets else ''}".rstrip()

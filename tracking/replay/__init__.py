@@ -1,0 +1,1 @@
+"""A recorded model run again under other conditions: its code, packages, data by hash, and each answer kept."""

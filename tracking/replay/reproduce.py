@@ -1,0 +1,188 @@
+"""A recorded run, run again from what it recorded: does it come back, and if not, what differs first?
+
+The code comes from a git worktree of the recorded commit, packages from an environment that differs in these alone, data and
+weights by their hashes, variables and params as recorded (`tracking.replay.replayer`); nothing is taken from what was
+kept of earlier
+runs. Code and weights of a run that is not known here are not touched unless they are trusted.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tracking.audit.audit import Audit, audit
+from tracking.audit.divergence import divergence, divergence_lines, to_dict
+from tracking.capture.environment import RUNTIMES
+from tracking.pages.text import change_text
+from tracking.replay.dvc_store import NotHereError
+from tracking.replay.environments import others
+from tracking.replay.replayer import RefusedError, Replayer, settable
+from tracking.runs.errors import UserError
+from tracking.runs.outcomes import Outcome, finest, recorded
+from tracking.runs.run import Run, Scalar, pack_decisions
+from tracking.runs.secrets import redact
+
+NOT_REPRODUCED = "not reproduced"
+CAPTURE = """
+import json, sys
+from tracking.capture.environment import capture
+print(json.dumps([dict(capture(runtime).facts) for runtime in sys.argv[1:]]))
+"""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of running a run again.
+
+    Attributes:
+        run: the recorded one.
+        verdict: the finest grade at which it came back (`bits`, `decisions`, `accuracy`), or `not reproduced`.
+        reason: why it could not be run; empty where it was.
+        again: what was run, as a run; None where nothing was.
+        packages: those that an environment of its own had to hold, with their versions.
+        commit: of the worktree whose code ran; None where the project's own files are the recorded ones.
+    """
+
+    run: Run
+    verdict: str
+    reason: str = ""
+    again: Run | None = None
+    packages: tuple[tuple[str, str], ...] = ()
+    commit: str | None = None
+
+    @property
+    def audit(self) -> Audit | None:
+        """The recorded run held against what was run."""
+        return None if self.again is None else audit(self.run, self.again)
+
+    @property
+    def first(self) -> str:
+        """The first thing that differs, in words; empty where the bits came back."""
+        if self.verdict == "bits" or (compared := self.audit) is None:
+            return self.reason
+        suspects = compared.suspects
+        return f"{suspects[0].name}: {change_text(suspects[0])}" if suspects else "no recorded condition differs"
+
+    def to_dict(self) -> dict[str, Any]:
+        compared = self.audit
+        return {
+            "run": self.run.id,
+            "verdict": self.verdict,
+            "first_difference": self.first or None,
+            "suspects": [each.name for each in compared.suspects] if compared else [],
+            "parting": to_dict(divergence(self.run, self.again)) if self.again else {},
+            "again": self.again.id if self.again else None,
+            "packages": dict(self.packages),
+            "worktree": self.commit,
+        }
+
+
+def reproduce(run: Run, replayer: Replayer, say: Callable[[str], None] = lambda _: None) -> Reproduction:
+    """Run it again. `replayer` should keep its answers in an empty folder, so that it really runs.
+
+    Raises:
+        UserError: the run recorded no decisions.
+    """
+    before, conditions = recorded(run), settable(run.conditions)
+    try:
+        say(f"{run.subject} {run.id[:12]}: preprocess and infer, as recorded")
+        outcome = replayer.replay(conditions)
+    except (NotHereError, RefusedError) as problem:
+        return Reproduction(run, NOT_REPRODUCED, str(problem))
+    verdict = finest(before, outcome) or NOT_REPRODUCED
+    code = replayer.code(conditions)
+    versions = {name.removeprefix("package."): str(value) for name, value in conditions.items() if _is_package(name)}
+    return Reproduction(
+        run=run,
+        verdict=verdict,
+        again=_as_run(run, outcome, _facts(run, replayer.python(conditions)), _canaries(run, replayer, verdict)),
+        packages=tuple(others(versions).items()),
+        commit=None if code == replayer.root else str(run.code["commit"]),
+    )
+
+
+def _canaries(run: Run, replayer: Replayer, verdict: str) -> tuple[str, ...]:
+    """Kept anew where something differs and the run can be held against them."""
+    if verdict == "bits" or not run.canaries:
+        return ()
+    try:
+        return replayer.canaries(settable(run.conditions))
+    except (NotHereError, RefusedError):
+        return ()
+
+
+def _is_package(name: str) -> bool:
+    return name.startswith("package.")
+
+
+def _as_run(run: Run, outcome: Outcome, facts: dict[str, Scalar], canaries: tuple[str, ...]) -> Run:
+    """What was run, as a run: conditions that were set are the recorded ones, all others what is here."""
+    same = int(recorded(run).right.sum()) == int(outcome.right.sum())
+    results: dict[str, Scalar] = {
+        "top1": run.results.get("top1") if same else round(outcome.accuracy, 6),
+        "samples": len(outcome.top1),
+        "scores.sha256": outcome.scores,
+        "decisions.sha256": outcome.decisions,
+    }
+    packed = pack_decisions((), outcome.labels, outcome.top1)
+    return replace(
+        run,
+        environment={**facts, **outcome.process},
+        results={name: value for name, value in results.items() if value is not None and name in run.results},
+        decisions={**packed, "names.sha256": run.decisions["names.sha256"]},
+        findings=(),
+        curves={},
+        canaries=canaries,
+    )
+
+
+def _facts(run: Run, python: Path) -> dict[str, Scalar]:
+    """The environment as a run would record it: captured with that interpreter; variables and images are as recorded."""
+    runtime = f"{run.params.get('model.framework')}-{run.params.get('model.backend')}"
+    preparing, *computing = _captured(python, ["images", *([runtime] if runtime in RUNTIMES else [])])
+    found = {name: value for name, value in preparing.items() if name in run.environment}
+    for facts in computing:
+        found |= facts
+    kept = {name: value for name, value in run.environment.items() if name.startswith(("variable.", "images."))}
+    return {**{name: value for name, value in found.items() if not name.startswith("variable.")}, **kept}
+
+
+def _captured(python: Path, runtimes: list[str]) -> list[dict[str, Scalar]]:
+    here = str(Path(__file__).resolve().parents[2])
+    environ = {**os.environ, "PYTHONPATH": here, "PYTHONDONTWRITEBYTECODE": "1"}
+    ended = subprocess.run([str(python), "-c", CAPTURE, *runtimes], env=environ, capture_output=True, text=True)
+    if ended.returncode != 0:
+        last = (ended.stderr.strip() or "no reason given").splitlines()[-1]
+        raise UserError(f"{python}: cannot say what it is: {redact(last)}")
+    facts: list[dict[str, Scalar]] = json.loads(ended.stdout)
+    return facts
+
+
+# ---- in words
+
+SAYS = {
+    "bits": "every score came back, bit for bit",
+    "decisions": "every decision came back; scores carry other bits",
+    "accuracy": "the accuracy came back; some decisions are others",
+    NOT_REPRODUCED: "it did not come back",
+}
+
+
+def reproduction_text(found: Reproduction, written: Path | None) -> str:
+    """The verdict, how it was run, and what differs first; `written` is the file of what was run."""
+    lines = [f"{found.verdict}: {SAYS[found.verdict]}", f"  run       {found.run.subject} {found.run.id[:12]}"]
+    if found.again is None:
+        return "\n".join([*lines, f"  reason    {found.reason}"]) + "\n"
+    packages = ", ".join(f"{name} {version}" for name, version in found.packages)
+    lines += [
+        f"  code      {f'a worktree of {found.commit[:12]}' if found.commit else 'as in this folder'}",
+        f"  packages  {f'{packages} in an environment of its own' if packages else 'as installed here'}",
+    ]
+    if found.verdict != "bits":
+        lines += [f"  differs   {found.first}", f"  next      weighbridge explain {found.run.id[:12]} {written}"]
+        lines += divergence_lines(divergence(found.run, found.again))
+    return "\n".join(lines) + "\n"

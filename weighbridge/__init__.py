@@ -1,0 +1,1 @@
+"""Pre-trained models, weighed: images in, scores out, and every condition recorded."""

@@ -1,0 +1,249 @@
+"""Frameworks behind one door: `load(spec)` imports the adapter named by `spec.framework` and no other."""
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from tracking.runs.errors import UserError
+from weighbridge.process.progress import progress
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One network to be built in this process.
+
+    Attributes:
+        framework, backend: the adapter's file name, and what must compute (verified after import).
+        architecture, arguments: the builder's name in the framework, and its keyword arguments.
+        classes: how many scores the network gives.
+        side: height and width of its images, in pixels, or the length of its texts, in tokens.
+        weights: the file (or folder of files) to load, or None for a random start from `seed`.
+        threads: of the framework inside one operation; None leaves it to the machine.
+        device: `auto` takes a GPU where there is one; `cpu` and `cuda` insist.
+        sha256: of the weights file, as the user pinned it; it was verified. Files that hold code need it.
+        checkpoint: the name under which the weights were published, `torchvision/ResNet50/IMAGENET1K_V2`.
+        training: whether `predict` asks in training mode.
+        layout: `channels_last` lays torch's weights out so; None leaves them as they are.
+    """
+
+    framework: str
+    backend: str
+    architecture: str
+    arguments: Mapping[str, Any]
+    classes: int
+    side: int
+    weights: Path | None
+    threads: int | None
+    seed: int
+    device: str
+    sha256: str | None = None
+    checkpoint: str | None = None
+    training: bool = False
+    layout: str | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is fitted: softmax cross-entropy, mini-batches, learning rate falling to 0 along a half cosine.
+
+    Attributes:
+        optimiser: `sgd` (with `momentum`) or `adam`.
+        learning_rate: at the first step; falls as in Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983.
+        shift_pixels: augmentation: each image is moved by up to so many pixels, edges repeated.
+        seed: of the shuffling and the shifts.
+        label: what the progress line calls it.
+        after_epoch: called with (epoch counted from 1, mean loss, training accuracy).
+        warmup: the share of the steps in which the learning rate first rises linearly from 0, as in Goyal et al. 2017,
+            https://arxiv.org/abs/1706.02677.
+    """
+
+    optimiser: str
+    learning_rate: float
+    momentum: float
+    epochs: int
+    batch_size: int
+    shift_pixels: int
+    seed: int
+    label: str
+    after_epoch: Callable[[int, float, float], None] = field(default=lambda *_: None)
+    warmup: float = 0.0
+
+
+class Classifier(Protocol):
+    """A network that can be asked.
+
+    Images are finished: float32, NHWC. Texts are token ids: int32, shape (samples, length), -1 where a text has ended.
+
+    Attributes:
+        device: `cpu` or `cuda`, where it really computes.
+        inside: the framework's own object, for those who ask about its layers; None for a compiled file.
+        categories: what the weights' publisher calls the classes, in the order of the scores; None where nobody says.
+    """
+
+    device: str
+    inside: Any
+    categories: tuple[str, ...] | None
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Scores (logits, float32, shape (samples, classes)) of one batch; a language model's are of the next token."""
+        ...
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Every weight and buffer by name, copied."""
+        ...
+
+
+@dataclass(frozen=True)
+class Behaved:
+    """What one situation did to a copy of a network.
+
+    Attributes:
+        before, after: its weights and buffers, as `Classifier.weights` gives them.
+        scores: of two passes over the same batch, one after the other; none where the situation is a training step.
+        raised: the name of the exception with which the framework refused; empty where it did not.
+    """
+
+    before: Mapping[str, np.ndarray]
+    after: Mapping[str, np.ndarray]
+    scores: tuple[np.ndarray, ...] = ()
+    raised: str = ""
+
+
+Behaviour = Callable[[np.ndarray, np.ndarray], Behaved]
+
+
+@runtime_checkable
+class Network(Classifier, Protocol):
+    """A classifier whose inside can be reached: modes, features, training.
+
+    Attributes:
+        training: whether `predict` asks in training mode; False unless it is set.
+    """
+
+    training: bool
+
+    def lay_out(self, layout: str) -> None:
+        """Lay the weights out in memory as `layout` says.
+
+        Raises:
+            UserError: the framework has no such layout.
+        """
+        ...
+
+    def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
+        """Scores of one batch in training or inference mode, without a gradient step.
+
+        `batchnorm` says whether the BatchNorm layers are in training mode; None leaves them as the rest is.
+        """
+        ...
+
+    def features(self, images: np.ndarray, *, training: bool = False, batchnorm: bool | None = None) -> np.ndarray:
+        """What the last layer sees, in a mode as of `forward`: float32, shape (samples, width)."""
+        ...
+
+    def restore(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Put back what `weights` gave, or another value of the same names and shapes."""
+        ...
+
+    def randomness(self) -> dict[str, bytes]:
+        """The state of every random number generator that the framework keeps, by name."""
+        ...
+
+    def behaviours(self) -> Mapping[str, Behaviour]:
+        """Situations that users bring a network into, by a name of `stages.mode_check.behaviours`; those its framework knows.
+
+        Each takes one batch of images and labels, and acts on a copy of the network.
+        """
+        ...
+
+    def freeze(self) -> None:
+        """Make every weight untrainable, the way the framework's users do."""
+        ...
+
+    def trainable(self) -> set[str]:
+        """The names, among those of `weights`, that training changes by gradient: no moving statistics, no counters."""
+        ...
+
+    def set_batchnorm_momentum(self, momentum: float) -> None:
+        """Set what the moving statistics keep of the past at each step (Keras' convention: 0.99 keeps 99 %)."""
+        ...
+
+    def retarget(self, classes: int, seed: int) -> "Network":
+        """The same backbone (shared, not copied) under a new random last layer of `classes` scores."""
+        ...
+
+    def hold(self, names: AbstractSet[str]) -> None:
+        """Keep these weights and buffers as they are while `fit` trains the rest; those held before are let go.
+
+        They get no gradient, and a layer whose own are all held runs in inference mode: BatchNorm's statistics stay.
+        """
+        ...
+
+    def set_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Give the weights and buffers of these names new values, of their shape."""
+        ...
+
+    def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
+        """Train every trainable weight."""
+        ...
+
+
+def load(spec: Spec) -> Classifier:
+    """Build the network, load its weights, and verify that the backend is the one asked for.
+
+    Raises:
+        UserError: unknown architecture, unusable weights, another backend than asked for, or a mode or layout that it has not.
+    """
+    adapter = importlib.import_module(f"weighbridge.frameworks.{spec.framework}")
+    classifier = cast(Classifier, adapter.load(spec))
+    if not spec.training and spec.layout is None:
+        return classifier
+    if not isinstance(classifier, Network):
+        key = "mode" if spec.training else "layout"
+        raise UserError(
+            f"params.yaml: inference.{key}: a model of {spec.framework} is a finished program; set it to null"
+        )
+    classifier.training = spec.training
+    if spec.layout is not None:
+        classifier.lay_out(spec.layout)
+    return classifier
+
+
+def batches_per_epoch(samples: int, batch_size: int) -> int:
+    """How many mini-batches `epoch_batches` gives; a last one of a single image is left out (BatchNorm needs two)."""
+    full, rest = divmod(samples, batch_size)
+    return full + (rest > 1)
+
+
+def epoch_batches(
+    images: np.ndarray, labels: np.ndarray, training: Training, epoch: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The shuffled, shifted mini-batches of one epoch (from 0): the same for every framework, from `training.seed`."""
+    rng = np.random.default_rng([training.seed, epoch])
+    order = rng.permutation(len(labels))
+    shifted = _shift(images, training.shift_pixels, rng)
+    starts = range(0, len(order), training.batch_size)
+    chosen = [order[start : start + training.batch_size] for start in starts]
+    label = f"{training.label}: epoch {epoch + 1} of {training.epochs}, batch"
+    for batch in progress([rows for rows in chosen if len(rows) > 1], label):
+        yield shifted[batch], labels[batch]
+
+
+def _shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
+    if pixels == 0:
+        return images
+    height, width = images.shape[1:3]
+    padded = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode="edge")
+    corners = rng.integers(0, 2 * pixels + 1, size=(len(images), 2))
+    return np.stack([image[y : y + height, x : x + width] for image, (y, x) in zip(padded, corners, strict=True)])
+
+
+def cosine_rate(training: Training, step: int, steps: int) -> float:
+    """The learning rate of `step` (from 0) out of `steps`."""
+    risen = min(1.0, (step + 1) / (training.warmup * steps)) if training.warmup else 1.0
+    return float(training.learning_rate * risen * 0.5 * (1 + np.cos(np.pi * step / steps)))

@@ -1,0 +1,272 @@
+"""What the adapters of Keras share: its start on one backend, and a Keras model as a `Network`. Imported by adapters only.
+
+Keras reads `KERAS_BACKEND` once, when it is imported, and ignores it silently later; `~/.keras/keras.json` changes float
+type and data format even when the variable is set. So both are pinned here first, and checked afterwards.
+"""
+
+import atexit
+import importlib
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from tracking.runs.errors import UserError
+from weighbridge.frameworks import Behaviour, Spec, Training, batches_per_epoch, cosine_rate, epoch_batches
+
+
+def start(spec: Spec) -> tuple[Any, str]:
+    """Import Keras on `spec.backend`, with threads, seed and device as asked; return it and the device (`cpu` or `cuda`)."""
+    pin(spec)
+    with quiet_native_logs():
+        import keras
+
+        importlib.import_module(spec.backend)
+    if keras.backend.backend() != spec.backend:
+        raise UserError(
+            f"params.yaml asks for backend {spec.backend!r}, Keras runs on {keras.backend.backend()!r}: "
+            "it was imported before this model was loaded"
+        )
+    device = _device(spec)
+    keras.utils.clear_session()  # or the layers of a second model in this process get other names
+    _seed(keras, spec)
+    return keras, device
+
+
+def pin(spec: Spec) -> None:
+    """Set the variables that Keras and its backends read when they are imported."""
+    if "keras" in sys.modules:
+        return
+    os.environ["KERAS_BACKEND"] = spec.backend
+    home = tempfile.mkdtemp(prefix="keras-home-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ["KERAS_HOME"] = home
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if spec.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    if spec.backend == "jax" and spec.threads == 1:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+
+
+@contextmanager
+def quiet_native_logs() -> Iterator[None]:
+    """Hold back what TensorFlow's C++ code says on stderr while it is imported (no log level does); errors still raise."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _seed(keras: Any, spec: Spec) -> None:
+    """As `keras.utils.set_random_seed`, which would import TensorFlow under every backend wherever it is installed."""
+    if spec.backend == "tensorflow":
+        keras.utils.set_random_seed(spec.seed)
+        return
+    random.seed(spec.seed)
+    np.random.seed(spec.seed)
+    if spec.backend == "torch":
+        sys.modules["torch"].manual_seed(spec.seed)
+
+
+def _device(spec: Spec) -> str:
+    device = {"tensorflow": tensorflow_device, "jax": _jax_device, "torch": _torch_device}[spec.backend](spec)
+    if spec.device == "cuda" and device == "cpu":
+        raise UserError(f"params.yaml: inference.device is cuda, but {spec.backend} sees no GPU; set it to auto or cpu")
+    return device
+
+
+def tensorflow_device(spec: Spec) -> str:
+    """Set TensorFlow's threads, and say where it computes."""
+    import tensorflow as tf
+
+    if spec.threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(spec.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(spec.threads)
+    return "cuda" if tf.config.list_physical_devices("GPU") else "cpu"
+
+
+def _jax_device(_spec: Spec) -> str:
+    import jax
+
+    return "cuda" if jax.default_backend() in ("gpu", "cuda") else "cpu"
+
+
+def _torch_device(spec: Spec) -> str:
+    import torch
+
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+    return "cuda" if torch.cuda.is_available() and spec.device != "cpu" else "cpu"
+
+
+class KerasNetwork:
+    """`weighbridge.frameworks.Network` over a functional Keras model that ends in a Dense or 1 x 1 Conv2D layer."""
+
+    categories: tuple[str, ...] | None = None
+    training = False
+
+    def __init__(self, model: Any, device: str) -> None:
+        self.model = self.inside = model
+        self.device = device
+        self._features_of: Any = None
+        self._held: list[Any] = []
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        if self.training:
+            return self.forward(images, training=True)
+        return np.asarray(self.model.predict_on_batch(images), dtype=np.float32)
+
+    def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
+        return self._ask(self.model, images, training, batchnorm)
+
+    def lay_out(self, layout: str) -> None:
+        raise UserError(
+            f"params.yaml: inference.layout: {layout} is for torch's own networks, not Keras'; set it to null"
+        )
+
+    def features(self, images: np.ndarray, *, training: bool = False, batchnorm: bool | None = None) -> np.ndarray:
+        return self._ask(self._backbone(), images, training, batchnorm)
+
+    def _ask(self, model: Any, images: np.ndarray, training: bool, batchnorm: bool | None) -> np.ndarray:
+        import keras
+
+        with self._batchnorm_mode(batchnorm), no_gradient():
+            scores = model(keras.ops.convert_to_tensor(images), training=training)
+        return np.asarray(keras.ops.convert_to_numpy(scores), dtype=np.float32)
+
+    @contextmanager
+    def _batchnorm_mode(self, batchnorm: bool | None) -> Iterator[None]:
+        """An untrainable BatchNorm is in inference mode, whatever the call says; that a call alone cannot undo."""
+        layers = batchnorms(self.model) if batchnorm is not None else []
+        kept = [layer.trainable for layer in layers]
+        for layer in layers:
+            layer.trainable = bool(batchnorm)
+        try:
+            yield
+        finally:
+            for layer, trainable in zip(layers, kept, strict=True):
+                layer.trainable = trainable
+
+    def _backbone(self) -> Any:
+        import keras
+
+        if self._features_of is None:
+            self._features_of = keras.Model(self.model.input, self.last_features())
+        return self._features_of
+
+    def freeze(self) -> None:
+        self.model.trainable = False
+
+    def trainable(self) -> set[str]:
+        return {variable.path for variable in self.model.trainable_weights}
+
+    def set_batchnorm_momentum(self, momentum: float) -> None:
+        for layer in batchnorms(self.model):
+            layer.momentum = momentum
+
+    def restore(self, weights: Mapping[str, np.ndarray]) -> None:
+        for variable in self.model.weights:
+            variable.assign(weights[variable.path])
+
+    def randomness(self) -> dict[str, bytes]:
+        import keras
+
+        states = {v.path: v for v in self.model.variables if "seed_generator" in v.path}
+        return {path: np.asarray(keras.ops.convert_to_numpy(v.value)).tobytes() for path, v in states.items()}
+
+    def behaviours(self) -> Mapping[str, Behaviour]:
+        from weighbridge.frameworks._keras_behaviours import behaviours
+
+        return behaviours(self)
+
+    def copied(self) -> "KerasNetwork":
+        """The same network with weights of its own, under the same names."""
+        import keras
+
+        model = keras.models.clone_model(self.model)
+        model.set_weights(self.model.get_weights())
+        return KerasNetwork(model, self.device)
+
+    def retarget(self, classes: int, seed: int) -> "KerasNetwork":
+        import keras
+
+        keras.utils.set_random_seed(seed)
+        scores = keras.layers.Dense(classes, name="new_head")(self.last_features())
+        return KerasNetwork(keras.Model(self.model.input, scores), self.device)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        import keras
+
+        return {v.path: np.array(keras.ops.convert_to_numpy(v.value)) for v in self.model.weights}
+
+    def hold(self, names: AbstractSet[str]) -> None:
+        for layer in self._held:
+            layer.trainable = True
+        layers = [layer for layer in self.model._flatten_layers() if layer.weights]
+        self._held = [layer for layer in layers if layer.trainable and {v.path for v in layer.weights} <= names]
+        for layer in self._held:
+            layer.trainable = False
+
+    def set_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
+        own = {variable.path: variable for variable in self.model.weights}
+        for name, value in tensors.items():
+            own[name].assign(value)
+
+    def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
+        import keras
+
+        optimisers = {
+            "sgd": lambda: keras.optimizers.SGD(training.learning_rate, momentum=training.momentum),
+            "adam": lambda: keras.optimizers.Adam(training.learning_rate),
+        }
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        self.model.compile(optimisers[training.optimiser](), loss, metrics=["accuracy"], jit_compile=False)
+        steps, step = training.epochs * batches_per_epoch(len(labels), training.batch_size), 0
+        for epoch in range(training.epochs):
+            sums, seen = np.zeros(2), 0
+            for batch, target in epoch_batches(images, labels, training, epoch):
+                self.model.optimizer.learning_rate = cosine_rate(training, step, steps)
+                self.model.reset_metrics()
+                sums += np.asarray(self.model.train_on_batch(batch, target), dtype=float) * len(target)
+                step += 1
+                seen += len(target)
+            training.after_epoch(epoch + 1, *(sums / seen).tolist())
+
+    def last_features(self) -> Any:
+        """The symbolic tensor that the last layer takes, flat."""
+        import keras
+
+        layers = [m for m in self.model.layers if isinstance(m, keras.layers.Dense | keras.layers.Conv2D)]
+        if not layers:
+            raise UserError(f"{self.model.name}: has no Dense or Conv2D layer, so its last layer cannot be found")
+        features = layers[-1].input
+        return keras.layers.Flatten()(features) if len(features.shape) > 2 else features
+
+
+def batchnorms(model: Any) -> list[Any]:
+    """Every BatchNormalization layer in it, those inside nested models too."""
+    import keras
+
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def no_gradient() -> Any:
+    """Torch records gradients unless told not to; the other backends record none outside a tape."""
+    if sys.modules["keras"].backend.backend() != "torch":
+        return nullcontext()
+    import torch
+
+    return torch.no_grad()

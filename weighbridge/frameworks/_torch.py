@@ -1,0 +1,338 @@
+"""A torch module as a `Network`: what every adapter of a torch library shares. Imported by adapters only."""
+
+import copy
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from tracking.runs.errors import UserError
+from weighbridge.frameworks import Behaviour, Training, batches_per_epoch, cosine_rate, epoch_batches
+from weighbridge.weights.files import Tensors, load_tensors, require_same_tensors
+
+
+def pin(threads: int | None, seed: int, device: str) -> str:
+    """Set thread count and seed, and choose the device (`cpu` or `cuda`)."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("params.yaml: inference.device is cuda, but torch sees no GPU; set it to auto or cpu")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def read_state(path: Path) -> Tensors:
+    """The tensors of a weights file; the `module.` that nn.DataParallel puts before every name is taken off."""
+    tensors = load_tensors(path)
+    wrapped = bool(tensors) and all(name.startswith("module.") for name in tensors)
+    return {name.removeprefix("module."): value for name, value in tensors.items()} if wrapped else tensors
+
+
+def set_state(module: nn.Module, tensors: Tensors, what: str) -> None:
+    """Give `module` every name and shape of a state dict; BatchNorm's counters may be missing, as they are in old files.
+
+    The modules see no version but the root's, so that those that know older names of their weights translate them.
+    """
+    state = OrderedDict((name, torch.from_numpy(value)) for name, value in tensors.items())
+    state._metadata = {"": {"version": module._version}}  # type: ignore[attr-defined]
+    try:
+        keys = module.load_state_dict(state, strict=False)
+        unlike = [*keys.missing_keys, *keys.unexpected_keys]
+    except RuntimeError as problem:
+        unlike = [" ".join(str(problem).split())]
+    if unlike:
+        found = {name: value.shape for name, value in tensors.items()}
+        wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+        counters = {name for name in wanted.keys() - found.keys() if name.endswith("num_batches_tracked")}
+        require_same_tensors(found, {name: wanted[name] for name in wanted.keys() - counters}, what)
+        raise UserError(f"{what}: weights of another architecture; {unlike[0]}")
+
+
+def load_state(module: nn.Module, path: Path) -> None:
+    """As `read_state`, then `set_state`."""
+    set_state(module, read_state(path), str(path))
+
+
+def plain_scores(module: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    """What the module says; of several answers (Inception's auxiliary heads, in training mode) the `logits`."""
+    answer = module(batch)
+    return cast(torch.Tensor, getattr(answer, "logits", answer))
+
+
+class TorchNetwork:
+    """`weighbridge.frameworks.Network` over a module that takes NCHW images, or token ids, and ends in a Linear or 1 x 1
+    Conv2d layer.
+
+    Args:
+        last: the name of that layer, or the names of several whose scores are averaged; by default the last one that is a
+            Linear or Conv2d.
+        categories: what the weights' publisher calls the classes.
+        ask: how the module gives the scores of a batch, a tensor on its device.
+        remedies: the library's own ways to freeze BatchNorm, by a name of `stages.mode_check.behaviours`.
+
+    Attributes:
+        delivered_training: the mode in which the library handed the module over.
+    """
+
+    training = False
+
+    def __init__(
+        self,
+        module: nn.Module,
+        device: str,
+        *,
+        last: Sequence[str] = (),
+        categories: tuple[str, ...] | None = None,
+        ask: Callable[[nn.Module, torch.Tensor], torch.Tensor] = plain_scores,
+        remedies: Mapping[str, Callable[[nn.Module], object]] | None = None,
+    ) -> None:
+        self.delivered_training = module.training
+        self.remedies = remedies or {}
+        self.module = self.inside = module.to(device).eval()
+        self.device = device
+        self.categories = categories
+        self._last = tuple(last)
+        self._ask = ask
+        self._held: AbstractSet[str] = frozenset()
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        return self.forward(images, training=self.training)
+
+    def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
+        with self._mode(training, batchnorm), torch.no_grad():
+            return self.scores(images).float().cpu().numpy()
+
+    def lay_out(self, layout: str) -> None:
+        self.module.to(memory_format=getattr(torch, layout))  # type: ignore[call-overload]
+
+    @contextmanager
+    def _mode(self, training: bool, batchnorm: bool | None) -> Iterator[None]:
+        self.module.train(training)
+        if batchnorm is not None:
+            for layer in batchnorms(self.module):
+                layer.train(batchnorm)
+        try:
+            yield
+        finally:
+            self.module.eval()
+
+    def scores(self, images: np.ndarray) -> torch.Tensor:
+        """Of one batch, in the mode in which the module is, with a gradient where one is recorded."""
+        return self._scores(batch_of(images, self.device))
+
+    def copied(self) -> "TorchNetwork":
+        """The same network with weights of its own."""
+        module = copy.deepcopy(self.module).train(self.delivered_training)
+        return TorchNetwork(module, self.device, last=self._last, ask=self._ask, remedies=self.remedies)
+
+    def _scores(self, batch: torch.Tensor) -> torch.Tensor:
+        name = type(self.module).__name__
+        try:
+            scores = self._ask(self.module, batch)
+        except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as problem:
+            said = " ".join(str(problem).split()) or type(problem).__name__
+            raise UserError(f"{name} cannot take a batch of shape {tuple(batch.shape)} ({said})") from problem
+        if not isinstance(scores, torch.Tensor):
+            raise UserError(f"{name} gives a {type(scores).__name__}, not a tensor of scores")
+        return scores
+
+    def _last_layers(self) -> tuple[str, ...]:
+        return self._last or (last_layer(self.module),)
+
+    def features(self, images: np.ndarray, *, training: bool = False, batchnorm: bool | None = None) -> np.ndarray:
+        seen: list[torch.Tensor] = []
+        name = self._last_layers()[0]
+        hook = self.module.get_submodule(name).register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+        try:
+            self.forward(images, training=training, batchnorm=batchnorm)
+        finally:
+            hook.remove()
+        if not seen:
+            raise UserError(f"layer {name} never ran: this architecture's features cannot be found")
+        batch = batch_of(images, self.device)
+        return np.asarray(torch.cat([_pooled(each, batch) for each in seen]).float().cpu().numpy())
+
+    def freeze(self) -> None:
+        self.module.requires_grad_(False)
+
+    def trainable(self) -> set[str]:
+        return {name for name, parameter in self.module.named_parameters() if parameter.requires_grad}
+
+    def set_batchnorm_momentum(self, momentum: float) -> None:
+        for layer in batchnorms(self.module):
+            layer.momentum = 1 - momentum
+
+    def restore(self, weights: Mapping[str, np.ndarray]) -> None:
+        self.module.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+
+    def randomness(self) -> dict[str, bytes]:
+        states = {"torch": torch.get_rng_state()}
+        if self.device == "cuda":
+            states["torch.cuda"] = torch.cuda.get_rng_state()
+        return {name: state.numpy().tobytes() for name, state in states.items()}
+
+    def behaviours(self) -> Mapping[str, Behaviour]:
+        from weighbridge.frameworks._torch_behaviours import behaviours
+
+        return behaviours(self)
+
+    def retarget(self, classes: int, seed: int) -> "TorchNetwork":
+        torch.manual_seed(seed)
+        twin, names = self.module, self._last_layers()
+        for name in names:
+            twin = shallow_copy_with(twin, name, new_layer(twin.get_submodule(name), classes))
+        return TorchNetwork(twin, self.device, last=names, ask=self._ask)
+
+    def hold(self, names: AbstractSet[str]) -> None:
+        for name, parameter in self.module.named_parameters():
+            if name in names or name in self._held:
+                parameter.requires_grad_(name not in names)
+        self._held = frozenset(names)
+
+    def set_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
+        own = self.module.state_dict(keep_vars=True)
+        with torch.no_grad():
+            for name, value in tensors.items():
+                own[name].copy_(torch.from_numpy(np.asarray(value)))
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.module.state_dict().items()}
+
+    def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
+        optimiser = _optimiser(self.module, training)
+        still = list(_whole_modules(self.module, self._held))
+        steps, step = training.epochs * batches_per_epoch(len(labels), training.batch_size), 0
+        _train_all_but(self.module, still)
+        for epoch in range(training.epochs):
+            losses, hits, seen = 0.0, 0, 0
+            for batch, target in epoch_batches(images, labels, training, epoch):
+                for group in optimiser.param_groups:
+                    group["lr"] = cosine_rate(training, step, steps)
+                scores = self._scores(batch_of(batch, self.device))
+                wanted = torch.from_numpy(target).to(self.device)
+                loss = nn.functional.cross_entropy(scores, wanted)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                step += 1
+                losses += loss.item() * len(target)
+                hits += int((scores.argmax(1) == wanted).sum())
+                seen += len(target)
+            training.after_epoch(epoch + 1, losses / seen, hits / seen)
+            _train_all_but(self.module, still)
+        self.module.eval()
+
+    def export_onnx(self, path: Path, side: int) -> None:
+        """Write an ONNX file with a free batch dimension (https://docs.pytorch.org/docs/stable/onnx.html)."""
+        example = torch.zeros(2, 3, side, side, device=self.device)
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch.export about torch itself
+            torch.onnx.export(
+                self.module,
+                (example,),
+                str(path),
+                input_names=["images"],
+                output_names=["scores"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                external_data=False,
+                verbose=False,
+            )
+        _without_places(path)
+
+
+def _without_places(path: Path) -> None:
+    """Take out of an exported file where on this machine the code lay: elsewhere it would be another file."""
+    import onnx
+
+    model = onnx.load(path)
+    for node in model.graph.node:
+        kept = [each for each in node.metadata_props if not each.key.endswith("stack_trace")]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
+    onnx.save(model, path)
+
+
+def batch_of(inputs: np.ndarray, device: str) -> torch.Tensor:
+    """Images (float32, NHWC) as NCHW, token ids as int64, on `device`."""
+    arranged = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs.astype(np.int64)
+    return torch.from_numpy(np.ascontiguousarray(arranged)).to(device)
+
+
+def batchnorms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Every BatchNorm layer in it, synchronised ones and libraries' own subclasses too."""
+    return [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+
+
+def last_token(ids: torch.Tensor) -> torch.Tensor:
+    """The place of each text's last token (int64, shape (samples,)); what has ended is -1."""
+    return (ids >= 0).sum(dim=1) - 1
+
+
+def last_layer(module: nn.Module) -> str:
+    """The name of the last Linear or Conv2d: in nearly every classifier the one that gives the scores."""
+    names = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    if not names:
+        raise UserError(f"{type(module).__name__}: has no Linear or Conv2d layer, so its last layer cannot be found")
+    return names[-1]
+
+
+def _pooled(inputs: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
+    """One row a sample: a map's mean over its places, a sequence's over its patches, a text at its last token."""
+    if inputs.ndim == 4:
+        return inputs.mean(dim=(2, 3))
+    if inputs.ndim < 3:
+        return inputs
+    if batch.ndim == 4:
+        return inputs.mean(dim=1)
+    return inputs[torch.arange(len(inputs)), last_token(batch)] if len(inputs) == len(batch) else inputs[:, -1]
+
+
+def new_layer(old: nn.Module, classes: int) -> nn.Module:
+    """A layer like `old`, with `classes` outputs and random weights."""
+    bias = getattr(old, "bias", None) is not None
+    if isinstance(old, nn.Linear):
+        return nn.Linear(old.in_features, classes, bias)
+    if isinstance(old, nn.Conv2d):
+        return nn.Conv2d(old.in_channels, classes, old.kernel_size, old.stride, old.padding, bias=bias)  # type: ignore[arg-type]
+    raise UserError(f"a last layer of type {type(old).__name__} cannot be replaced")
+
+
+def shallow_copy_with(module: nn.Module, name: str, replacement: nn.Module) -> nn.Module:
+    """A module that shares every part of `module` except the one called `name`."""
+    twin = copy.copy(module)
+    twin._modules = dict(module._modules)
+    first, _, rest = name.partition(".")
+    child = module._modules[first]
+    assert child is not None
+    twin._modules[first] = shallow_copy_with(child, rest, replacement) if rest else replacement
+    return twin
+
+
+def _whole_modules(module: nn.Module, names: AbstractSet[str]) -> Iterator[nn.Module]:
+    """The modules with weights or buffers of their own, all of which are among `names`."""
+    for prefix, part in module.named_modules():
+        direct = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+        own = {f"{prefix}.{name}".lstrip(".") for name, _ in direct} & module.state_dict(keep_vars=True).keys()
+        if own and own <= names:
+            yield part
+
+
+def _train_all_but(module: nn.Module, still: list[nn.Module]) -> None:
+    module.train()
+    for part in still:
+        part.eval()
+
+
+def _optimiser(module: nn.Module, training: Training) -> torch.optim.Optimizer:
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if training.optimiser == "sgd":
+        return torch.optim.SGD(trainable, lr=training.learning_rate, momentum=training.momentum)
+    return torch.optim.Adam(trainable, lr=training.learning_rate)

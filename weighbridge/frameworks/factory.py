@@ -1,0 +1,29 @@
+"""A user's own torch module: `architecture: path/to/file.py:function` names the function that builds it."""
+
+import importlib.util
+from typing import Any
+
+from tracking.runs.errors import UserError
+from weighbridge.frameworks import Spec
+from weighbridge.frameworks._factories import call_factory
+from weighbridge.process.torchvision_operators import define_missing_operators
+
+
+def load(spec: Spec) -> Any:
+    """Call the function with `arguments` (and `num_classes`, if it has such a parameter) and load the module's state dict.
+
+    The module takes NCHW images and gives scores; auxiliary ones beside them under the attribute `logits`.
+    """
+    from torch import nn
+
+    from weighbridge.frameworks import _torch
+
+    if importlib.util.find_spec("torchvision"):
+        define_missing_operators()  # the user's file may import it, or a library that does
+    device = _torch.pin(spec.threads, spec.seed, spec.device)
+    module = call_factory(spec.architecture, spec.arguments, spec.classes)
+    if not isinstance(module, nn.Module):
+        raise UserError(f"{spec.architecture}: returns a {type(module).__name__}, not a torch.nn.Module")
+    if spec.weights is not None:
+        _torch.load_state(module, spec.weights)
+    return _torch.TorchNetwork(module, device)

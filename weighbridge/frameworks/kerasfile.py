@@ -1,0 +1,49 @@
+"""Whole Keras models, network and weights in one file: `.keras`, and `.h5` as Keras 2 wrote it; on TensorFlow, JAX or torch.
+
+A file whose configuration holds code (a Lambda layer, somebody's own class) is refused before Keras sees it
+(https://keras.io/guides/serialization_and_saving/).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from tracking.runs.errors import UserError
+from weighbridge.frameworks import Spec, _keras
+from weighbridge.weights.files import require_safe_keras
+
+
+def load(spec: Spec) -> Any:
+    """Open the file `spec.weights`; `spec.architecture` is a name for people.
+
+    The scores are logits: a softmax that ends the model (in its last layer, or as a layer of its own) is taken off.
+    """
+    if spec.weights is None:
+        raise UserError(f"params.yaml: {spec.architecture}: a whole Keras model needs its file under `weights`")
+    if spec.weights.suffix not in (".keras", ".h5"):
+        raise UserError(f"{spec.weights}: a whole Keras model's name ends in .keras or .h5")
+    require_safe_keras(spec.weights)
+    keras, device = _keras.start(spec)
+    return _keras.KerasNetwork(_without_softmax(keras, _open(keras, spec.weights)), device)
+
+
+def _open(keras: Any, path: Path) -> Any:
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as problem:
+        said = " ".join(str(problem).split())
+        raise UserError(f"{path}: not a model that Keras can open ({said[:300]})") from problem
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise UserError(
+            f"{path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is needed"
+        )
+    return model
+
+
+def _without_softmax(keras: Any, model: Any) -> Any:
+    last = model.layers[-1]
+    alone = isinstance(last, keras.layers.Softmax | keras.layers.Activation)
+    if isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax:
+        if alone:
+            return keras.Model(model.inputs[0], last.input)
+        last.activation = keras.activations.linear
+    return keras.Model(model.inputs[0], model.outputs[0])

@@ -1,0 +1,148 @@
+"""Hugging Face transformers: image classifiers, text classifiers and causal language models, from local files only.
+
+`architecture` is the class (`ViTForImageClassification`, `BertForSequenceClassification`, `GPT2LMHeadModel`), `weights` the
+folder that `save_pretrained` wrote; or the weights file in it, but then DVC does not see its `config.json` change. Nothing
+is asked of the hub, and code that a model's folder brings along is never run: the class is the library's own
+(https://huggingface.co/docs/transformers/main_classes/model).
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from tracking.runs.errors import UserError
+from weighbridge.frameworks import Spec
+from weighbridge.process.torchvision_operators import define_missing_operators
+from weighbridge.weights.files import Tensors
+
+_TASKS = {
+    "image": "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",
+    "text": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "next token": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+}
+
+
+def load(spec: Spec) -> Any:
+    """Build the class for its configuration (`config.json` beside the weights; `arguments` go on top) and load the weights.
+
+    A text's attention mask is 1 where its ids are, and 0 where they have ended (-1). A classifier that knows no padding
+    token is asked text by text. A causal language model gives the scores of the token after each text's last.
+    """
+    from weighbridge.frameworks import _torch
+
+    device = _torch.pin(spec.threads, spec.seed, spec.device)
+    transformers = _import_transformers()
+    task, network = _task(transformers, spec.architecture)
+    config = _config(network, spec, task)
+    module = network(config) if spec.weights is None else _loaded(network, config, spec.weights)
+    return _torch.TorchNetwork(module, device, categories=_categories(config, task), ask=_ASK[task])
+
+
+def _import_transformers() -> Any:
+    """Offline and quiet; transformers imports torchvision wherever it is installed."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    if importlib.util.find_spec("torchvision"):
+        define_missing_operators()
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
+
+
+def _task(transformers: Any, architecture: str) -> tuple[str, Any]:
+    from transformers.models.auto import modeling_auto
+
+    for task, names in _TASKS.items():
+        if architecture in getattr(modeling_auto, names).values():
+            return task, getattr(transformers, architecture)
+    raise UserError(
+        f"params.yaml: transformers has no image classifier, text classifier or causal language model {architecture!r}"
+    )
+
+
+def _config(network: Any, spec: Spec, task: str) -> Any:
+    """Of `config.json` beside the weights; without such a file `arguments` are the whole configuration."""
+    path = _folder(spec.weights) / "config.json" if spec.weights is not None else None
+    values = {"vocab_size" if task == "next token" else "num_labels": spec.classes}
+    if path is not None and not path.is_file() and not spec.arguments:
+        raise UserError(f"{path}: not found; {spec.architecture} is built as it says")
+    try:
+        if path is not None and path.is_file():
+            values, _ = network.config_class.get_config_dict(path.parent)
+        config, unknown = network.config_class.from_dict(values, **spec.arguments, return_unused_kwargs=True)
+    except Exception as problem:
+        said = " ".join(str(problem).split())
+        raise UserError(f"{path or 'params.yaml'}: not a configuration of {spec.architecture} ({said})") from problem
+    if unknown:
+        raise UserError(f"params.yaml: {spec.architecture} has no setting {', '.join(unknown)}; check `arguments`")
+    return config
+
+
+def _folder(weights: Path) -> Path:
+    return weights if weights.is_dir() else weights.parent
+
+
+def _loaded(network: Any, config: Any, weights: Path) -> Any:
+    import torch
+
+    state = {name: torch.from_numpy(value) for name, value in _tensors(weights).items()}
+    module, info = network.from_pretrained(
+        None,
+        config=config,
+        state_dict=state,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    complaints = [
+        f"{kind.removesuffix('_keys')}: {', '.join(sorted(map(str, info[kind]))[:4])}"
+        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")
+        if info[kind]
+    ]
+    if complaints:
+        raise UserError(f"{weights}: weights of another architecture; {'; '.join(complaints)}")
+    return module
+
+
+def _tensors(weights: Path) -> Tensors:
+    """Of the file, or of every part of the folder's."""
+    from weighbridge.frameworks import _torch
+
+    parts = [weights]
+    if weights.is_dir():
+        parts = sorted(weights.glob("model*.safetensors")) or sorted(weights.glob("pytorch_model*.bin"))
+    if not parts:
+        raise UserError(f"{weights}: holds no model.safetensors and no pytorch_model.bin")
+    return {name: value for part in parts for name, value in _torch.read_state(part).items()}
+
+
+def _categories(config: Any, task: str) -> tuple[str, ...] | None:
+    names = tuple(str(config.id2label[index]) for index in sorted(config.id2label)) if task != "next token" else ()
+    return None if all(name == f"LABEL_{index}" for index, name in enumerate(names)) else names
+
+
+def _ask_images(module: Any, images: Any) -> Any:
+    return module(pixel_values=images).logits
+
+
+def _ask_texts(module: Any, ids: Any) -> Any:
+    import torch
+
+    padding = module.config.get_text_config().pad_token_id
+    if padding is None:
+        return torch.cat([module(input_ids=each[each >= 0][None]).logits for each in ids])
+    return module(input_ids=ids.masked_fill(ids < 0, padding), attention_mask=(ids >= 0).long()).logits
+
+
+def _ask_next_token(module: Any, ids: Any) -> Any:
+    import torch
+
+    from weighbridge.frameworks import _torch
+
+    logits = module(input_ids=ids.clamp(min=0), attention_mask=(ids >= 0).long(), use_cache=False).logits
+    return logits[torch.arange(len(ids)), _torch.last_token(ids)]
+
+
+_ASK = {"image": _ask_images, "text": _ask_texts, "next token": _ask_next_token}

@@ -1,0 +1,1 @@
+"""From image files to arrays: folders, decoders, resizing, recipes, and the samples that stages hand on."""

@@ -1,0 +1,106 @@
+"""From a model in `params.yaml` to a network in this process."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tracking.runs.errors import UserError
+from weighbridge.frameworks import Classifier, Network, Spec, load
+from weighbridge.images.samples import SampleSet
+from weighbridge.params.whole import Inference, Model, Pretrain
+from weighbridge.process.progress import progress
+from weighbridge.weights.files import check_weights
+
+
+def load_model(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:
+    """Verify the weights' hash, then build the network for images or texts like those of `samples`."""
+    check_weights(Path(model.weights), model.sha256)
+    return load(spec_of(model, inference, classes, samples))
+
+
+def load_other(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:
+    """Another model of this framework: the architecture from a random start, or the same file where that cannot be had."""
+    spec = spec_of(model, inference, classes, samples)
+    try:
+        return load(replace(spec, weights=None, checkpoint=None, seed=spec.seed + 1))
+    except UserError:
+        return load(spec)
+
+
+def spec_of(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Spec:
+    """What the model's adapter is told."""
+    return replace(
+        _random_start(model, classes, samples),
+        weights=Path(model.weights),
+        threads=inference.threads,
+        seed=inference.seed,
+        device=inference.device,
+        sha256=model.sha256,
+        checkpoint=model.checkpoint,
+        training=inference.mode == "training",
+        layout=inference.layout,
+    )
+
+
+def new_network(source: Pretrain, classes: int, samples: SampleSet) -> Network:
+    """A random start from `source.seed`, on the CPU, for images or texts like those of `samples`.
+
+    Raises:
+        UserError: the framework cannot train.
+    """
+    built = load(replace(_random_start(source, classes, samples), threads=source.threads, seed=source.seed))
+    if not isinstance(built, Network):
+        raise UserError(f"params.yaml: pretrain: {source.framework} cannot train a network")
+    return built
+
+
+def _random_start(network: Model | Pretrain, classes: int, samples: SampleSet) -> Spec:
+    return Spec(
+        framework=network.framework,
+        backend=network.backend,
+        architecture=network.architecture,
+        arguments=network.arguments,
+        classes=classes,
+        side=_side(samples, network.recipe),
+        weights=None,
+        threads=None,
+        seed=0,
+        device="cpu",
+    )
+
+
+def _side(samples: SampleSet, recipe: str) -> int:
+    """Of the images, in pixels; of the texts, in tokens."""
+    height, *width = samples.pixels.shape[1:3]
+    if width and height != width[0]:
+        raise UserError(f"recipe {recipe} gives {width[0]} x {height} images; models here take square ones")
+    return int(height)
+
+
+def load_network(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Network | None:
+    """As `load_model`, for those who set modes themselves; None for a model whose inside cannot be reached (a program)."""
+    classifier = load_model(model, inference.model_copy(update={"mode": None}), classes, samples)
+    return classifier if isinstance(classifier, Network) else None
+
+
+def random_network(model: Model, inference: Inference, classes: int, samples: SampleSet, seed: int) -> Network:
+    """The architecture of `model` from a random start.
+
+    Raises:
+        UserError: it cannot be built without its weights, or not be trained.
+    """
+    spec = replace(
+        _random_start(model, classes, samples), threads=inference.threads, seed=seed, device=inference.device
+    )
+    built = load(spec)
+    if not isinstance(built, Network):
+        raise UserError(f"{model.framework} cannot train a network")
+    return built
+
+
+def in_batches(function: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int, label: str) -> np.ndarray:
+    """`function` over all finished images, `size` at a time, joined along the first axis."""
+    total = -(-len(samples) // size)
+    return np.concatenate([function(images) for images in progress(samples.batches(size), label, total)])

@@ -1,0 +1,133 @@
+"""What really happened to images on their way to a model: a recipe, and what no recipe says. Many of them, asked at once."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tracking.runs.errors import UserError
+from weighbridge.frameworks import Classifier
+from weighbridge.images.recipes import decode, finish
+from weighbridge.params.whole import Recipe
+from weighbridge.process.progress import progress
+
+_UNFINISHED = {"scale": "0..255", "normalise": None, "channels": "RGB", "dtype": "float32"}
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """One way to prepare images.
+
+    Attributes:
+        recipe: its whole-image steps and its arithmetic.
+        again: a recipe whose arithmetic is applied once more, to images whose arithmetic was done already.
+        transposed: height and width swapped.
+    """
+
+    recipe: Recipe
+    again: Recipe | None = None
+    transposed: bool = False
+
+    @property
+    def geometry(self) -> Recipe:
+        """The whole-image steps alone: preparations with an equal one share their pixels."""
+        return self.recipe.model_copy(update=_UNFINISHED)
+
+    @property
+    def key(self) -> tuple[str, str, bool]:
+        """Equal for preparations that do the same."""
+        again = self.again.model_dump_json(include=set(_UNFINISHED)) if self.again else ""
+        return self.recipe.model_dump_json(), again, self.transposed
+
+    def images(self, pixels: np.ndarray) -> np.ndarray:
+        """Finished images of decoded ones, shape (samples, height, width, 3), as the recipe's dtype."""
+        pixels = pixels.swapaxes(1, 2) if self.transposed else pixels
+        if self.again is None:
+            return finish(pixels, self.recipe)
+        once = self.recipe.model_copy(update={"channels": "RGB", "dtype": "float32"})
+        return finish(finish(pixels, once), self.again)
+
+
+def side(recipe: Recipe) -> int | None:
+    """Height and width of the images that a recipe gives; None where the images themselves say."""
+    if recipe.crop is not None:
+        return recipe.crop.size
+    return recipe.resize.size if recipe.resize is not None and recipe.resize.fit == "squash" else None
+
+
+def distinct(preparations: Iterable[tuple[str, Preparation]]) -> dict[str, Preparation]:
+    """Preparations by name, each once: of two that do the same, the first."""
+    known: dict[tuple[str, str, bool], tuple[str, Preparation]] = {}
+    for name, preparation in preparations:
+        known.setdefault(preparation.key, (name, preparation))
+    return dict(known.values())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of one batch under one preparation.
+
+    Attributes:
+        name: of the preparation.
+        rows: which images, as a slice of `files`.
+        scores: float32, shape (images, classes); None where the images could not be prepared so.
+        problem: why not, in one line.
+    """
+
+    name: str
+    rows: slice
+    scores: np.ndarray | None
+    problem: str = ""
+
+
+def answers(
+    classifier: Classifier, files: list[Path], preparations: Mapping[str, Preparation], batch_size: int, label: str
+) -> Iterator[Answer]:
+    """Ask about every file under every preparation, batch by batch.
+
+    A geometry is decoded once for all that share it; images that come out bit for bit as before are asked about once.
+    Little more is held than one batch of pixels. A preparation that cannot be applied to one of the files (its library is
+    absent, or refuses a format) gives one last answer with the problem.
+    """
+    groups = _by_geometry(preparations)
+    starts = range(0, len(files), batch_size)
+    work = [(slice(start, start + batch_size), members) for start in starts for members in groups]
+    refused: set[str] = set()
+    current, known = slice(0, 0), dict[bytes, np.ndarray]()
+    for rows, members in progress(work, label):
+        if rows != current:
+            current, known = rows, {}
+        if refused.isdisjoint(members):
+            for answer in _of_batch(classifier, files, members, rows, known):
+                refused |= {answer.name} if answer.scores is None else set()
+                yield answer
+
+
+def _by_geometry(preparations: Mapping[str, Preparation]) -> list[dict[str, Preparation]]:
+    groups: dict[str, dict[str, Preparation]] = {}
+    for name, preparation in preparations.items():
+        groups.setdefault(preparation.geometry.model_dump_json(), {})[name] = preparation
+    return list(groups.values())
+
+
+def _of_batch(
+    classifier: Classifier,
+    files: list[Path],
+    members: Mapping[str, Preparation],
+    rows: slice,
+    known: dict[bytes, np.ndarray],
+) -> Iterator[Answer]:
+    geometry = next(iter(members.values())).geometry
+    try:
+        pixels = np.stack([decode(file, geometry) for file in files[rows]])
+    except (UserError, ImportError, ValueError) as problem:
+        yield from (Answer(name, rows, None, " ".join(str(problem).split())) for name in members)
+        return
+    for name, preparation in members.items():
+        images = np.ascontiguousarray(preparation.images(pixels))
+        digest = hashlib.blake2b(images.data).digest()
+        if digest not in known:
+            known[digest] = classifier.predict(images)
+        yield Answer(name, rows, known[digest])

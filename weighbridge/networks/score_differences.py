@@ -1,0 +1,155 @@
+"""One model's scores of the same images, got in two ways: how far they part, where first, and what that is worth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracking.runs.errors import UserError
+from tracking.runs.findings import Finding, Verdict
+
+CHECK = "isolation_check"
+FLIPS_LISTED = 50
+_NOT_A_NUMBER = float(np.finfo(np.float32).max)
+
+
+class CannotBeAskedError(UserError):
+    """This model has no such way to be asked, or not within the budget: nothing is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One way to ask.
+
+    Attributes:
+        words: how a sentence about it begins.
+        same_computation: whether the very same arithmetic is asked for, so that even the bits should come back.
+    """
+
+    words: str
+    same_computation: bool
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "alone": Scenario("In another fresh process", True),
+    "repeated": Scenario("Asked a second time with the very same arrays", True),
+    "interleaved": Scenario("With another model loaded and asked in between, on the same arrays", True),
+    "after_others": Scenario("Loaded anew after other models of this process", True),
+    "batch": Scenario("One image at a time", False),
+    "order": Scenario("In another order", False),
+    "reload": Scenario("Saved, and loaded in a fresh process", True),
+    "export": Scenario("Exported, and run by the other program", False),
+    "serve": Scenario("Through `mlflow models serve`", False),
+}
+
+
+@dataclass(frozen=True)
+class Parting:
+    """How one set of scores parts from the expected one.
+
+    Attributes:
+        images: how many were compared.
+        equal_bits: every score is the same, bit for bit.
+        largest: difference of two scores; one that is no number counts as the largest float32.
+        flipped: names of the images that are decided differently.
+        first: the first image with another score, the class of that score, the score expected and the one got.
+    """
+
+    images: int
+    equal_bits: bool
+    largest: float
+    flipped: tuple[str, ...]
+    first: tuple[str, int, float, float] | None
+
+
+def compare(names: tuple[str, ...], expected: np.ndarray, got: np.ndarray) -> Parting:
+    """Compare scores, float32, shape (images, classes).
+
+    Raises:
+        UserError: they have different shapes.
+    """
+    if expected.shape != got.shape:
+        raise UserError(f"scores of shape {got.shape} came back instead of {expected.shape}")
+    other = np.ascontiguousarray(expected, np.float32).view(np.int32) != np.ascontiguousarray(got, np.float32).view(
+        np.int32
+    )
+    rows, columns = np.nonzero(other)
+    first = None
+    if len(rows):
+        row, column = int(rows[0]), int(columns[0])
+        first = (names[row], column, float(expected[row, column]), float(got[row, column]))
+    flipped = np.flatnonzero(expected.argmax(axis=1) != got.argmax(axis=1))
+    return Parting(len(names), not len(rows), distance(expected, got), tuple(names[i] for i in flipped), first)
+
+
+def distance(expected: np.ndarray, got: np.ndarray) -> float:
+    """The largest difference between two scores."""
+    apart = np.abs(expected.astype(float) - got.astype(float))
+    return float(np.nan_to_num(apart, nan=_NOT_A_NUMBER, posinf=_NOT_A_NUMBER).max(initial=0.0))
+
+
+def verdict(scenario: Scenario, parting: Parting, tolerance: float) -> Verdict:
+    """`pass` for equal bits, or for rounding where other arithmetic was asked for; `fail` beyond the tolerance.
+
+    In between, `warn`: other bits though the same arithmetic was asked for, or a tie that rounding decides otherwise.
+    """
+    if parting.equal_bits:
+        return Verdict.PASS
+    if parting.largest > tolerance:
+        return Verdict.FAIL
+    return Verdict.WARN if scenario.same_computation or parting.flipped else Verdict.PASS
+
+
+def finding(model: str, name: str, parting: Parting, tolerance: float, cause: tuple[str, str] | None) -> Finding:
+    """What a scenario showed; `cause` is a short name for why, and the words for it."""
+    scenario = SCENARIOS[name]
+    judged = verdict(scenario, parting, tolerance)
+    evidence: dict[str, Any] = {
+        f"{name}_images": parting.images,
+        f"{name}_flips": len(parting.flipped),
+        f"{name}_max_score_difference": parting.largest,
+        "scenario": name,
+        "equal_bits": parting.equal_bits,
+        "flipped": list(parting.flipped[:FLIPS_LISTED]),
+    }
+    if parting.first is not None:
+        image, column, *scores = parting.first
+        evidence["first"] = [[image, column, *(score if np.isfinite(score) else str(score) for score in scores)]]
+        evidence["first_columns"] = ["sample", "class", "expected", "got"]
+    if cause is not None:
+        evidence["cause"] = cause[0]
+    beyond = f", beyond the tolerance of {tolerance:g}" if judged is Verdict.FAIL else ""
+    why = f" {cause[1]}" if cause else ""
+    return Finding(CHECK, model, judged, f"{scenario.words}, {_difference(parting)}{beyond}.{why}", evidence)
+
+
+def _difference(parting: Parting) -> str:
+    if parting.first is None:
+        return f"the scores of {parting.images} images are the same, bit for bit"
+    image, column, expected, got = parting.first
+    apart = f"at most {parting.largest:.2g}" if parting.largest < _NOT_A_NUMBER else "up to values that are no numbers"
+    return (
+        f"{len(parting.flipped)} of {parting.images} decisions flip and scores differ by {apart} "
+        f"(first: {image}, class {column}, {got:.7g} instead of {expected:.7g})"
+    )
+
+
+def skipped(model: str, name: str, reason: str) -> Finding:
+    """A scenario that this model cannot go through."""
+    evidence = {"scenario": name}
+    return Finding(CHECK, model, Verdict.SKIP, f"{SCENARIOS[name].words}: not asked, {reason}.", evidence)
+
+
+def broken(model: str, name: str, reason: str) -> Finding:
+    """A scenario in which a model that answers alone gives no answer."""
+    evidence = {"scenario": name, "cause": "breaks"}
+    return Finding(CHECK, model, Verdict.FAIL, f"{SCENARIOS[name].words}, it gives no answer: {reason}.", evidence)
+
+
+def spread_batches(samples: int, batch_size: int, at_most: int) -> list[slice]:
+    """Whole batches as `infer` makes them, evenly spread; at least one, which is short only when there are no more images."""
+    full = samples // batch_size
+    wanted = min(max(1, at_most // batch_size), max(1, full))
+    starts = [round(place) * batch_size for place in np.linspace(0, max(0, full - 1), wanted)]
+    return [slice(start, min(start + batch_size, samples)) for start in starts]

@@ -1,0 +1,1 @@
+"""From texts to token ids, by a tokenizer's own file."""

@@ -1,0 +1,268 @@
+"""The child's side of `weighbridge.weights.confinement`: `python -m weighbridge.weights.readers READER FILE FOLDER SECONDS`.
+
+A reader gets a path and returns arrays by name, and notes. `RefusedError` is what it says of a file that it does not take.
+"""
+
+import json
+import re
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weighbridge.weights.archives import unpacked_limit
+from weighbridge.weights.keras_configs import code_in
+
+Reading = tuple[dict[str, np.ndarray], dict[str, Any]]
+# under what a training script keeps the weights, best first: an averaged copy is the one that gets published
+WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")
+_GIB = 2**30
+
+
+class RefusedError(Exception):
+    """Why a file is not taken, in a few words; the path comes before them."""
+
+
+def torch_state(path: Path) -> Reading:
+    """The tensors of a state dict that torch pickled, by torch's own reader of nothing but tensors and plain values.
+
+    https://docs.pytorch.org/docs/stable/notes/serialization.html#weights-only-security. What numpy lacks (bfloat16, float8)
+    comes as float32, which holds every value of theirs.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as problem:
+        raise RefusedError(_said_by_torch(problem)) from problem
+    taken, state = _unwrapped(content)
+    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise RefusedError(f"holds no tensors by name; {_keys(state)}")
+    _require_little(path, sum(value.numel() * value.element_size() for value in tensors.values()))
+    others = [name for name in WRAPPERS if taken and name in content and name != taken]
+    return {name: _array(value) for name, value in tensors.items()}, {"taken": taken, "others": others}
+
+
+def _said_by_torch(problem: Exception) -> str:
+    """In one line: torch's own words are a page, and advise to load the file unsafely."""
+    words = " ".join(str(problem).split()).partition(" Check the documentation")[0]
+    if code := re.search(r"GLOBAL ([\w.]+)", words):
+        return f"asks for {code[1]}, which is code and not a tensor (save a state_dict, best as .safetensors)"
+    return f"torch reads no state dict from it ({words.rpartition('WeightsUnpickler error: ')[2][-200:]})"
+
+
+def _unwrapped(content: Any) -> tuple[str | None, dict[str, Any]]:
+    if not isinstance(content, dict):
+        raise RefusedError(f"holds a {type(content).__name__}, not a state dict")
+    taken = next((name for name in WRAPPERS if isinstance(content.get(name), dict)), None)
+    state = content[taken] if taken else content
+    named = {str(name): value for name, value in state.items()}
+    if taken and taken.endswith("_ema"):
+        named.pop("n_averaged", None)  # torch.optim.swa_utils' counter
+    return taken, named
+
+
+def _keys(state: dict[str, Any]) -> str:
+    return f"its entries: {', '.join(list(state)[:8])}" if state else "it is empty"
+
+
+def _array(value: Any) -> np.ndarray:
+    import torch
+
+    known = {torch.float64, torch.float32, torch.float16, torch.int64, torch.int32, torch.int16, torch.int8}
+    known |= {torch.uint8, torch.bool}
+    dense = value.detach().to_dense() if value.is_sparse else value.detach()
+    return np.array((dense if dense.dtype in known else dense.float()).numpy())
+
+
+def numpy_arrays(path: Path) -> Reading:
+    """The arrays of an `.npz`, or the one of an `.npy` under the file's name, without pickle."""
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return {path.stem: content}, {}
+        return {name: content[name] for name in content.files}, {}
+    except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, SyntaxError) as problem:
+        raise RefusedError(f"NumPy reads no arrays from it ({' '.join(str(problem).split())})") from problem
+
+
+def keras_weights(path: Path) -> Reading:
+    """Nothing but notes on an `.h5` of Keras 2: `layers`, the shapes of each one's weights."""
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            _look_through(path, file)
+            layers = file.get("model_weights", file)
+            stored = [(_text(name), layers[_text(name)]) for name in layers.attrs["layer_names"]]
+            shapes = {
+                name: [layer[_text(weight)].shape for weight in layer.attrs["weight_names"]] for name, layer in stored
+            }
+    except (OSError, KeyError, AttributeError, RuntimeError, ValueError) as problem:
+        raise RefusedError(f"not a Keras weights file ({' '.join(str(problem).split())})") from problem
+    return {}, {"layers": shapes}
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def keras_model(path: Path) -> Reading:
+    """Nothing at all, if a whole model (`.keras`, `.h5`) holds a configuration without code and weights of its own."""
+    read = _keras_archive if path.suffix == ".keras" else _keras_h5
+    try:
+        config = json.loads(read(path))
+    except (OSError, KeyError, ValueError, RuntimeError, RecursionError, zipfile.BadZipFile) as problem:
+        raise RefusedError(f"not a whole Keras model ({' '.join(str(problem).split())})") from problem
+    if code := code_in(config):
+        raise RefusedError(f"holds {code}")
+    return {}, {}
+
+
+def _keras_archive(path: Path) -> str:
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json").decode()
+        with archive.open("model.weights.h5") as stored, h5py.File(stored) as file:
+            _look_through(path, file)
+    return config
+
+
+def _keras_h5(path: Path) -> str:
+    import h5py
+
+    with h5py.File(path) as file:
+        _look_through(path, file)
+        return _text(file.attrs["model_config"])
+
+
+def _look_through(path: Path, file: Any) -> None:
+    """Refuse links, data kept in other files (CVE-2026-1669), and arrays far larger than the file (CVE-2026-0897)."""
+    total = 0
+    for dataset in _datasets(file):
+        if dataset.external or dataset.is_virtual:
+            raise RefusedError(f"keeps {dataset.name} in another file")
+        total += dataset.size * dataset.dtype.itemsize
+    _require_little(path, total)
+
+
+def _datasets(file: Any) -> Iterator[Any]:
+    import h5py
+
+    waiting, seen = [file["/"]], set()
+    while waiting:
+        group = waiting.pop()
+        if (address := h5py.h5o.get_info(group.id).addr) in seen:
+            continue
+        seen.add(address)
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise RefusedError(f"{group.name}/{name} is a link to another place")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                waiting.append(item)
+            elif isinstance(item, h5py.Dataset):
+                yield item
+
+
+def _require_little(path: Path, total: int) -> None:
+    if total > unpacked_limit(path):
+        raise RefusedError(f"{path.stat().st_size} bytes would become {total}")
+
+
+def litert_model(path: Path) -> Reading:
+    """Nothing, if LiteRT opens a `.tflite` file and finds all its operators."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        Interpreter(model_path=str(path), num_threads=1).allocate_tensors()
+    except (ValueError, RuntimeError) as problem:
+        raise RefusedError(f"LiteRT cannot open it ({' '.join(str(problem).split())[-200:]})") from problem
+    return {}, {}
+
+
+def onnx_model(path: Path) -> Reading:
+    """Nothing, if an `.onnx` file holds all its tensors and onnxruntime opens it, on the CPU."""
+    import onnx
+    import onnxruntime
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, OSError, ValueError) as problem:
+        raise RefusedError(f"not an ONNX model ({_line(problem)})") from problem
+    if (name := next(_external_files(model), None)) is not None:
+        raise RefusedError(
+            f"keeps tensors in another file ({name!r}), which its hash does not cover; save it as one file: "
+            "onnx.save(onnx.load(...), ..., save_as_external_data=False)"
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as problem:
+        raise RefusedError(f"not a model that onnxruntime can open ({_line(problem)[-200:]})") from problem
+    return {}, {}
+
+
+def _line(problem: Exception) -> str:
+    return " ".join(str(problem).split())
+
+
+def _external_files(message: Any) -> Iterator[str]:
+    """The files that tensors anywhere in an ONNX message are kept in: weights, attributes, subgraphs, functions."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        if message.external_data or message.data_location == message.EXTERNAL:
+            yield next((entry.value for entry in message.external_data if entry.key == "location"), "")
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from _external_files(part)
+
+
+READERS: dict[str, Callable[[Path], Reading]] = {
+    function.__name__: function
+    for function in (torch_state, numpy_arrays, keras_weights, keras_model, litert_model, onnx_model)
+}
+
+
+def _limit(path: Path, seconds: int) -> None:
+    """Bound what this process may take; Windows has no such limits, and the parent's clock remains."""
+    try:
+        import resource
+    except ImportError:
+        return
+    size = path.stat().st_size
+    limits = {"CPU": seconds, "FSIZE": _GIB + 40 * size, "CORE": 0, "AS": 16 * _GIB + 60 * size}
+    for name, wanted in limits.items():
+        _, most = resource.getrlimit(kind := getattr(resource, f"RLIMIT_{name}"))
+        bound = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(kind, (bound, bound))
+
+
+def main(reader: str, path: Path, folder: Path, seconds: int) -> None:
+    """Read, and write `tensors.safetensors` and `notes.json`; of a refused file only its notes."""
+    from safetensors.numpy import save_file
+
+    _limit(path, seconds)
+    try:
+        tensors, notes = READERS[reader](path)
+        save_file(
+            {name: np.asarray(value, order="C") for name, value in tensors.items()}, folder / "tensors.safetensors"
+        )
+    except RefusedError as problem:
+        notes = {"refusal": str(problem)}
+    except MemoryError:
+        notes = {"refusal": "wants more memory than a file of its size may"}
+    (folder / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
