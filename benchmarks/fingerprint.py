@@ -27,7 +27,8 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import IMAGENET
 from weighbridge.networks.preparations import Preparation, answers, side
-from weighbridge.params.whole import Normalise, Params, Recipe, load_params
+from weighbridge.params.recipes import Normalise, Recipe
+from weighbridge.params.whole import Params, load_params
 
 ROOT = Path(__file__).parents[1]
 MODEL, CANDIDATES, CASES, NOISE, BATCH = "imagenet-squeezenet-torchvision", 60, 100, 0.001, 32

@@ -14,7 +14,8 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import PredictionSet, SampleSet, write_json
 from weighbridge.networks.accuracy import CHECK, held_against_claim, held_against_published, measure
 from weighbridge.networks.class_order import NAMES, NOT_COMPARED
-from weighbridge.params.whole import Claim, load_params
+from weighbridge.params.models import Claim
+from weighbridge.params.whole import load_params
 from weighbridge.process.stage import run
 
 

@@ -13,7 +13,8 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.networks.layer_outputs import LayerSet, Recorder
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.watching import record_layers
-from weighbridge.params.whole import Activations, load_params
+from weighbridge.params.layers import Activations
+from weighbridge.params.whole import load_params
 from weighbridge.process.stage import replacing, run
 
 

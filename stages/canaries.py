@@ -23,7 +23,9 @@ from weighbridge.images.samples import SampleSet, write_json
 from weighbridge.networks.layer_outputs import SCORES, Layer, Recorder
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.watching import record_layers
-from weighbridge.params.whole import Canaries, Recipe, TextRecipe, load_params
+from weighbridge.params.layers import Canaries
+from weighbridge.params.recipes import Recipe, TextRecipe
+from weighbridge.params.whole import load_params
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 

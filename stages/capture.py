@@ -23,7 +23,10 @@ from tracking.runs.errors import UserError
 from weighbridge.frameworks._factories import factory_file
 from weighbridge.images.published_recipes import processor_file
 from weighbridge.images.samples import write_json
-from weighbridge.params.whole import Model, Params, Pretrain, Published, Recipe, TextRecipe, load_params
+from weighbridge.params.models import Model
+from weighbridge.params.pretrain import Pretrain
+from weighbridge.params.recipes import Published, Recipe, TextRecipe
+from weighbridge.params.whole import Params, load_params
 from weighbridge.process.stage import run
 from weighbridge.texts.tokens import tokenizer_file
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from tracking.runs.errors import UserError
 from tracking.runs.secrets import redact_url
-from weighbridge.params.whole import Download, load_params
+from weighbridge.params.downloads import Download
+from weighbridge.params.whole import load_params
 from weighbridge.process.stage import replacing, run
 from weighbridge.weights.http import fetch_file
 from weighbridge.weights.published_files import TRANSFORMERS_FILES, Remote, Repository, find_remote

@@ -26,7 +26,8 @@ from PIL import Image
 
 from tracking.runs.errors import UserError
 from weighbridge.images.class_folders import SUFFIXES, class_names, images_in, written
-from weighbridge.params.whole import Data, Labels, Texts, load_params
+from weighbridge.params.data import Data, Labels, Texts
+from weighbridge.params.whole import load_params
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 

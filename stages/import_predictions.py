@@ -22,7 +22,8 @@ from scipy.optimize import linear_sum_assignment
 from tracking.audit.statistics import wilson
 from tracking.runs.errors import UserError
 from weighbridge.images.samples import PredictionSet, TopClasses
-from weighbridge.params.whole import Import, ImportColumns, load_params
+from weighbridge.params.imports import Import, ImportColumns
+from weighbridge.params.whole import load_params
 from weighbridge.process.stage import replacing, run
 
 FEW_CLASSES = 100  # with fewer, an honest model can be no better than guessing

@@ -18,7 +18,8 @@ from weighbridge.frameworks import Classifier
 from weighbridge.images.samples import PredictionSet, SampleSet
 from weighbridge.networks.class_order import NAMES, NOT_COMPARED, require_same_classes
 from weighbridge.networks.loading import in_batches, load_model
-from weighbridge.params.whole import Model, Params, load_params
+from weighbridge.params.models import Model
+from weighbridge.params.whole import Params, load_params
 from weighbridge.process.stage import replacing, run
 
 

@@ -15,7 +15,8 @@ from tracking.runs.errors import UserError
 from weighbridge.images.published_recipes import resolve
 from weighbridge.images.recipes import decode
 from weighbridge.images.samples import SampleSet
-from weighbridge.params.whole import Params, Published, Recipe, TextRecipe, load_params
+from weighbridge.params.recipes import Published, Recipe, TextRecipe
+from weighbridge.params.whole import Params, load_params
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 from weighbridge.texts.tokens import tokenise, without_last

@@ -29,7 +29,9 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import EXIF, mistakes
 from weighbridge.networks.preparations import Answer, Preparation, answers
-from weighbridge.params.whole import Model, Params, TextRecipe, load_params
+from weighbridge.params.models import Model
+from weighbridge.params.recipes import TextRecipe
+from weighbridge.params.whole import Params, load_params
 from weighbridge.process.stage import run
 
 CHECK = "preprocess_check"

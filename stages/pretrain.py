@@ -22,7 +22,8 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Network, Training
 from weighbridge.images.samples import SampleSet, write_json
 from weighbridge.networks.loading import in_batches, new_network
-from weighbridge.params.whole import Pretrain, load_params
+from weighbridge.params.pretrain import Pretrain
+from weighbridge.params.whole import load_params
 from weighbridge.process.stage import replacing, run
 from weighbridge.weights.files import save_tensors
 

@@ -17,7 +17,8 @@ from tracking.audit.claims import EXCEEDS, SHORT, Claim, claims_about, comes_bac
 from tracking.audit.compare import Accuracy, Comparison, compare
 from tracking.runs.findings import Finding, Verdict, save_findings
 from tracking.runs.run import Run
-from weighbridge.params.whole import Compared, PublishedCheck, Statement, load_params
+from weighbridge.params.published_check import Compared, PublishedCheck, Statement
+from weighbridge.params.whole import load_params
 from weighbridge.process.stage import run
 
 CHECK = "published_check"

@@ -20,7 +20,8 @@ from tracking.runs.run import Run, Scalar, pack_decisions
 from tracking.runs.secrets import redact
 from weighbridge.images.samples import PredictionSet, resolved_recipe
 from weighbridge.networks.recording import code, digests, flat, inputs, locked, read_lock
-from weighbridge.params.whole import Params, Recipe, TextRecipe, load_params
+from weighbridge.params.recipes import Recipe, TextRecipe
+from weighbridge.params.whole import Params, load_params
 from weighbridge.process.stage import replacing, run
 
 

@@ -18,7 +18,8 @@ from tracking.runs.secrets import redact
 from weighbridge.images.samples import PredictionSet, write_json
 from weighbridge.networks.accuracy import held_against_claim, held_against_published, measure
 from weighbridge.networks.recording import code, digests, flat, inputs, locked, read_lock
-from weighbridge.params.whole import Import, load_params
+from weighbridge.params.imports import Import
+from weighbridge.params.whole import load_params
 from weighbridge.process.stage import replacing, run
 
 MODEL = {"framework", "backend", "architecture", "checkpoint", "claim"}

@@ -15,7 +15,7 @@ from stages.backend_parity.__main__ import backend_parity, layer_parity
 from tests.closure import ROOT
 from weighbridge.images.samples import PredictionSet
 from weighbridge.networks.layer_outputs import LayerSet
-from weighbridge.params.whole import Parity
+from weighbridge.params.backend_parity import Parity
 from weighbridge.weights.files import load_tensors, save_tensors
 
 WEIGHTS = ROOT / "../shared/data/keras-mobilenet-0.25/mobilenet_v1_0.25_224.h5"

@@ -30,7 +30,8 @@ from stages.backend_check.tasks import Reply, Request
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import write_json
-from weighbridge.params.whole import BackendCheck, load_params
+from weighbridge.params.backend_check import BackendCheck
+from weighbridge.params.whole import load_params
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import run
 

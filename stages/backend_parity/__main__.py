@@ -18,7 +18,8 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import PredictionSet
 from weighbridge.networks.layer_outputs import LayerSet
-from weighbridge.params.whole import Parity, load_params
+from weighbridge.params.backend_parity import Parity
+from weighbridge.params.whole import load_params
 from weighbridge.process.stage import run
 
 FLIPS_LISTED = 50

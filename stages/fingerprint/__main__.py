@@ -28,7 +28,9 @@ from weighbridge.images.samples import PredictionSet, SampleSet
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
 from weighbridge.networks.preparations import Preparation, answers, distinct, side
-from weighbridge.params.whole import Fingerprint, Params, Recipe, TextRecipe, TopColumns, load_params
+from weighbridge.params.fingerprint import Fingerprint, TopColumns
+from weighbridge.params.recipes import Recipe, TextRecipe
+from weighbridge.params.whole import Params, load_params
 from weighbridge.process.stage import run
 
 CHECK = "fingerprint"

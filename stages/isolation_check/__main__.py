@@ -35,7 +35,9 @@ from weighbridge.networks.score_differences import (
     spread_batches,
     verdict,
 )
-from weighbridge.params.whole import IsolationCheck, Model, Params, load_params
+from weighbridge.params.isolation_check import IsolationCheck
+from weighbridge.params.models import Model
+from weighbridge.params.whole import Params, load_params
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import run
 

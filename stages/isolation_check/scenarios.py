@@ -24,7 +24,7 @@ from weighbridge.networks.mistakes import mistakes
 from weighbridge.networks.preparations import Preparation
 from weighbridge.networks.score_differences import distance
 from weighbridge.networks.state import generators
-from weighbridge.params.whole import TextRecipe
+from weighbridge.params.recipes import TextRecipe
 
 Cause = tuple[str, str]
 CLOSE = 0.01  # of the difference to be explained: scores that near a hypothesis are explained by it

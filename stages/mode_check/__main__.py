@@ -26,7 +26,8 @@ from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import load_network
 from weighbridge.networks.state import whole_batches
-from weighbridge.params.whole import ModeCheck, load_params
+from weighbridge.params.mode_check import ModeCheck
+from weighbridge.params.whole import load_params
 from weighbridge.process.stage import replacing, run
 
 CHECK = "mode_check"

@@ -31,7 +31,7 @@ from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import in_batches
 from weighbridge.networks.state import data_statistics, scores_in, share_right, statistics, whole_batches
-from weighbridge.params.whole import Frozen
+from weighbridge.params.mode_check import Frozen
 
 CHECK = "mode_check"
 LARGE_GAP = 0.02

@@ -13,7 +13,8 @@ import numpy as np
 
 from weighbridge.frameworks import Network
 from weighbridge.networks.state import data_statistics
-from weighbridge.params.whole import Recipe, Shift
+from weighbridge.params.mode_check import Shift
+from weighbridge.params.recipes import Recipe
 from weighbridge.process.progress import progress
 
 OLD = "batch statistics, never updated"  # Keras 2.1.3 to 2.2.4

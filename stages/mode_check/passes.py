@@ -14,7 +14,8 @@ from weighbridge.images.recipes import finish
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.score_differences import distance
 from weighbridge.networks.state import generators, moves, scores_in, share_right, whole_batches
-from weighbridge.params.whole import ModeCheck, TextRecipe
+from weighbridge.params.mode_check import ModeCheck
+from weighbridge.params.recipes import TextRecipe
 
 CHECK = "mode_check"
 SIGNIFICANT = 0.01

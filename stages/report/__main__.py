@@ -22,7 +22,8 @@ from ruamel.yaml import YAML
 
 from tracking.runs.findings import Finding, Verdict, load_findings
 from tracking.runs.run import Run, Scalar
-from weighbridge.params.whole import Params, Parity, load_params
+from weighbridge.params.backend_parity import Parity
+from weighbridge.params.whole import Params, load_params
 from weighbridge.process.stage import replacing, run
 
 PIPELINE = Path("dvc.yaml")

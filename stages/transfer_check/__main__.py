@@ -32,7 +32,10 @@ from tracking.runs.findings import save_findings
 from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet, write_json
 from weighbridge.networks.loading import in_batches, load_network, random_network
-from weighbridge.params.whole import Model, Params, Recipe, Transfer, load_params
+from weighbridge.params.models import Model
+from weighbridge.params.recipes import Recipe
+from weighbridge.params.transfer_check import Transfer
+from weighbridge.params.whole import Params, load_params
 from weighbridge.process.stage import replacing, run
 
 

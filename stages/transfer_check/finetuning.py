@@ -9,7 +9,7 @@ from stages.transfer_check.layers import backbone_layers, drift, first
 from weighbridge.frameworks import Network, Training
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import in_batches
-from weighbridge.params.whole import Transfer
+from weighbridge.params.transfer_check import Transfer
 
 
 @dataclass(frozen=True)

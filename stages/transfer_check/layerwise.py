@@ -11,7 +11,7 @@ import numpy as np
 
 from stages.transfer_check.finetuning import Bout, Doors, accuracy, fit
 from stages.transfer_check.layers import Layers, backbone_layers, cuts_of, first
-from weighbridge.params.whole import Transfer
+from weighbridge.params.transfer_check import Transfer
 
 KINDS = ("AnB", "AnB+", "BnB", "BnB+", "RnB")
 _ANOTHER = 1000  # added to a seed: a random start that is not the base's

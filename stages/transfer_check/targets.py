@@ -10,7 +10,8 @@ from tracking.runs.errors import UserError
 from weighbridge.images.class_folders import class_names, images_in, written
 from weighbridge.images.recipes import decode
 from weighbridge.images.samples import SampleSet
-from weighbridge.params.whole import Recipe, Target
+from weighbridge.params.recipes import Recipe
+from weighbridge.params.transfer_check import Target
 from weighbridge.process.progress import progress
 
 Listed = list[tuple[Path, int]]

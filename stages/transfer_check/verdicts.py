@@ -12,7 +12,7 @@ from stages.transfer_check.similarity import Similarity
 from stages.transfer_check.study import Study, best, cuts_by_layers, diverged, way_named
 from tracking.audit.statistics import mcnemar_exact
 from tracking.runs.findings import Finding, Verdict
-from weighbridge.params.whole import Transfer
+from weighbridge.params.transfer_check import Transfer
 
 CHECK = "transfer_check"
 LOST = 0.05

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.closure import ROOT
-from weighbridge.params.whole import BACKENDS
+from weighbridge.params.networks import BACKENDS
 
 PAIRS = [(framework, backend) for framework, backends in BACKENDS.items() for backend in backends]
 

@@ -12,7 +12,7 @@ from stages.canaries import canaries, made_up, spaced, steps
 from tests.weighbridge.images.pictures import recipe, write_pictures
 from tracking.runs.canaries import Canary
 from weighbridge.images.samples import SampleSet
-from weighbridge.params.whole import Canaries
+from weighbridge.params.layers import Canaries
 
 PARAMS = Canaries(inputs=24, layers=16, images=2)
 SIDE = 20

@@ -19,7 +19,8 @@ from tracking.capture.environment import RUNTIMES, Environment
 from tracking.capture.machine import this_machine
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
-from weighbridge.params.whole import Declaration, Published, TextRecipe, load_params
+from weighbridge.params.recipes import Declaration, Published, TextRecipe
+from weighbridge.params.whole import load_params
 
 ON_TENSORFLOW = {f"{framework}-tensorflow.json" for framework in ("keras", "kerasfile", "savedmodel")}
 SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists

@@ -11,7 +11,8 @@ from stages.backend_parity.__main__ import backend_parity
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, load_findings, save_findings
 from weighbridge.images.samples import PredictionSet
-from weighbridge.params.whole import Claim, Parity
+from weighbridge.params.backend_parity import Parity
+from weighbridge.params.models import Claim
 
 PAIR = Parity(reference="a", candidate="b", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
 

@@ -20,7 +20,7 @@ from stages import download as module
 from stages.download import download
 from tests.closure import ROOT
 from tracking.runs.errors import UserError
-from weighbridge.params.whole import Download
+from weighbridge.params.downloads import Download
 from weighbridge.process.stage import replacing
 from weighbridge.weights import http as _http
 from weighbridge.weights.http import fetch_file

@@ -10,7 +10,7 @@ from stages.fetch import fetch, fetch_texts
 from stages.record import stored_facts
 from tracking.runs.errors import UserError
 from weighbridge.images.digits import write_images
-from weighbridge.params.whole import Data, Labels, Texts
+from weighbridge.params.data import Data, Labels, Texts
 
 
 def data(classes: int = 2, corrupt: str = "fail", labels: Labels | None = None, images: str | None = None) -> Data:

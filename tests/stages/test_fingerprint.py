@@ -19,7 +19,7 @@ from weighbridge.images.decoders import is_turned
 from weighbridge.images.recipes import finish
 from weighbridge.images.samples import PredictionSet
 from weighbridge.networks.preparations import Preparation
-from weighbridge.params.whole import TopColumns
+from weighbridge.params.fingerprint import TopColumns
 
 NOISE, IMAGES, CASES, OWN = 0.001, 500, 100, "recipe digits-32"
 KNOWN = candidates(OWN, recipe(), {}, 60, turned=False)

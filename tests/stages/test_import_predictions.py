@@ -13,7 +13,7 @@ from tests.closure import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.images.samples import PredictionSet, TopClasses
 from weighbridge.networks.accuracy import measure
-from weighbridge.params.whole import Import
+from weighbridge.params.imports import Import
 
 PUBLISHED = ROOT / "../shared/data"
 CLASSES, SAMPLES, K = 12, 200, 5

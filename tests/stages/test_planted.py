@@ -19,7 +19,7 @@ from tests.stages import small_networks as small
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks._torch import TorchNetwork
 from weighbridge.images.samples import PredictionSet
-from weighbridge.params.whole import Parity
+from weighbridge.params.backend_parity import Parity
 
 FEW = moving.PARAMS.model_copy(update={"behaviours": "passes", "black_batches": 30})
 Layers = Callable[[], list[nn.Module]]

@@ -14,7 +14,7 @@ from tests.project import check_those_there_are, edit_params
 from tests.weighbridge.images.pictures import recipe, write_pictures
 from tracking.runs.errors import UserError
 from weighbridge.images.samples import SampleSet, resolved_recipe
-from weighbridge.params.whole import TextRecipe
+from weighbridge.params.recipes import TextRecipe
 from weighbridge.texts.tokens import tokenise, without_last
 
 WORDS = ("[UNK]", "a", "good", "bad", "film", "indeed")

@@ -25,7 +25,7 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.networks import preparations
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
 from weighbridge.networks.preparations import Preparation, answers, side
-from weighbridge.params.whole import Recipe
+from weighbridge.params.recipes import Recipe
 
 CAFFE = {
     "scale": "0..255",

@@ -16,7 +16,8 @@ from tracking.runs.findings import Finding
 from tracking.runs.run import Run
 from weighbridge.images.samples import PredictionSet, TopClasses
 from weighbridge.networks.accuracy import held_against_published, measure
-from weighbridge.params.whole import Import, PublishedCheck
+from weighbridge.params.imports import Import
+from weighbridge.params.published_check import PublishedCheck
 
 SAMPLES = 2000
 LABELS = np.arange(SAMPLES) % 10

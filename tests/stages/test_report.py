@@ -14,7 +14,7 @@ from stages.report import __main__ as stage
 from stages.report.__main__ import report
 from tracking.runs.findings import Finding, Verdict, save_findings
 from tracking.runs.run import Run
-from weighbridge.params.whole import Parity
+from weighbridge.params.backend_parity import Parity
 
 PAIRS = [Parity(reference="one", candidate="two", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)]
 SECONDS = {"fetch": 1.5, "infer@one": 2.0, "infer@two": 4.25, "publish": None}

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tracking.runs.errors import UserError
-from weighbridge.params.whole import Recipe
+from weighbridge.params.recipes import Recipe
 
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)

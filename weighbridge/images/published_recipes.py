@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.params.whole import Crop, Declaration, Normalise, Recipe, Resize
+from weighbridge.params.recipes import Crop, Declaration, Normalise, Recipe, Resize
 from weighbridge.process.torchvision_operators import define_missing_operators
 
 _STEPS: dict[str, Any] = {

@@ -7,7 +7,7 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import read_pixels
 from weighbridge.images.resizing import resize_pixels
-from weighbridge.params.whole import Crop, Recipe
+from weighbridge.params.recipes import Crop, Recipe
 
 
 def decode(path: Path, recipe: Recipe) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from weighbridge.images.decoders import import_opencv, import_tensorflow
-from weighbridge.params.whole import Resize
+from weighbridge.params.recipes import Resize
 from weighbridge.process.torchvision_operators import define_missing_operators
 
 PILLOW = {

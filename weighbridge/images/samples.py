@@ -14,7 +14,7 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.images.recipes import finish
-from weighbridge.params.whole import Recipe, TextRecipe
+from weighbridge.params.recipes import Recipe, TextRecipe
 
 
 @dataclass(frozen=True)

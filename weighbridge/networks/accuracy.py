@@ -7,7 +7,7 @@ from tracking.audit.claims import Claim as Published
 from tracking.audit.statistics import wilson
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.images.samples import PredictionSet
-from weighbridge.params.whole import Claim
+from weighbridge.params.models import Claim
 
 CHECK = "accuracy_check"
 PUBLISHED_COLUMNS = ["source", "date", "as", "preprocessing", "top1 %", "top5 %", "measured"]

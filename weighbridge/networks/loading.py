@@ -9,7 +9,9 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier, Network, Spec, load
 from weighbridge.images.samples import SampleSet
-from weighbridge.params.whole import Inference, Model, Pretrain
+from weighbridge.params.inference import Inference
+from weighbridge.params.models import Model
+from weighbridge.params.pretrain import Pretrain
 from weighbridge.process.progress import progress
 from weighbridge.weights.files import check_weights
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from weighbridge.networks.preparations import Preparation, distinct, side
-from weighbridge.params.whole import Crop, Normalise, Recipe, Resize
+from weighbridge.params.recipes import Crop, Normalise, Recipe, Resize
 
 Named = Iterator[tuple[str, Preparation]]
 IMAGENET = Normalise(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])

@@ -10,7 +10,7 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier
 from weighbridge.images.recipes import decode, finish
-from weighbridge.params.whole import Recipe
+from weighbridge.params.recipes import Recipe
 from weighbridge.process.progress import progress
 
 _UNFINISHED = {"scale": "0..255", "normalise": None, "channels": "RGB", "dtype": "float32"}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.params.whole import TextRecipe
+from weighbridge.params.recipes import TextRecipe
 
 ENDED = -1  # where a text has no more tokens
 

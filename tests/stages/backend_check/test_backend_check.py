@@ -11,7 +11,7 @@ from stages.backend_check.__main__ import backend_check, measure, worker
 from stages.backend_check.equivalence import ratio_of_medians, tost
 from stages.backend_check.tasks import CLASSES, Reply, Request, batches, data, initial_weights
 from tracking.runs.errors import UserError
-from weighbridge.params.whole import BackendCheck
+from weighbridge.params.backend_check import BackendCheck
 
 ASKED = BackendCheck(
     model="mobilenet",

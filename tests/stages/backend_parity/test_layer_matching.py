@@ -11,7 +11,7 @@ from stages.backend_parity.__main__ import layer_parity
 from stages.backend_parity.layer_matching import compare, difference
 from tracking.runs.errors import UserError
 from weighbridge.networks.layer_outputs import SCORES, Layer, LayerSet, kind_of
-from weighbridge.params.whole import Parity
+from weighbridge.params.backend_parity import Parity
 
 torch = pytest.importorskip("torch")
 from tests.stages.small_networks import REWRITINGS, faults, images, layers_of, network  # noqa: E402

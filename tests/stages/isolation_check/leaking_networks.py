@@ -15,7 +15,8 @@ from tests.closure import ROOT
 from tracking.runs.findings import Finding
 from weighbridge.frameworks._torch import TorchNetwork
 from weighbridge.images.samples import SampleSet
-from weighbridge.params.whole import IsolationCheck, load_params
+from weighbridge.params.isolation_check import IsolationCheck
+from weighbridge.params.whole import load_params
 
 HERE = ["alone", "repeated", "interleaved", "after_others", "batch", "order"]
 RECIPE = load_params(ROOT / "params.yaml").recipes["digits-32"]

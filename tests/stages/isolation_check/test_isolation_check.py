@@ -36,7 +36,7 @@ from weighbridge.frameworks import Spec, load  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
 from weighbridge.images.samples import SampleSet  # noqa: E402
 from weighbridge.networks.score_differences import SCENARIOS, CannotBeAskedError, compare, spread_batches, verdict  # noqa: E402
-from weighbridge.params.whole import IsolationCheck  # noqa: E402
+from weighbridge.params.isolation_check import IsolationCheck  # noqa: E402
 from weighbridge.weights.files import save_tensors  # noqa: E402
 
 FACTORY = "tests/conformance/tiny_network.py:tiny_network"

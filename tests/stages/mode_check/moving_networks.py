@@ -9,7 +9,8 @@ from tracking.runs.findings import Finding
 from weighbridge.frameworks import Training
 from weighbridge.frameworks._torch import TorchNetwork
 from weighbridge.images.samples import SampleSet
-from weighbridge.params.whole import Frozen, ModeCheck, load_params
+from weighbridge.params.mode_check import Frozen, ModeCheck
+from weighbridge.params.whole import load_params
 
 NO_HEADS = Frozen(models=[], target={}, shifts={}, samples=4, batch_size=2, epochs=1, seeds=[0])
 PARAMS = ModeCheck(

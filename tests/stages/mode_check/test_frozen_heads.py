@@ -15,7 +15,8 @@ from tracking.runs.findings import Finding  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
 from weighbridge.images.recipes import finish  # noqa: E402
 from weighbridge.networks.state import data_statistics  # noqa: E402
-from weighbridge.params.whole import Frozen, Recipe, Shift  # noqa: E402
+from weighbridge.params.mode_check import Frozen, Shift  # noqa: E402
+from weighbridge.params.recipes import Recipe  # noqa: E402
 
 PARITY = {"even": [0, 2, 4, 6, 8], "odd": [1, 3, 5, 7, 9]}
 SHIFTS = {

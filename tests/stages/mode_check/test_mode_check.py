@@ -25,7 +25,7 @@ from tests.stages.mode_check.moving_networks import (  # noqa: E402
 )
 from tracking.runs.findings import load_findings, save_findings  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
-from weighbridge.params.whole import Shift  # noqa: E402
+from weighbridge.params.mode_check import Shift  # noqa: E402
 
 Layers = Callable[[], list["torch.nn.Module"]]
 

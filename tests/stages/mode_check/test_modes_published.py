@@ -11,7 +11,8 @@ from tests.closure import ROOT
 from tracking.runs.findings import Finding
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import load_network
-from weighbridge.params.whole import Frozen, Shift, load_params
+from weighbridge.params.mode_check import Frozen, Shift
+from weighbridge.params.whole import load_params
 
 PARAMS = load_params(ROOT / "suites/cifar10.yaml")
 MODEL = PARAMS.models["resnet20"].model_copy(update={"weights": str(ROOT / PARAMS.models["resnet20"].weights)})

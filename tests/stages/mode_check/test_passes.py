@@ -13,7 +13,7 @@ from tests.stages import moving_networks
 from tests.stages.small_digits import digits, trained
 from weighbridge.frameworks._torch import TorchNetwork
 from weighbridge.images.samples import SampleSet
-from weighbridge.params.whole import IsolationCheck
+from weighbridge.params.isolation_check import IsolationCheck
 
 PARAMS = moving_networks.PARAMS.model_copy(
     update={"batch_size": 36, "batch_sizes": [7, 64], "repeats": 20, "black_batches": 100}

@@ -21,7 +21,7 @@ from weighbridge.frameworks._keras import KerasNetwork
 from weighbridge.frameworks._torch import TorchNetwork
 from weighbridge.networks.layer_outputs import LayerSet, Recorder
 from weighbridge.networks.watching import record_layers
-from weighbridge.params.whole import Parity
+from weighbridge.params.backend_parity import Parity
 
 PAIR = Parity(reference="keras", candidate="port", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
 SIDE, WIDTH = 12, 5

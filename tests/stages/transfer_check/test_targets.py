@@ -9,7 +9,7 @@ from PIL import Image
 from stages.transfer_check.targets import Draws, load_target
 from tests.weighbridge.images.pictures import recipe
 from tracking.runs.errors import UserError
-from weighbridge.params.whole import Target
+from weighbridge.params.transfer_check import Target
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from weighbridge.images.class_folders import images_in, written  # noqa: E402
 from weighbridge.images.recipes import decode  # noqa: E402
 from weighbridge.images.samples import SampleSet  # noqa: E402
 from weighbridge.networks.loading import in_batches, load_network, new_network, random_network  # noqa: E402
-from weighbridge.params.whole import Params, Recipe, load_params  # noqa: E402
+from weighbridge.params.recipes import Recipe  # noqa: E402
+from weighbridge.params.whole import Params, load_params  # noqa: E402
 from weighbridge.weights.files import save_tensors  # noqa: E402
 
 DATA = ROOT / "../shared/data"

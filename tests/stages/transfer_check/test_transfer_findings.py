@@ -17,7 +17,8 @@ from stages.transfer_check.verdicts import judge
 from stages.transfer_ranking import transfer_ranking
 from tests.closure import ROOT
 from tracking.runs.findings import Finding, save_findings
-from weighbridge.params.whole import Transfer, load_params
+from weighbridge.params.transfer_check import Transfer
+from weighbridge.params.whole import load_params
 
 TASK = load_params(ROOT / "params.yaml").transfer_check
 SCORES = {"logme": 0.1, "h_score": 1.0, "leep": -1.0, "nce": -1.0, "transrate": 20.0}

@@ -232,7 +232,7 @@ def test_a_recipe_knows_the_libraries_that_it_names_and_no_other() -> None:
 
 
 def test_every_pair_of_framework_and_backend_has_a_runtime() -> None:
-    from weighbridge.params.whole import BACKENDS
+    from weighbridge.params.networks import BACKENDS
 
     assert {f"{framework}-{each}" for framework, backends in BACKENDS.items() for each in backends} == COMPUTING
 

@@ -23,7 +23,7 @@ from tracking.runs.canaries import FILE, INPUTS, write
 from tracking.runs.outcomes import Outcome
 from tracking.runs.run import Run, Scalar, pack_decisions
 from weighbridge.images.recipes import decode, finish
-from weighbridge.params.whole import Recipe
+from weighbridge.params.recipes import Recipe
 
 SHARED = ROOT / "../shared/data"
 STRIP = SHARED / "cifar10-lossless/cifar10_batch_50.png"

@@ -27,7 +27,7 @@ from tracking.replay.replayer import (
 )
 from tracking.runs.outcomes import Outcome
 from weighbridge.networks.recording import flat
-from weighbridge.params.whole import Recipe
+from weighbridge.params.recipes import Recipe
 
 
 def test_a_recipe_comes_back_from_flat_conditions() -> None:

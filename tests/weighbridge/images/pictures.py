@@ -9,7 +9,7 @@ from PIL import Image
 from weighbridge.images.recipes import decode
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.preparations import side
-from weighbridge.params.whole import Recipe
+from weighbridge.params.recipes import Recipe
 
 CLASSES = 10
 TORCH = {

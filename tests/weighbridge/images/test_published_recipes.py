@@ -15,7 +15,7 @@ from tests.closure import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.images.published_recipes import _KERAS_SIDES, resolve
 from weighbridge.images.recipes import decode, finish
-from weighbridge.params.whole import Declaration
+from weighbridge.params.recipes import Declaration
 
 PHOTOS = ROOT / "../shared/data/photos-imagenet-classes/images"
 REAL = 12
@@ -158,7 +158,7 @@ import importlib, json
 import keras
 import numpy as np
 from keras.src.applications import imagenet_utils
-from weighbridge.params.whole import Declaration
+from weighbridge.params.recipes import Declaration
 from weighbridge.images.published_recipes import resolve
 from weighbridge.images.recipes import finish
 pixels = np.random.default_rng(0).integers(0, 256, (1, 5, 5, 3), np.uint8)

@@ -15,7 +15,7 @@ from tests.weighbridge.images.pictures import recipe as steps
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import ORIENTATION
 from weighbridge.images.recipes import decode, finish
-from weighbridge.params.whole import Crop, Normalise, Recipe, Resize
+from weighbridge.params.recipes import Crop, Normalise, Recipe, Resize
 
 PHOTOS = ROOT / "../shared/data/photos-imagenet-classes/images"
 REAL = 3

@@ -14,7 +14,7 @@ from tests.closure import ROOT
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.layer_outputs import LayerSet, Recorder
 from weighbridge.networks.watching import record_layers
-from weighbridge.params.whole import Parity
+from weighbridge.params.backend_parity import Parity
 
 PAIR = Parity(reference="torch", candidate="onnx", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
 
@@ -93,7 +93,7 @@ def test_the_stage_watches_a_few_images_of_a_fixed_shuffle(tmp_path: Path) -> No
     from tests.stages.small_networks import SIDE, network
     from tests.weighbridge.images.pictures import recipe
     from weighbridge.frameworks._torch import TorchNetwork
-    from weighbridge.params.whole import Activations
+    from weighbridge.params.layers import Activations
 
     pixels = np.random.default_rng(0).integers(0, 256, (12, SIDE, SIDE, 3), dtype=np.uint8)
     samples = SampleSet(tuple(map(str, range(12))), np.zeros(12, int), pixels, ("0",), recipe())

@@ -17,7 +17,9 @@ from tests.closure import ROOT  # noqa: E402
 from tracking.runs.findings import Finding  # noqa: E402
 from weighbridge.frameworks import Network, Spec, Training  # noqa: E402
 from weighbridge.frameworks import transformers as adapter  # noqa: E402
-from weighbridge.params.whole import Parity, TextRecipe, load_params  # noqa: E402
+from weighbridge.params.backend_parity import Parity  # noqa: E402
+from weighbridge.params.recipes import TextRecipe  # noqa: E402
+from weighbridge.params.whole import load_params  # noqa: E402
 
 SST2 = ROOT / "../shared/data/text-sst2"
 MODEL = load_params(ROOT / "params.yaml").models["resnet18-torchvision"]

@@ -1,0 +1,31 @@
+"""Published weights by name or URL: `downloads` in `params.yaml`."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from weighbridge.params.section import Section, Sha256
+
+
+class Download(Section):
+    """Weights by the name under which they are published, or by URL; written to `data/weights/<key>/<file>`.
+
+    Attributes:
+        name: `torchvision/<Model>/<WEIGHTS>`, `timm/<model>.<tag>`, `keras/<Model>/imagenet`, `transformers/<repository>`.
+        arguments: of Keras' builder, when they choose among its files (`alpha: 0.25`).
+        file: a plain name; of a transformers repository, which brings several files, the one that must be among them.
+    """
+
+    name: Annotated[str, Field(pattern=r"^(torchvision|timm|keras|transformers)/[\w.-]+(/[\w.-]+)?$")] | None
+    url: Annotated[str, Field(pattern=r"^https?://")] | None
+    arguments: dict[str, Any]
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+    sha256: Sha256 | None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "Download":
+        if (self.name is None) == (self.url is None):
+            raise ValueError("give either `name` or `url`, and null for the other")
+        if self.url is not None and self.sha256 is None:
+            raise ValueError("a URL promises nothing about its content: give its sha256")
+        return self

@@ -1,0 +1,53 @@
+"""What modes and freezing change: `mode_check` in `params.yaml`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from weighbridge.params.section import Count, Name, Section
+
+
+class Shift(Section):
+    """Pixel values (in 0..1) times `scale` plus `offset`, as a mistake in preprocessing or another camera would have it."""
+
+    scale: float
+    offset: float
+
+
+class Frozen(Section):
+    """New heads over a frozen network, for these models, by every meaning that freezing has had.
+
+    Attributes:
+        target: the new task, classes of the source renamed; empty: the source's own classes.
+        samples: of the training images, and of the test images, at most.
+        epochs: passes through the network for each head.
+    """
+
+    models: list[Name]
+    target: dict[str, list[int]]
+    shifts: dict[Name, Shift]
+    samples: Annotated[int, Field(ge=4)]
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Count
+    seeds: Annotated[list[int], Field(min_length=1)]
+
+
+class ModeCheck(Section):
+    """What the passes through a model in its modes may cost.
+
+    Attributes:
+        models: which; null: all.
+        batch_sizes: further sizes, each with mixed and with class-sorted batches; empty: batches are not looked at.
+        repeats: passes whose spread is dropout's; 1: not, as one pass has no spread.
+        black_batches: batches of black images passed in training mode before the accuracy is taken again; 0: not.
+        behaviours: which situations of `stages.mode_check.behaviours` are tried: with `all` those with a training step too.
+    """
+
+    models: list[Name] | None
+    samples: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    batch_sizes: list[Annotated[int, Field(ge=2)]]
+    repeats: Count
+    black_batches: Annotated[int, Field(ge=0)]
+    behaviours: Literal["none", "passes", "all"]
+    frozen: Frozen

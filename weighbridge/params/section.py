@@ -1,0 +1,68 @@
+"""A section of `params.yaml`, read strictly: an unknown key or a value of the wrong kind is an error that names it."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tracking.runs.errors import UserError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+PARAMS = Path("params.yaml")
+Kind = TypeVar("Kind")
+
+
+class Section(BaseModel):
+    """Part of `params.yaml`: frozen, and no key but those declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+
+def read(kind: type[Kind], *keys: str, path: Path = PARAMS) -> Kind:
+    """What stands under `keys` in a params file, checked; a stage reads its own sections by it and no others.
+
+    Raises:
+        UserError: the file is absent, is not YAML, has no such keys, or breaks the schema; every offending key is named.
+    """
+    value: Any = load_yaml(path)
+    for depth, key in enumerate(keys, 1):
+        if not isinstance(value, dict) or key not in value:
+            raise UserError(f"{path}: missing key {'.'.join(keys[:depth])!r}")
+        value = value[key]
+    try:
+        return TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError as problem:
+        raise UserError(f"{path}: {'; '.join(_sentence(error, keys) for error in problem.errors())}") from problem
+
+
+def load_yaml(path: Path) -> Any:
+    """The content of a YAML file: plain values.
+
+    Raises:
+        UserError: it cannot be read, or is not YAML.
+    """
+    try:
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror}); run this in the project's folder") from problem
+    except (YAMLError, UnicodeDecodeError) as problem:
+        raise UserError(f"{path}: not YAML ({' '.join(str(problem).split())})") from problem
+
+
+def _sentence(error: Any, keys: tuple[str, ...]) -> str:
+    where = ".".join(str(part) for part in (*keys, *error["loc"]) if part != "[key]")
+    words = {"extra_forbidden": "unknown key", "missing": "missing key"}.get(error["type"])
+    if words:
+        return f"{words} {where!r}"
+    message = error["msg"].removeprefix("Value error, ")
+    return (
+        f"{where}: {message}, not {error['input']!r}"
+        if error["type"] != "value_error"
+        else f"{where or 'params'}: {message}"
+    )
