@@ -18,9 +18,8 @@ from tracking.audit.causes import cause_of
 from tracking.audit.consequences import roots
 from tracking.audit.divergence import divergence, to_dict
 from tracking.audit.statistics import mcnemar_exact, newcombe, paired_difference
-from tracking.lookup.read_back import FOREIGN
 from tracking.runs.errors import UserError
-from tracking.runs.run import Run, Scalar, unpack_decisions
+from tracking.runs.run import FOREIGN, Run, Scalar, unpack_decisions
 
 NOISE = 0.05  # two accuracies are `within noise` when the p-value is at least this
 SECTIONS = ("param", "input", "code", "environment")

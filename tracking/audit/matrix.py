@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.audit.audit import section
 from tracking.audit.causes import cause_of
-from tracking.lookup.read_back import FOREIGN
 from tracking.runs.errors import UserError
-from tracking.runs.run import Run, Scalar
+from tracking.runs.run import FOREIGN, Run, Scalar
+from tracking.runs.words import value_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -175,8 +175,6 @@ def _recorded(run: Run) -> set[str]:
 
 
 def _cell(name: str, conditions: Mapping[str, Scalar], recorded: set[str]) -> str | None:
-    from tracking.pages.text import value_text
-
     if name in conditions:
         return value_text(conditions[name])
     return ABSENT if section(name) in recorded else UNRECORDED

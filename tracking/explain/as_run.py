@@ -9,7 +9,6 @@ from typing import Any
 
 from tracking.audit.audit import Audit
 from tracking.explain.search import Verdict
-from tracking.pages.text_explain import headline
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding
 from tracking.runs.findings import Verdict as Judged
@@ -24,8 +23,8 @@ JUDGED = {
 }
 
 
-def as_run(values: Mapping[str, Any], text: str, audit: Audit) -> Run:
-    """The run that stands for a certificate: `values`, which were sealed as `text`.
+def as_run(values: Mapping[str, Any], text: str, audit: Audit, headline: str) -> Run:
+    """The run that stands for a certificate: `values`, which were sealed as `text`; `headline` says its verdict.
 
     Its parameters are the ends and every factor's change, its numbers the difference and each factor's share (decisions,
     points of top-1 accuracy).
@@ -48,7 +47,7 @@ def as_run(values: Mapping[str, Any], text: str, audit: Audit) -> Run:
         environment={},
         code={},
         results={**_numbers(values), "certificate.sha256": values["sha256"]},
-        findings=(Finding(CHECK, subject, judged, f"{values['verdict']}: {headline(values)}.", evidence),),
+        findings=(Finding(CHECK, subject, judged, f"{values['verdict']}: {headline}.", evidence),),
     )
 
 

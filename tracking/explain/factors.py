@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tracking.audit.audit import Audit, Difference
-from tracking.pages.text import change_text
 from tracking.replay.replayer import CODE, FLAGS, settable
 from tracking.runs.run import Run, Scalar
+from tracking.runs.words import change_text
 
 LEVERS = re.compile(
     r"variable\.(?:ONEDNN_MAX_CPU_ISA|DNNL_MAX_CPU_ISA|ATEN_CPU_CAPABILITY|MKL_\w+|NPY_\w+CPU_FEATURES)"

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tracking.runs.errors import UserError
-from tracking.runs.run import Run, Scalar
+from tracking.runs.run import FOREIGN, Run, Scalar
 from tracking.runs.secrets import HIDDEN, redact
 
 DOCUMENT = "run.json"  # what every tracker keeps of ours
 OURS = "weighbridge.run_id"  # the tag by which a run of ours is known, should its document be lost
-FOREIGN = 0  # the schema of a run that another tool recorded: what it lacks was not recorded
 
 
 def from_mlflow(run_id: str, folder: Path) -> Run:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tracking.audit.audit import Audit, Difference, Outcome
 from tracking.pages.text import (
     UNTOLD,
-    change_text,
     headline,
     matrix_line,
     percent,
@@ -17,9 +16,9 @@ from tracking.pages.text import (
     suspects_title,
     tops_text,
     unrecorded_lines,
-    value_text,
 )
 from tracking.runs.run import Run
+from tracking.runs.words import change_text, value_text
 
 if TYPE_CHECKING:
     from tracking.audit.matrix import Group, Matrix

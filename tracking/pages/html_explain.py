@@ -6,8 +6,8 @@ from html import escape
 from typing import Any
 
 from tracking.pages.html import PAGE
-from tracking.pages.text import value_text
 from tracking.pages.text_explain import flips_text, headline, interaction_lines, place_rows, points_text, share_text
+from tracking.runs.words import value_text
 
 Values = Mapping[str, Any]
 

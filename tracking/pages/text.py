@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tracking.audit.audit import Audit, Difference, Grades, Outcome
 from tracking.audit.divergence import divergence, divergence_lines
 from tracking.runs.run import Run, Scalar
+from tracking.runs.words import change_text, counted, value_text
 
 if TYPE_CHECKING:
     from tracking.audit.claims import Claim
@@ -32,32 +33,6 @@ SHOWN = 4  # consequences of one suspect that are written out; --json and --html
 
 def short(run: Run) -> str:
     return f"{run.subject} {run.id[:12]}"
-
-
-def value_text(value: Scalar) -> str:
-    """A value on one line: hashes shortened, null and booleans as JSON writes them, nothing a terminal would obey."""
-    if value is None or isinstance(value, bool):
-        return str({None: "null", True: "true", False: "false"}[value])
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
-    digest = text.removesuffix(".dir")  # DVC's mark of a folder
-    if len(digest) in (32, 40, 64) and all(letter in "0123456789abcdef" for letter in digest):
-        return digest[:12]
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def change_text(difference: Difference) -> str:
-    """Both values, for example ``absent -> AVX2``."""
-    before = "absent" if difference.absent == "before" else value_text(difference.before)
-    after = "absent" if difference.absent == "after" else value_text(difference.after)
-    if before == after:  # both were cut before they differ
-        before, after = _around_the_difference(str(difference.before), str(difference.after))
-    return f"{before} -> {after}"
-
-
-def _around_the_difference(before: str, after: str) -> tuple[str, str]:
-    same = next((at for at, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), len(before))
-    start = max(0, min(same, len(before), len(after)) - 10)
-    return value_text(f"...{before[start : start + 50]}"), value_text(f"...{after[start : start + 50]}")
 
 
 def audit_text(audit: Audit, colour: bool = False) -> str:
@@ -255,11 +230,6 @@ def unrecorded_lines(audit: Audit) -> list[str]:
         f"not recorded {end}: {counted(len(names), 'condition')}, {', '.join(names[:SHOWN])}{_and_more(names[SHOWN - 1 :])}"
         for end, names in audit.unrecorded.items()
     ]
-
-
-def counted(number: int, noun: str) -> str:
-    """For example ``1 condition`` or ``2,000 conditions``."""
-    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
 
 
 def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:

@@ -5,8 +5,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from tracking.audit.divergence import Parting, parting_text
-from tracking.pages.text import counted
 from tracking.runs.errors import UserError
+from tracking.runs.words import counted
 
 if TYPE_CHECKING:
     from tracking.explain.certificate import Check

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from tracking.pages.text import counted
 from tracking.replay.dvc_store import NotHereError
 from tracking.replay.replayer import RefusedError, Replayer, settable
 from tracking.runs.errors import UserError
 from tracking.runs.outcomes import finest, recorded
 from tracking.runs.run import Run, Scalar
+from tracking.runs.words import counted
 
 THREADS = (1, 2, 4)
 BATCHES = (8, 32, 128)

@@ -17,7 +17,6 @@ from typing import Any
 from tracking.audit.audit import Audit, audit
 from tracking.audit.divergence import divergence, divergence_lines, to_dict
 from tracking.capture.environment import RUNTIMES
-from tracking.pages.text import change_text
 from tracking.replay.dvc_store import NotHereError
 from tracking.replay.environments import others
 from tracking.replay.replayer import RefusedError, Replayer, settable
@@ -25,6 +24,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.outcomes import Outcome, finest, recorded
 from tracking.runs.run import Run, Scalar, pack_decisions
 from tracking.runs.secrets import redact
+from tracking.runs.words import change_text
 
 NOT_REPRODUCED = "not reproduced"
 CAPTURE = """

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SCHEMA = 1
+FOREIGN = 0  # the schema of a run that another tool recorded: what it lacks was not recorded
 Scalar = str | int | float | bool | None
 SCALAR = (str, int, float, bool, type(None))
 EACH = "each key"  # of a pattern: whatever keys there are

@@ -173,9 +173,10 @@ def _log(found: "Values", compared: "Audit", options: argparse.Namespace) -> Non
         return
     from tracking.explain.as_run import as_run
     from tracking.explain.certificate import text_of
+    from tracking.pages.text_explain import headline
     from tracking.trackers import connect
 
-    kept = as_run(found, text_of(found), compared)
+    kept = as_run(found, text_of(found), compared, headline(found))
     for name in options.log:
         print(f"kept as {connect(name, options.folder, options.experiment).log(kept)}", file=sys.stderr)
 

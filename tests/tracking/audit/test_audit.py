@@ -11,10 +11,11 @@ import pytest
 
 from tracking.audit.audit import Grades, Outcome, audit
 from tracking.pages.html import audit_page
-from tracking.pages.text import audit_text, change_text, result_rows, summary_text, value_text
+from tracking.pages.text import audit_text, result_rows, summary_text
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run, pack_decisions
+from tracking.runs.words import change_text, value_text
 
 SAMPLES = 540
 NAMES = tuple(f"{index}.png" for index in range(SAMPLES))

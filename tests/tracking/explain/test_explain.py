@@ -34,7 +34,7 @@ from tracking.explain.explain import Explanation, Limits, explain, located
 from tracking.explain.factors import ends_of
 from tracking.lookup.find import find_run
 from tracking.pages.html_explain import certificate_page
-from tracking.pages.text_explain import certificate_text, tried_text
+from tracking.pages.text_explain import certificate_text, headline, tried_text
 from tracking.runs.errors import UserError
 from tracking.runs.outcomes import Outcome
 from tracking.runs.run import Run
@@ -385,7 +385,7 @@ def test_a_certificate_kept_by_a_tracker_comes_back_byte_for_byte(
     pytest.importorskip({"comet": "comet_ml"}.get(name, name))
     found = explained[0][1]
     values = certificate(found)
-    kept = as_run(values, text_of(values), found.audit)
+    kept = as_run(values, text_of(values), found.audit, headline(values))
     tracker = connect(name, tmp_path, "explained")
     address = tracker.log(kept)
     assert tracker.log(kept) == address
