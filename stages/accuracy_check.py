@@ -14,8 +14,8 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import PredictionSet, SampleSet, write_json
 from weighbridge.networks.accuracy import CHECK, held_against_claim, held_against_published, measure
 from weighbridge.networks.class_order import NAMES, NOT_COMPARED
-from weighbridge.params.models import Claim
-from weighbridge.params.whole import load_params
+from weighbridge.params.models import Claim, Model
+from weighbridge.params.section import read
 from weighbridge.process.stage import run
 
 
@@ -43,7 +43,7 @@ def names_compared(model: str, predicted: PredictionSet) -> Iterator[Finding]:
 
 def main(model: str, predictions: Path, samples: Path, claims: Path, findings: Path, metrics: Path) -> None:
     """Measure, judge, write."""
-    chosen = load_params().models[model]
+    chosen = read(Model, "models", model)
     predicted = PredictionSet.load(predictions)
     measured = measure(predicted)
     shape = SampleSet.load(samples / "test").pixels.shape

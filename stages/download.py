@@ -19,7 +19,7 @@ from typing import Any
 from tracking.runs.errors import UserError
 from tracking.runs.secrets import redact_url
 from weighbridge.params.downloads import Download
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read
 from weighbridge.process.stage import replacing, run
 from weighbridge.weights.http import fetch_file
 from weighbridge.weights.published_files import TRANSFORMERS_FILES, Remote, Repository, find_remote
@@ -154,7 +154,7 @@ def _digest(path: Path, algorithm: str) -> str:
 
 def main(source: str, weights: Path) -> None:
     """Fetch what is missing; the folder takes its place whole."""
-    wanted = load_params().downloads[source]
+    wanted = read(Download, "downloads", source)
     with replacing(weights) as folder:
         folder.mkdir()
         record = download(wanted, weights, folder)

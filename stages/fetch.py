@@ -27,7 +27,7 @@ from PIL import Image
 from tracking.runs.errors import UserError
 from weighbridge.images.class_folders import SUFFIXES, class_names, images_in, written
 from weighbridge.params.data import Data, Labels, Texts
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 
@@ -166,7 +166,7 @@ def _sha256(path: Path) -> str:
 
 def main(source: Path, images: Path, manifest: Path, skipped: Path) -> None:
     """Read the source, write images, manifest and the list of skipped images."""
-    data = load_params().data
+    data = read(Data, "data")
     with written(source) as origin, replacing(images) as folder:
         folder.mkdir()
         if data.texts is not None:

@@ -23,7 +23,7 @@ from tracking.audit.statistics import wilson
 from tracking.runs.errors import UserError
 from weighbridge.images.samples import PredictionSet, TopClasses
 from weighbridge.params.imports import Import, ImportColumns
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read
 from weighbridge.process.stage import replacing, run
 
 FEW_CLASSES = 100  # with fewer, an honest model can be no better than guessing
@@ -233,7 +233,7 @@ def _array(path: Path) -> np.ndarray:
 
 def main(key: str, source: Path, scores: Path, labels: Path, predictions: Path) -> None:
     """Read, check, write."""
-    asked = load_params().imports[key]
+    asked = read(Import, "imports", key)
     found = read_predictions(asked, source, scores)
     imported = import_predictions(asked, found, read_labels(asked, labels, found.names), source)
     with replacing(predictions) as partial:

@@ -17,9 +17,8 @@ from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier
 from weighbridge.images.samples import PredictionSet, SampleSet
 from weighbridge.networks.class_order import NAMES, NOT_COMPARED, require_same_classes
-from weighbridge.networks.loading import in_batches, load_model
+from weighbridge.networks.loading import asked_model, in_batches, load_model
 from weighbridge.params.models import Model
-from weighbridge.params.whole import Params, load_params
 from weighbridge.process.stage import replacing, run
 
 
@@ -55,11 +54,10 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int
 
 def main(model: str, samples: Path, weights: Path, predictions: Path) -> None:
     """Load the model, predict, write."""
-    params: Params = load_params()
-    chosen = params.models[model].model_copy(update={"weights": str(weights)})
+    chosen, inference, classes = asked_model(model, weights)
     test = SampleSet.load(samples / "test")
-    classifier = load_model(chosen, params.inference, params.data.classes, test)
-    predicted = infer(classifier, test, chosen, params.data.classes)
+    classifier = load_model(chosen, inference, classes, test)
+    predicted = infer(classifier, test, chosen, classes)
     with replacing(predictions) as partial:
         predicted.save(partial)
 

@@ -15,8 +15,9 @@ from tracking.runs.errors import UserError
 from weighbridge.images.published_recipes import resolve
 from weighbridge.images.recipes import decode
 from weighbridge.images.samples import SampleSet
-from weighbridge.params.recipes import Published, Recipe, TextRecipe
-from weighbridge.params.whole import Params, load_params
+from weighbridge.params.data import Texts
+from weighbridge.params.recipes import AnyRecipe, Published, Recipe, TextRecipe
+from weighbridge.params.section import read
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 from weighbridge.texts.tokens import tokenise, without_last
@@ -63,32 +64,32 @@ def _class_names(table: pd.DataFrame, recipe: Recipe | TextRecipe, classes: int)
     return [str(names.get(label, "")) for label in range(classes)]
 
 
-def _steps(params: Params, name: str) -> Recipe | TextRecipe:
+def _steps(name: str, texts: Texts | None) -> Recipe | TextRecipe:
     """The recipe with nothing left to be looked up.
 
     Raises:
         UserError: it prepares images and the data are texts, or the other way round.
     """
-    chosen = params.recipes[name]
-    if isinstance(chosen, TextRecipe) != (params.data.texts is not None):
+    chosen: Recipe | Published | TextRecipe = read(AnyRecipe, "recipes", name)
+    if isinstance(chosen, TextRecipe) != (texts is not None):
         raise UserError(f"params.yaml: recipes.{name}: data.texts and a tokenizer go together, and neither with images")
     return resolve(chosen.published) if isinstance(chosen, Published) else chosen
 
 
 def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
     """Read images and manifest, write one sample set per split."""
-    params = load_params()
-    chosen = _steps(params, recipe)
+    classes = read(int, "data", "classes")
+    chosen = _steps(recipe, read(Texts | None, "data", "texts"))
     table = pd.read_csv(manifest, dtype={"name": str, "class": str})
-    classes = _class_names(table, chosen, params.data.classes)
+    names = _class_names(table, chosen, classes)
     with replacing(prepared) as partial:
         for split, rows in table.groupby("split"):
             folder = partial / str(split)
             if isinstance(chosen, TextRecipe):
-                preprocess_texts(images, rows, chosen, folder, params.data.classes)
+                preprocess_texts(images, rows, chosen, folder, classes)
             else:
                 preprocess(images, rows, chosen, folder)
-            SampleSet.describe(folder, rows["name"].tolist(), classes, chosen)
+            SampleSet.describe(folder, rows["name"].tolist(), names, chosen)
 
 
 if __name__ == "__main__":

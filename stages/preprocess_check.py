@@ -26,12 +26,11 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoders import is_turned
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.loading import load_model
+from weighbridge.networks.loading import asked_model, load_model
 from weighbridge.networks.mistakes import EXIF, mistakes
 from weighbridge.networks.preparations import Answer, Preparation, answers
-from weighbridge.params.models import Model
-from weighbridge.params.recipes import TextRecipe
-from weighbridge.params.whole import Params, load_params
+from weighbridge.params.preprocess_check import PreprocessCheck
+from weighbridge.params.section import read
 from weighbridge.process.stage import run
 
 CHECK = "preprocess_check"
@@ -276,23 +275,13 @@ def _edits(module: object, kind: type) -> bool:
     return bool((array != 100).any())
 
 
-def _look(params: Params, model: Model, samples: Path, images: Path) -> tuple[Measured, int]:
-    """What was measured, and on how many images; on none where params say so, or where the model reads text."""
-    nothing = Measured((), 0.0, {})
-    if params.preprocess_check.samples == 0 or isinstance(params.recipes[model.recipe], TextRecipe):
-        return nothing, 0
-    test = SampleSet.load(samples / "test").shuffled(params.preprocess_check.samples)
-    classifier = load_model(model, params.inference, params.data.classes, test)
-    return measure(classifier, test, images, model.batch_size), len(test)
-
-
 def main(model: str, samples: Path, images: Path, weights: Path, findings: Path, costs: Path) -> None:
     """Load the model, make every mistake, judge, write."""
-    params = load_params()
-    chosen = params.models[model].model_copy(update={"weights": str(weights)})
-    measured, looked = _look(params, chosen, samples, images)
+    chosen, inference, classes = asked_model(model, weights)
+    test = SampleSet.load(samples / "test").shuffled(read(PreprocessCheck, "preprocess_check").samples)
+    measured = measure(load_model(chosen, inference, classes, test), test, images, chosen.batch_size)
     in_place = edited_in_place() if chosen.framework.startswith("keras") else None
-    save_findings(preprocess_check(model, measured, looked, in_place), findings)
+    save_findings(preprocess_check(model, measured, len(test), in_place), findings)
     costs.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(measured.costs, columns=list(Cost.__annotations__)).to_csv(costs, index=False)
 

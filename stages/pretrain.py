@@ -23,7 +23,7 @@ from weighbridge.frameworks import Network, Training
 from weighbridge.images.samples import SampleSet, write_json
 from weighbridge.networks.loading import in_batches, new_network
 from weighbridge.params.pretrain import Pretrain
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read
 from weighbridge.process.stage import replacing, run
 from weighbridge.weights.files import save_tensors
 
@@ -87,10 +87,9 @@ def _finding(name: str, source: Pretrain, curve: pd.DataFrame, test: SampleSet) 
 
 def main(source: str, samples: Path, weights: Path) -> None:
     """Build, train, write the weights with their card."""
-    params = load_params()
-    chosen = params.pretrain[source]
+    chosen = read(Pretrain, "pretrain", source)
     train, test = SampleSet.load(samples / "train"), SampleSet.load(samples / "test")
-    network = new_network(chosen, params.data.classes, test)
+    network = new_network(chosen, read(int, "data", "classes"), test)
     curve = pretrain(network, train, test, chosen)
     with replacing(weights) as partial:
         partial.mkdir()

@@ -19,7 +19,8 @@ from typing import TypeVar
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.trackers import Tracker, connect, one_line
-from weighbridge.params.whole import load_params
+from weighbridge.params.publish import Publish
+from weighbridge.params.section import read, run_names
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 
@@ -54,10 +55,10 @@ def _attempt(do: Callable[[], Result], place: str, failed: dict[str, list[str]])
 
 
 def main(runs: Path, published: Path) -> None:
-    params = load_params()
-    names = dict.fromkeys(["local", *params.publish.trackers])
-    trackers = {name: partial(connect, name, published.parent, params.publish.experiment) for name in names}
-    addresses = publish([Run.load(runs / f"{name}.json") for name in params.weighed], trackers)
+    wanted = read(Publish, "publish")
+    names = dict.fromkeys(["local", *wanted.trackers])
+    trackers = {name: partial(connect, name, published.parent, wanted.experiment) for name in names}
+    addresses = publish([Run.load(runs / f"{name}.json") for name in run_names()], trackers)
     with replacing(published) as file:
         file.write_text(json.dumps(addresses, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -18,7 +18,7 @@ from tracking.audit.compare import Accuracy, Comparison, compare
 from tracking.runs.findings import Finding, Verdict, save_findings
 from tracking.runs.run import Run
 from weighbridge.params.published_check import Compared, PublishedCheck, Statement
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read, run_names
 from weighbridge.process.stage import run
 
 CHECK = "published_check"
@@ -302,9 +302,8 @@ def _not_alike(ours: Sequence[str], theirs: Sequence[str]) -> str:
 
 def main(runs: Path, claims: Path, findings: Path) -> None:
     """Load every run, check, write."""
-    params = load_params()
-    loaded = {name: Run.load(runs / f"{name}.json") for name in params.weighed}
-    save_findings(published_check(params.published_check, loaded, load_claims(claims)), findings)
+    loaded = {name: Run.load(runs / f"{name}.json") for name in run_names()}
+    save_findings(published_check(read(PublishedCheck, "published_check"), loaded, load_claims(claims)), findings)
 
 
 if __name__ == "__main__":

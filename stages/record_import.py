@@ -19,7 +19,7 @@ from weighbridge.images.samples import PredictionSet, write_json
 from weighbridge.networks.accuracy import held_against_claim, held_against_published, measure
 from weighbridge.networks.recording import code, digests, flat, inputs, locked, read_lock
 from weighbridge.params.imports import Import
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read
 from weighbridge.process.stage import replacing, run
 
 MODEL = {"framework", "backend", "architecture", "checkpoint", "claim"}
@@ -62,7 +62,7 @@ def _role(path: str, asked: Import) -> str:
 
 def main(key: str, predictions: Path, claims: Path, metrics: Path, written: Path) -> None:
     """Measure, build the run, write it."""
-    asked = load_params().imports[key]
+    asked = read(Import, "imports", key)
     imported = PredictionSet.load(predictions)
     measured = measure(imported)
     published = claims_about(asked.checkpoint, load_claims(claims))

@@ -31,7 +31,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import write_json
 from weighbridge.params.backend_check import BackendCheck
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import run
 
@@ -177,7 +177,7 @@ def _last_line(said: IO[str]) -> str:
 
 def main(key: str, timings: Path, findings: Path) -> None:
     """Start the workers, measure, write."""
-    asked = load_params().backend_check[key]
+    asked = read(BackendCheck, "backend_check", key)
     with ExitStack() as stack:
         workers: dict[str, Ask] = {
             backend: stack.enter_context(worker(backend, asked.threads, asked.seconds)) for backend in asked.backends

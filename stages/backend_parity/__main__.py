@@ -19,7 +19,7 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import PredictionSet
 from weighbridge.networks.layer_outputs import LayerSet
 from weighbridge.params.backend_parity import Parity
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read
 from weighbridge.process.stage import run
 
 FLIPS_LISTED = 50
@@ -163,7 +163,7 @@ def main(
     pair: str, reference: Path, candidate: Path, reference_layers: Path, candidate_layers: Path, findings: Path
 ) -> None:
     """Load the folders, compare, write."""
-    chosen = load_params().backend_parity[pair]
+    chosen = read(Parity, "backend_parity", pair)
     compared = backend_parity(chosen, PredictionSet.load(reference), PredictionSet.load(candidate))
     layers = layer_parity(chosen, LayerSet.load(reference_layers), LayerSet.load(candidate_layers))
     save_findings([*compared, layers], findings)

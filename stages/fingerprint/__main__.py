@@ -29,8 +29,10 @@ from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
 from weighbridge.networks.preparations import Preparation, answers, distinct, side
 from weighbridge.params.fingerprint import Fingerprint, TopColumns
-from weighbridge.params.recipes import Recipe, TextRecipe
-from weighbridge.params.whole import Params, load_params
+from weighbridge.params.inference import Inference
+from weighbridge.params.models import Model
+from weighbridge.params.recipes import AnyRecipe, Recipe, TextRecipe
+from weighbridge.params.section import read
 from weighbridge.process.stage import run
 
 CHECK = "fingerprint"
@@ -263,32 +265,31 @@ def _some(observed: Observed, samples: int) -> Observed:
     return Observed(tuple(observed.names[row] for row in rows), observed.top1[rows], scores)
 
 
-def _resolved(params: Params, prepared: Path) -> dict[str, Recipe]:
+def _resolved(prepared: Path) -> dict[str, Recipe]:
     """Every recipe of params for images, as `preprocess` resolved it."""
-    names = [name for name, recipe in params.recipes.items() if not isinstance(recipe, TextRecipe)]
+    recipes = read(dict[str, AnyRecipe], "recipes")
+    names = [name for name, recipe in recipes.items() if not isinstance(recipe, TextRecipe)]
     return {f"recipe {name}": SampleSet.load(prepared / name / "test").image_recipe for name in names}
 
 
 def _asked(
-    params: Params, chosen: Fingerprint, own: SampleSet, prepared: Path, images: Path, observed: Observed
+    chosen: Fingerprint, model: Model, own: SampleSet, prepared: Path, images: Path, observed: Observed
 ) -> Tried:
-    model = params.models[chosen.model]
     turned = any(is_turned(images / name) for name in observed.names)
-    others = _resolved(params, prepared)
+    others = _resolved(prepared)
     known = candidates(f"recipe {model.recipe}", own.image_recipe, others, chosen.candidates, turned=turned)
-    classifier = load_model(model, params.inference, params.data.classes, own)
+    classifier = load_model(model, read(Inference, "inference"), read(int, "data", "classes"), own)
     return try_all(classifier, images, known, observed, model.batch_size)
 
 
 def main(key: str, predictions: Path, prepared: Path, images: Path, findings: Path) -> None:
     """Read the predictions, let the model decide under every known recipe, compare, write."""
-    params = load_params()
-    chosen = params.fingerprint[key]
-    recipe = params.models[chosen.model].recipe
-    own = SampleSet.load(prepared / recipe / "test")
+    chosen = read(Fingerprint, "fingerprint", key)
+    model = read(Model, "models", chosen.model)
+    own = SampleSet.load(prepared / model.recipe / "test")
     observed = _some(read_observed(predictions, chosen.columns, own.names), chosen.samples)
-    tried = _asked(params, chosen, own, prepared, images, observed)
-    save_findings(fingerprint(chosen.model, f"recipe {recipe}", tried, observed, chosen.noise), findings)
+    tried = _asked(chosen, model, own, prepared, images, observed)
+    save_findings(fingerprint(chosen.model, f"recipe {model.recipe}", tried, observed, chosen.noise), findings)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,8 @@ from stages.isolation_check.scenarios import Asked, Case, State, Subject, ask, e
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import PredictionSet, SampleSet
-from weighbridge.networks.loading import load_model, load_other, spec_of
+from weighbridge.networks.loading import asked_model, load_model, load_other, spec_of
 from weighbridge.networks.score_differences import (
-    CHECK,
     SCENARIOS,
     CannotBeAskedError,
     Parting,
@@ -35,9 +34,10 @@ from weighbridge.networks.score_differences import (
     spread_batches,
     verdict,
 )
+from weighbridge.params.inference import Inference
 from weighbridge.params.isolation_check import IsolationCheck
 from weighbridge.params.models import Model
-from weighbridge.params.whole import Params, load_params
+from weighbridge.params.section import read
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import run
 
@@ -71,21 +71,16 @@ def _judged(model: str, case: Case, parting: Parting) -> Finding:
 
 
 def main(model: str, samples: Path, weights: Path, predictions: Path, findings: Path) -> None:
-    """Ask the model in every way, if it is one of those to be asked; write."""
-    params = load_params()
-    if params.isolation_check.models is not None and model not in params.isolation_check.models:
-        words = "Not asked: isolation_check.models in params.yaml leaves it out."
-        save_findings([Finding(CHECK, model, Verdict.SKIP, words)], findings)
-        return
-    chosen = params.models[model].model_copy(update={"weights": str(weights)})
-    subject = _subject(chosen, params, SampleSet.load(samples / "test"))
+    """Ask the model in every way, write."""
+    asked = read(IsolationCheck, "isolation_check")
+    subject = _subject(*asked_model(model, weights), asked, SampleSet.load(samples / "test"))
     alone = PredictionSet.load(predictions).scores
     assert alone is not None
-    save_findings(isolation_check(model, subject, alone[subject.rows], params.isolation_check), findings)
+    save_findings(isolation_check(model, subject, alone[subject.rows], asked), findings)
 
 
-def _subject(chosen: Model, params: Params, test: SampleSet) -> Subject:
-    asked, told = params.isolation_check, (chosen, params.inference, params.data.classes, test)
+def _subject(chosen: Model, inference: Inference, classes: int, asked: IsolationCheck, test: SampleSet) -> Subject:
+    told = (chosen, inference, classes, test)
     return Subject(
         fresh=lambda: load_model(*told),
         other=cache(lambda: load_other(*told)),

@@ -24,10 +24,10 @@ from stages.mode_check.passes import no_numbers, passes
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.loading import load_network
+from weighbridge.networks.loading import asked_model, load_network
 from weighbridge.networks.state import whole_batches
 from weighbridge.params.mode_check import ModeCheck
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read
 from weighbridge.process.stage import replacing, run
 
 CHECK = "mode_check"
@@ -82,19 +82,15 @@ def _write(rows: Sequence[dict], columns: list[str], path: Path) -> None:
 
 def main(model: str, samples: Path, weights: Path, findings: Path, situations: Path, heads: Path) -> None:
     """Load the model, pass the samples through it in every mode, write."""
-    params = load_params()
-    if params.mode_check.models is not None and model not in params.mode_check.models:
-        words = "Not asked: mode_check.models in params.yaml leaves it out."
-        _save([Finding(CHECK, model, Verdict.SKIP, words)], findings, situations, heads)
-        return
-    chosen = params.models[model].model_copy(update={"weights": str(weights)})
+    chosen, inference, classes = asked_model(model, weights)
     test, training = SampleSet.load(samples / "test"), samples / "train"
     train = SampleSet.load(training) if training.is_dir() else None
 
     def fresh() -> Network | None:
-        return load_network(chosen, params.inference, params.data.classes, test)
+        return load_network(chosen, inference, classes, test)
 
-    found = list(mode_check(model, fresh, test, params.mode_check, framework=chosen.framework, train=train))
+    asked = read(ModeCheck, "mode_check")
+    found = list(mode_check(model, fresh, test, asked, framework=chosen.framework, train=train))
     _save(found, findings, situations, heads)
 
 

@@ -31,11 +31,12 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import save_findings
 from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet, write_json
-from weighbridge.networks.loading import in_batches, load_network, random_network
+from weighbridge.networks.loading import asked_model, in_batches, load_network, random_network
+from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.recipes import Recipe
+from weighbridge.params.section import read
 from weighbridge.params.transfer_check import Transfer
-from weighbridge.params.whole import Params, load_params
 from weighbridge.process.stage import replacing, run
 
 
@@ -143,25 +144,26 @@ def _similarity(network: Network, bout: Bout, target: np.ndarray) -> Similarity 
     return similarity(source, bout.source.labels, target, bout.seed)
 
 
-def _doors(params: Params, model: Model, samples: SampleSet) -> Doors | None:
+def _doors(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Doors | None:
     """None for an exported file."""
 
     def pretrained() -> Network:
-        network = load_network(model, params.inference, params.data.classes, samples)
+        network = load_network(model, inference, classes, samples)
         assert network is not None
         return network
 
-    if load_network(model, params.inference, params.data.classes, samples) is None:
+    if load_network(model, inference, classes, samples) is None:
         return None
-    return Doors(pretrained, lambda seed: random_network(model, params.inference, params.data.classes, samples, seed))
+    return Doors(pretrained, lambda seed: random_network(model, inference, classes, samples, seed))
 
 
-def _study(params: Params, model: Model, source: SampleSet, target: Path) -> Study | str:
+def _study(
+    task: Transfer, model: Model, inference: Inference, classes: int, source: SampleSet, target: Path
+) -> Study | str:
     """What was seen, or why this model cannot be looked at."""
-    task = params.transfer_check
     if not isinstance(source.recipe, Recipe):
         return "Its samples are texts, and the target is a folder of images."
-    doors = _doors(params, model, source)
+    doors = _doors(model, inference, classes, source)
     if doors is None:
         return "An exported file cannot be trained."
     sizes = task.samples, task.test_samples
@@ -171,12 +173,9 @@ def _study(params: Params, model: Model, source: SampleSet, target: Path) -> Stu
 
 def main(model: str, samples: Path, weights: Path, target: Path, findings: Path, sweep: Path, scores: Path) -> None:
     """Transfer in every way, judge, write."""
-    params = load_params()
-    study: Study | str = "Not asked for: transfer_check.models in params.yaml leaves it out."
-    if model in params.transfer_check.models:
-        chosen = params.models[model].model_copy(update={"weights": str(weights)})
-        study = _study(params, chosen, SampleSet.load(samples / "test"), target)
-    found = [skipped(model, study)] if isinstance(study, str) else judge(model, params.transfer_check, study)
+    task = read(Transfer, "transfer_check")
+    study = _study(task, *asked_model(model, weights), SampleSet.load(samples / "test"), target)
+    found = [skipped(model, study)] if isinstance(study, str) else judge(model, task, study)
     table = pd.DataFrame(columns=list(COLUMNS)) if isinstance(study, str) else study.sweep()
     save_findings(found, findings)
     with replacing(sweep) as partial:

@@ -1,7 +1,8 @@
 """A section of `params.yaml`, read strictly: an unknown key or a value of the wrong kind is an error that names it."""
 
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
@@ -24,7 +25,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
 
-def read(kind: type[Kind], *keys: str, path: Path = PARAMS) -> Kind:
+@overload
+def read(kind: type[Kind], *keys: str, path: Path = PARAMS) -> Kind: ...
+@overload
+def read(kind: Any, *keys: str, path: Path = PARAMS) -> Any: ...
+def read(kind: Any, *keys: str, path: Path = PARAMS) -> Any:
     """What stands under `keys` in a params file, checked; a stage reads its own sections by it and no others.
 
     Raises:
@@ -41,6 +46,11 @@ def read(kind: type[Kind], *keys: str, path: Path = PARAMS) -> Kind:
         raise UserError(f"{path}: {'; '.join(_sentence(error, keys) for error in problem.errors())}") from problem
 
 
+def run_names(path: Path = PARAMS) -> tuple[str, ...]:
+    """The subject of every run: the models, then the imported predictions."""
+    return (*read(dict, "models", path=path), *read(dict, "imports", path=path))
+
+
 def load_yaml(path: Path) -> Any:
     """The content of a YAML file: plain values.
 
@@ -48,11 +58,17 @@ def load_yaml(path: Path) -> Any:
         UserError: it cannot be read, or is not YAML.
     """
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return _parsed(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise UserError(f"{path}: cannot be read ({problem.strerror}); run this in the project's folder") from problem
     except (YAMLError, UnicodeDecodeError) as problem:
         raise UserError(f"{path}: not YAML ({' '.join(str(problem).split())})") from problem
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Any:
+    """A stage reads several sections of one file; nobody changes what it is given."""
+    return YAML(typ="safe").load(text)
 
 
 def _sentence(error: Any, keys: tuple[str, ...]) -> str:

@@ -1,0 +1,179 @@
+"""The code that a program runs: every file of the project that it can reach, each with a digest that no comment changes.
+
+Read from source, nothing is imported. Followed are imports (also inside functions), modules imported by a name that is made
+up (`import_module(f"package.{name}")`: every public module of the package, or those chosen), modules named in a string
+(`python -m package.module`), and files that a module names and that lie beside it (templates, tables).
+"""
+
+import ast
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+Chosen = Mapping[str, Collection[str]]
+_NO_CONTENT = ("kind", "type_comment", "type_ignores")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What one file says of other files, and its digest; `digest` is empty for a file that holds nothing but a docstring."""
+
+    names: tuple[str, ...]
+    packages: tuple[str, ...]
+    strings: tuple[str, ...]
+    digest: str
+
+
+def code_digests(starts: Collection[Path], root: Path, chosen: Chosen | None = None) -> dict[str, str]:
+    """The digest of every file that the files `starts` can reach, by its path below `root` (or as given, outside it).
+
+    Args:
+        starts: Python files; relative ones lie below `root`.
+        root: the project's folder.
+        chosen: of packages whose modules are imported by name, the modules to follow; all public ones by default.
+
+    Raises:
+        OSError, SyntaxError: a file cannot be read or parsed.
+    """
+    found: dict[Path, str] = {}
+    waiting = [root / start for start in starts]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        if path.suffix != ".py":
+            found[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+            continue
+        source = _read(path.read_bytes(), _package(path, root))
+        found[path] = source.digest
+        waiting += _reached(source, path, root, chosen or {})
+    return {_named(path, root): digest for path, digest in sorted(found.items()) if digest}
+
+
+def digest_of(content: bytes, *, python: bool) -> str:
+    """Of Python code the digest of its syntax tree without docstrings, the same on every Python; else of the bytes."""
+    return _read(content, "").digest if python else hashlib.sha256(content).hexdigest()
+
+
+def _named(path: Path, root: Path) -> str:
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+
+def _package(path: Path, root: Path) -> str:
+    """The name that the module `path` has; its package's, for an `__init__`."""
+    if not path.is_relative_to(root):
+        return ""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _reached(source: _Source, path: Path, root: Path, chosen: Chosen) -> Iterator[Path]:
+    for name in source.names:
+        yield from _files(name, path, root)
+    for package in source.packages:
+        folder = root.joinpath(*package.split("."))
+        public = sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
+        for module in chosen.get(package, public):
+            yield from _files(f"{package}.{module}", path, root)
+    for text in source.strings:
+        beside, named = path.parent / text, root.joinpath(*text.split(".")).with_suffix(".py")
+        yield from (file for file in (beside, named) if file.is_file())
+
+
+def _files(name: str, path: Path, root: Path) -> Iterator[Path]:
+    """The files that importing `name` runs, its packages' `__init__` among them; none for a library.
+
+    A file that belongs to no package (a user's own) may import what lies beside it.
+    """
+    beside = () if (path.parent / "__init__.py").is_file() else (path.parent,)
+    for base in dict.fromkeys((root, *beside)):
+        parts = name.split(".")
+        places = [base.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+        files = [
+            file for place in places for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()
+        ]
+        if files:
+            yield from files
+            return
+
+
+# ---- one file
+
+
+@lru_cache(maxsize=4096)
+def _read(content: bytes, package: str) -> _Source:
+    tree = ast.parse(content)
+    _drop_docstrings(tree)
+    return _Source(
+        tuple(dict.fromkeys(_imports(tree))),
+        tuple(dict.fromkeys(_named_packages(tree, package))),
+        tuple(dict.fromkeys(_strings(tree))),
+        hashlib.sha256(_canonical(tree).encode()).hexdigest() if tree.body else "",
+    )
+
+
+def _drop_docstrings(tree: ast.AST) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                del node.body[0]
+
+
+def _canonical(node: object) -> str:
+    """The tree as text without places; empty fields are left out, because newer Pythons have more of them."""
+    if isinstance(node, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(node) if name not in _NO_CONTENT]
+        inside = (f"{name}={_canonical(value)}" for name, value in fields if value is not None and value != [])
+        return f"{type(node).__name__}({','.join(inside)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_canonical, node))}]"
+    return repr(node)
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """Names of modules, and of what is taken from them, which may be modules too."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from _imports(node)
+
+
+def _named_packages(tree: ast.AST, package: str) -> Iterator[str]:
+    """Packages whose modules are imported by a name that is made up: `import_module(f"package.{name}")`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
+            name = node.args[0]
+            if isinstance(name, ast.JoinedStr):
+                text = "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else _own(part, package) for part in name.values
+                )
+                if text.partition("*")[0].endswith("."):
+                    yield text.partition("*")[0].rstrip(".")
+
+
+def _own(part: ast.expr, package: str) -> str:
+    return package if isinstance(part, ast.FormattedValue) and ast.unparse(part.value) == "__name__" else "*"
+
+
+def _strings(tree: ast.AST) -> Iterator[str]:
+    """Strings that could name a file or a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+            if (
+                text.count(".")
+                and len(text) < 100
+                and text.replace(".", "").replace("_", "").replace("-", "").isalnum()
+            ):
+                yield text
