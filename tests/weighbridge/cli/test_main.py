@@ -144,7 +144,7 @@ def test_an_interrupt_is_exit_code_130(weighbridge: Command, monkeypatch: pytest
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("weighbridge.cli.main.find_runs", interrupted)
+    monkeypatch.setattr("weighbridge.cli.inspect.find_runs", interrupted)
     assert weighbridge("audit", "a", "b") == (130, "", "weighbridge: interrupted\n")
 
 
@@ -155,6 +155,22 @@ def test_a_reader_that_leaves_is_no_error(folder: Path) -> None:
     ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_the_version_is_that_of_the_package(weighbridge: Command) -> None:
+    from importlib.metadata import version
+
+    assert weighbridge("--version") == (0, f"weighbridge {version('weighbridge')}\n", "")
+
+
+@pytest.mark.parametrize("command", [["verify", "missing.json"], ["reproduce", BEFORE.id]])
+def test_outside_a_project_nothing_is_run_and_nothing_left_behind(
+    weighbridge: Command, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = weighbridge(*command, "--folder", folder)
+    assert (code, err.startswith(("weighbridge: dvc.yaml: not found", "weighbridge: missing.json"))) == (2, True)
+    assert not (folder / "hybrids").exists()
 
 
 # ---- runs

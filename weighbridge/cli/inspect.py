@@ -1,0 +1,228 @@
+"""Commands that read what was recorded and run nothing: show, runs, audit, compare, matrix."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracking.lookup.find import find_run, find_runs, run_files, sample_names
+from tracking.runs.errors import UserError
+from weighbridge.cli.options import RUN, Command, add_folder, add_html, add_json
+from weighbridge.cli.output import print_json, write_file
+
+if TYPE_CHECKING:
+    from tracking.audit.audit import Audit
+    from tracking.runs.run import Run
+
+
+# ---- show
+
+
+def show_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runtime", metavar="NAME", help="only this runtime, for example torchvision-torch")
+    add_json(parser)
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print the conditions of this machine."""
+    from tracking.capture.environment import RUNTIMES, capture
+
+    chosen = [options.runtime] if options.runtime else list(RUNTIMES)
+    if options.runtime and options.runtime not in RUNTIMES:
+        raise UserError(f"--runtime: unknown runtime {options.runtime!r}; known: {', '.join(RUNTIMES)}")
+    facts = {runtime: dict(capture(runtime).facts) for runtime in chosen}
+    if options.json:
+        print_json(facts)
+    else:
+        from tracking.pages.text import environment_text
+
+        print(environment_text(facts), end="")
+    return 0
+
+
+# ---- runs
+
+
+def runs_options(parser: argparse.ArgumentParser) -> None:
+    add_folder(parser)
+    add_json(parser)
+
+
+def runs(options: argparse.Namespace) -> int:
+    """Print every run that is known here."""
+    from tracking.pages.tables import runs_rows, runs_text
+
+    rows = runs_rows(_readable(run_files(options.folder)), options.folder)
+    if options.json:
+        print_json(rows)
+    elif rows:
+        print(runs_text(rows))
+    else:
+        print(f"no runs in {options.folder}: `dvc repro` makes them")
+    return 0
+
+
+def _readable(paths: list[Path]) -> "list[tuple[Path, Run]]":
+    """Every run with its file; a file that is no run is named on stderr and left out."""
+    from tracking.runs.run import Run
+
+    read = []
+    for path in paths:
+        try:
+            read.append((path, Run.load(path)))
+        except UserError as problem:
+            print(f"weighbridge: left out: {problem}", file=sys.stderr)
+    return read
+
+
+# ---- audit
+
+
+def audit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("before", metavar="BEFORE", help=f"{RUN}, or a folder of runs")
+    parser.add_argument(
+        "after", metavar="AFTER", nargs="+", help="the same; several are compared with BEFORE one by one"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 unless every result is reproduced or robust")
+    add_html(parser)
+    add_folder(parser)
+    add_json(parser)
+
+
+def audit(options: argparse.Namespace) -> int:
+    """Compare runs and print what changed and what could have changed it."""
+    from tracking.audit.audit import Outcome
+
+    audits, several = _audits(options)
+    if options.html:
+        from tracking.pages.html import audit_page
+
+        write_file(options.html, audit_page(audits))
+    if options.json:
+        found = [each.to_dict() for each in audits]
+        print_json(found if several else found[0])
+    else:
+        _print_audits(audits)
+    good = all(each.outcome in (Outcome.REPRODUCED, Outcome.ROBUST) for each in audits)
+    return 1 if options.strict and not good else 0
+
+
+def _audits(options: argparse.Namespace) -> "tuple[list[Audit], bool]":
+    """Every audit asked for, and whether several were (a folder of one run is a folder)."""
+    from tracking.audit.audit import audit as audited
+
+    before = find_runs(options.before, options.folder)
+    after = [run for reference in options.after for run in find_runs(reference, options.folder)]
+    several = len(options.after) > 1 or any(Path(name).is_dir() for name in (options.before, *options.after))
+    return [audited(*pair) for pair in _pairs(before, after)], several
+
+
+def _pairs(before: "list[Run]", after: "list[Run]") -> "list[tuple[Run, Run]]":
+    """One against many, many against one; of many against many those of the same model."""
+    if len(before) == 1 or len(after) == 1:
+        return [(old, new) for old in before for new in after]
+    pairs = [(old, new) for old in before for new in after if old.subject == new.subject]
+    if not pairs:
+        raise UserError("the two folders hold no runs of the same model")
+    return pairs
+
+
+def _print_audits(audits: "list[Audit]") -> None:
+    from tracking.pages.text import audit_text, summary_text
+
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    if len(audits) > 1:
+        print(summary_text(audits, colour))
+    else:
+        print(audit_text(audits[0], colour), end="")
+
+
+# ---- compare
+
+
+def compare_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("first", metavar="A", help=RUN)
+    parser.add_argument("second", metavar="B", help="the other one, on the same images")
+    parser.add_argument(
+        "--flips",
+        metavar="N|FILE.csv",
+        type=_number_or_file,
+        default=5,
+        help="how many of the images decided differently to list (default: 5), or a file for all of them",
+    )
+    parser.add_argument(
+        "--claims", metavar="FILE", type=Path, help="a table of published accuracies besides the shipped one"
+    )
+    add_folder(parser)
+    add_json(parser)
+
+
+def _number_or_file(text: str) -> int | Path:
+    if text.isdecimal():
+        return int(text)
+    if text.endswith(".csv"):
+        return Path(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor a file that ends in .csv")
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Compare two runs on the same images, image by image, and both with what is published."""
+    from tracking.audit.claims import load_claims
+    from tracking.audit.compare import compare as compared
+
+    first, second = (find_run(reference, options.folder) for reference in (options.first, options.second))
+    found = compared(first, second, load_claims(options.claims))
+    names = sample_names(first, options.folder)
+    listed = options.flips if isinstance(options.flips, int) else 0
+    if isinstance(options.flips, Path):
+        write_file(options.flips, found.flips_table(names))
+    if options.json:
+        print_json(found.to_dict(names, listed))
+    else:
+        from tracking.pages.text import comparison_text
+
+        print(comparison_text(found, names, listed), end="")
+    return 0
+
+
+# ---- matrix
+
+
+def matrix_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help=f"{RUN}, or a folder of runs")
+    add_html(parser)
+    add_folder(parser)
+    add_json(parser)
+
+
+def matrix(options: argparse.Namespace) -> int:
+    """Put many runs side by side and print which conditions go with the result."""
+    from tracking.audit.matrix import matrix as side_by_side
+    from tracking.pages.text import matrix_text
+
+    found = side_by_side([run for reference in options.runs for run in find_runs(reference, options.folder)])
+    if options.html:
+        from tracking.pages.html import matrix_page
+
+        write_file(options.html, matrix_page(found))
+    if options.json:
+        print_json(found.to_dict())
+    else:
+        print(matrix_text(found), end="")
+    return 0
+
+
+COMMANDS = {
+    "show": Command("print this environment: everything here that could move a number", show_options, show),
+    "runs": Command("list the runs that are known here", runs_options, runs),
+    "audit": Command(
+        "compare two runs: is the result the same, and if not, what could have changed it", audit_options, audit
+    ),
+    "compare": Command(
+        "compare two runs image by image: the paired difference, the flips, what was published",
+        compare_options,
+        compare,
+    ),
+    "matrix": Command("put many runs side by side: which conditions go with the result", matrix_options, matrix),
+}

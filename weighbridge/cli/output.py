@@ -1,0 +1,28 @@
+"""What commands write: JSON on stdout, progress on stderr, pages in files."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tracking.runs.errors import UserError
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def print_progress(words: str) -> None:
+    print(f"weighbridge: {words}", file=sys.stderr, flush=True)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a page or table that the user asked for.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be written ({problem.strerror})") from problem
