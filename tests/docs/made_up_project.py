@@ -1,0 +1,51 @@
+"""A project folder with runs by the names that the documentation uses, none of which took any computing."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from tests.closure import ROOT
+from tests.project import commit, git
+from tracking.runs.run import Run, pack_decisions
+
+LABELS = np.arange(40) % 10
+DECIDED = {"keras-resnet50": 5, "pytorch-resnet50": 3, "resnet18-onnx": 2}  # how many images each decides wrongly
+
+
+def made_up_run(subject: str, wrong: int = 2, **facts: str) -> Run:
+    """A run of 40 made-up images, so many of them decided wrongly; `facts` are conditions of its environment."""
+    top1 = np.where(np.arange(40) < wrong, (LABELS + 1) % 10, LABELS)
+    return Run(
+        subject=subject,
+        command="python -m stages.infer",
+        params={"model.framework": "torchvision", "model.backend": "torch", "inference.threads": 1},
+        inputs={"weights": "a" * 32},
+        environment={"package.torch": "0.0.0", **facts},
+        code={},
+        results={"top1": 1 - wrong / 40, "samples": 40, "scores.sha256": f"{wrong}{len(facts)}" * 32},
+        decisions=pack_decisions([f"{number}.png" for number in range(40)], LABELS, top1),
+    )
+
+
+BEFORE = made_up_run("resnet18-torchvision")
+AFTER = made_up_run("resnet18-torchvision", **{"variable.ONEDNN_MAX_CPU_ISA": "AVX2"})
+# An id is a digest, so the ids in the documentation stand for those of runs made here.
+STANDS_FOR = {"aec35774ef8c": BEFORE.id[:12], "1c8718ba8a33": AFTER.id[:12]}
+
+
+def made_up_project(folder: Path, own_suites: Iterable[str]) -> Path:
+    """The project's params and suites in a git repository, `own_suites` among them, and the runs under `data/`."""
+    shutil.copytree(ROOT / "suites", folder / "suites")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(ROOT / name, folder / name)
+    git(folder, "init", "-q")
+    commit(folder)
+    for name in own_suites:
+        shutil.copyfile(folder / "suites/photos.yaml", folder / name)
+    others = [made_up_run(subject, wrong) for subject, wrong in DECIDED.items()]
+    for run in (BEFORE, AFTER, *others):
+        run.save(folder / f"data/runs/{run.subject}.json")
+        run.save(folder / f"data/journal/{run.subject}-{run.id[:12]}.json")
+    return folder
