@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tracking.runs.errors import UserError  # noqa: E402
-from weighbridge.frameworks import Spec, _torch, load  # noqa: E402
+from weighbridge.frameworks import Spec, _torch, _torch_layers, load  # noqa: E402
 from weighbridge.frameworks import torchvision as adapter  # noqa: E402
 from weighbridge.weights.files import save_tensors  # noqa: E402
 
@@ -67,9 +67,9 @@ def _is_sound(models: Any, architecture: str) -> bool:
     side = 299 if architecture == "inception_v3" else 224
     with torch.device("meta"):
         module = adapter.build(models, spec(architecture, arguments={})).eval()
-        last = _torch.last_layer(module)
+        last = _torch_layers.last_layer(module)
         batch = torch.empty(2, 3, side, side)
-        twin = _torch.shallow_copy_with(module, last, _torch.new_layer(module.get_submodule(last), 3))
+        twin = _torch_layers.shallow_copy_with(module, last, _torch_layers.new_layer(module.get_submodule(last), 3))
         shapes = [tuple(_torch.plain_scores(each, batch).shape) for each in (module, module.train(), twin)]
     return shapes == [(2, 7), (2, 7), (2, 3)]
 

@@ -13,13 +13,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Behaviour, Spec, Training, batches_per_epoch, cosine_rate, epoch_batches
+from weighbridge.frameworks._keras_layers import batchnorms, no_gradient
 
 
 def start(spec: Spec) -> tuple[Any, str]:
@@ -254,19 +255,3 @@ class KerasNetwork:
             raise UserError(f"{self.model.name}: has no Dense or Conv2D layer, so its last layer cannot be found")
         features = layers[-1].input
         return keras.layers.Flatten()(features) if len(features.shape) > 2 else features
-
-
-def batchnorms(model: Any) -> list[Any]:
-    """Every BatchNormalization layer in it, those inside nested models too."""
-    import keras
-
-    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-
-
-def no_gradient() -> Any:
-    """Torch records gradients unless told not to; the other backends record none outside a tape."""
-    if sys.modules["keras"].backend.backend() != "torch":
-        return nullcontext()
-    import torch
-
-    return torch.no_grad()

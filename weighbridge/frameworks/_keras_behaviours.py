@@ -6,18 +6,21 @@ is traced once, by `compile` and the first batch, so what is set later may not b
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from weighbridge.frameworks import Behaved, Behaviour
-from weighbridge.frameworks._keras import KerasNetwork, batchnorms, no_gradient
+from weighbridge.frameworks._keras_layers import batchnorms, no_gradient
+
+if TYPE_CHECKING:
+    from weighbridge.frameworks._keras import KerasNetwork
 
 LEARNING_RATE = 0.01  # of one step: any that moves what may move
 
 
-def behaviours(network: KerasNetwork) -> Mapping[str, Behaviour]:
+def behaviours(network: "KerasNetwork") -> Mapping[str, Behaviour]:
     """By name. A step compiles with Keras' own defaults, as users do."""
     passes: dict[str, tuple[Callable[[Any], None], dict[str, bool]]] = {
         "pass, inference": (_nothing, {"training": False}),
@@ -61,7 +64,7 @@ def _keep_all(model: Any) -> None:
 
 
 def _pass(
-    network: KerasNetwork,
+    network: "KerasNetwork",
     prepare: Callable[[Any], None],
     mode: dict[str, bool],
     images: np.ndarray,
@@ -76,7 +79,7 @@ def _pass(
     return Behaved(before, copied.weights(), tuple(scores))
 
 
-def _step(network: KerasNetwork, images: np.ndarray, labels: np.ndarray, *, frozen_after: bool) -> Behaved:
+def _step(network: "KerasNetwork", images: np.ndarray, labels: np.ndarray, *, frozen_after: bool) -> Behaved:
     """A step of a new head over the network, frozen before `compile` or after it and a first step."""
     copied = network.copied()
     headed = copied.retarget(int(labels.max()) + 1, seed=0).model
@@ -89,7 +92,9 @@ def _step(network: KerasNetwork, images: np.ndarray, labels: np.ndarray, *, froz
     return _trained(headed, copied, images, labels)
 
 
-def _based(network: KerasNetwork, build: Callable[[Any, int], Any], images: np.ndarray, labels: np.ndarray) -> Behaved:
+def _based(
+    network: "KerasNetwork", build: Callable[[Any, int], Any], images: np.ndarray, labels: np.ndarray
+) -> Behaved:
     """A step of a model around a trainable base that is called with `training=False`."""
     copied = network.copied()
     whole = build(keras.Model(copied.model.input, copied.last_features()), int(labels.max()) + 1)
@@ -117,7 +122,7 @@ def _compile(model: Any) -> None:
     model.compile(keras.optimizers.SGD(LEARNING_RATE), loss)
 
 
-def _trained(model: Any, measured: KerasNetwork, images: np.ndarray, labels: np.ndarray) -> Behaved:
+def _trained(model: Any, measured: "KerasNetwork", images: np.ndarray, labels: np.ndarray) -> Behaved:
     """What one step of `model` does to the network that it contains."""
     before, raised = measured.weights(), ""
     try:

@@ -6,18 +6,22 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
 from weighbridge.frameworks import Behaved, Behaviour
-from weighbridge.frameworks._torch import TorchNetwork, batchnorms
+from weighbridge.frameworks._torch_layers import batchnorms
+
+if TYPE_CHECKING:
+    from weighbridge.frameworks._torch import TorchNetwork
 
 LEARNING_RATE = 0.01  # of one step: any that moves what may move
 
 
-def behaviours(network: TorchNetwork) -> Mapping[str, Behaviour]:
+def behaviours(network: "TorchNetwork") -> Mapping[str, Behaviour]:
     """By name; every pass is under `no_grad`, and those of `network.remedies` are in training mode."""
     passes: dict[str, Callable[[nn.Module], object]] = {
         "pass, inference": lambda module: module.eval(),
@@ -55,7 +59,7 @@ def _remedied(remedy: Callable[[nn.Module], object], module: nn.Module) -> None:
 
 
 def _pass(
-    network: TorchNetwork, prepare: Callable[[nn.Module], object], images: np.ndarray, _labels: np.ndarray
+    network: "TorchNetwork", prepare: Callable[[nn.Module], object], images: np.ndarray, _labels: np.ndarray
 ) -> Behaved:
     copied = network.copied()
     before = copied.weights()
@@ -65,7 +69,7 @@ def _pass(
     return Behaved(before, copied.weights(), tuple(scores))
 
 
-def _step(network: TorchNetwork, images: np.ndarray, labels: np.ndarray, *, steps_before: int) -> Behaved:
+def _step(network: "TorchNetwork", images: np.ndarray, labels: np.ndarray, *, steps_before: int) -> Behaved:
     """A step of a new head over the network, after `requires_grad_(False)` and so many steps without it."""
     copied = network.copied()
     headed = copied.retarget(int(labels.max()) + 1, seed=0)
@@ -81,7 +85,7 @@ def _step(network: TorchNetwork, images: np.ndarray, labels: np.ndarray, *, step
 
 
 def _descend(
-    network: TorchNetwork, optimiser: torch.optim.Optimizer, images: np.ndarray, targets: torch.Tensor
+    network: "TorchNetwork", optimiser: torch.optim.Optimizer, images: np.ndarray, targets: torch.Tensor
 ) -> None:
     network.module.train()
     loss = nn.functional.cross_entropy(network.scores(images), targets)

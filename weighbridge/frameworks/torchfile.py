@@ -66,7 +66,7 @@ class TorchProgram:
     def predict(self, images: np.ndarray) -> np.ndarray:
         import torch
 
-        from weighbridge.frameworks import _torch
+        from weighbridge.frameworks import _torch, _torch_layers
 
         if self._batch not in (None, len(images)):
             raise UserError(
@@ -75,7 +75,7 @@ class TorchProgram:
             )
         try:
             with torch.no_grad():
-                scores = _torch.plain_scores(self.module, _torch.batch_of(images, self.device))
+                scores = _torch.plain_scores(self.module, _torch_layers.batch_of(images, self.device))
         except (RuntimeError, ValueError, AssertionError, TypeError) as problem:
             said = " ".join(str(problem).split())
             raise UserError(f"{self._path}: cannot take a batch of shape {images.shape} ({said[-300:]})") from problem

@@ -139,10 +139,10 @@ def _ask_texts(module: Any, ids: Any) -> Any:
 def _ask_next_token(module: Any, ids: Any) -> Any:
     import torch
 
-    from weighbridge.frameworks import _torch
+    from weighbridge.frameworks import _torch_layers
 
     logits = module(input_ids=ids.clamp(min=0), attention_mask=(ids >= 0).long(), use_cache=False).logits
-    return logits[torch.arange(len(ids)), _torch.last_token(ids)]
+    return logits[torch.arange(len(ids)), _torch_layers.last_token(ids)]
 
 
 _ASK = {"image": _ask_images, "text": _ask_texts, "next token": _ask_next_token}

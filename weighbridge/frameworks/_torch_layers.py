@@ -1,0 +1,83 @@
+"""Layers of a torch module: finding, replacing and holding them still; and batches as torch takes them."""
+
+import copy
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+
+import numpy as np
+import torch
+from torch import nn
+
+from tracking.runs.errors import UserError
+
+
+def batch_of(inputs: np.ndarray, device: str) -> torch.Tensor:
+    """Images (float32, NHWC) as NCHW, token ids as int64, on `device`."""
+    arranged = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs.astype(np.int64)
+    return torch.from_numpy(np.ascontiguousarray(arranged)).to(device)
+
+
+def batchnorms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Every BatchNorm layer in it, synchronised ones and libraries' own subclasses too."""
+    return [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+
+
+def last_token(ids: torch.Tensor) -> torch.Tensor:
+    """The place of each text's last token (int64, shape (samples,)); what has ended is -1."""
+    return (ids >= 0).sum(dim=1) - 1
+
+
+def last_layer(module: nn.Module) -> str:
+    """The name of the last Linear or Conv2d: in nearly every classifier the one that gives the scores."""
+    names = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    if not names:
+        raise UserError(f"{type(module).__name__}: has no Linear or Conv2d layer, so its last layer cannot be found")
+    return names[-1]
+
+
+def pooled(inputs: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
+    """One row a sample: a map's mean over its places, a sequence's over its patches, a text at its last token."""
+    if inputs.ndim == 4:
+        return inputs.mean(dim=(2, 3))
+    if inputs.ndim < 3:
+        return inputs
+    if batch.ndim == 4:
+        return inputs.mean(dim=1)
+    return inputs[torch.arange(len(inputs)), last_token(batch)] if len(inputs) == len(batch) else inputs[:, -1]
+
+
+def new_layer(old: nn.Module, classes: int) -> nn.Module:
+    """A layer like `old`, with `classes` outputs and random weights."""
+    bias = getattr(old, "bias", None) is not None
+    if isinstance(old, nn.Linear):
+        return nn.Linear(old.in_features, classes, bias)
+    if isinstance(old, nn.Conv2d):
+        return nn.Conv2d(old.in_channels, classes, old.kernel_size, old.stride, old.padding, bias=bias)  # type: ignore[arg-type]
+    raise UserError(f"a last layer of type {type(old).__name__} cannot be replaced")
+
+
+def shallow_copy_with(module: nn.Module, name: str, replacement: nn.Module) -> nn.Module:
+    """A module that shares every part of `module` except the one called `name`."""
+    twin = copy.copy(module)
+    twin._modules = dict(module._modules)
+    first, _, rest = name.partition(".")
+    child = module._modules[first]
+    assert child is not None
+    twin._modules[first] = shallow_copy_with(child, rest, replacement) if rest else replacement
+    return twin
+
+
+def whole_modules(module: nn.Module, names: AbstractSet[str]) -> Iterator[nn.Module]:
+    """The modules with weights or buffers of their own, all of which are among `names`."""
+    for prefix, part in module.named_modules():
+        direct = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+        own = {f"{prefix}.{name}".lstrip(".") for name, _ in direct} & module.state_dict(keep_vars=True).keys()
+        if own and own <= names:
+            yield part
+
+
+def train_all_but(module: nn.Module, still: list[nn.Module]) -> None:
+    """Training mode for every part but these."""
+    module.train()
+    for part in still:
+        part.eval()
