@@ -9,12 +9,25 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.closure import ROOT, closure, imported, modules_named
+from tests.import_graph import against_the_order, circle, import_graph, lines, long_functions, modules
 
 FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "timm", "transformers"}
 STAGES = sorted(path for path in (ROOT / "stages").glob("*.py") if not path.stem.startswith("_"))
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 ADAPTERS = sorted(path for path in (ROOT / "weighbridge/frameworks").glob("*.py") if not path.stem.startswith("_"))
 ALLOWED_IN_TRACKING = {"numpy", "pandas", "git", "tracking"} | set(sys.stdlib_module_names)
+
+LONGEST_FUNCTION, LONGEST_MODULE = 50, 350  # lines; neither is reached
+STILL_TOO_LONG = {
+    "stages.report.__main__",
+    "tracking.audit.audit",
+    "tracking.audit.causes",
+    "tracking.explain.certificate",
+    "tracking.explain.search",
+    "tracking.pages.text",
+    "tracking.replay.replayer",
+    "weighbridge.cli.main",
+}
 
 
 def stage_deps(name: str) -> set[str]:
@@ -118,3 +131,76 @@ def undeclared_paths(stage: dict) -> set[str]:
 
 def _paths(item: str | dict) -> list[str]:
     return [item] if isinstance(item, str) else list(item)
+
+
+def project(root: Path, **files: str) -> Path:
+    """A project whose modules, `package__room__name=source`, hold these sources."""
+    for name, source in files.items():
+        path = root.joinpath(*name.split("__")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+    return root
+
+
+def test_packages_and_their_rooms_import_in_one_direction() -> None:
+    assert against_the_order(import_graph()) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (
+            {"tracking__runs__run": "def f():\n    from tracking.pages import text\n", "tracking__pages__text": ""},
+            "tracking.runs.run -> tracking.pages.text",
+        ),
+        (
+            {"tracking__runs__run": "import weighbridge.params.data\n", "weighbridge__params__data": ""},
+            "tracking.runs.run -> weighbridge.params.data",
+        ),
+        (
+            {"weighbridge__weights__files": "from stages import infer\n", "stages__infer": ""},
+            "weighbridge.weights.files -> stages.infer",
+        ),
+        ({"tracking__helpers__misc": ""}, "tracking.helpers.misc"),
+    ],
+    ids=["between rooms", "from the last package", "to the first package", "room without a place"],
+)
+def test_the_order_test_can_fail(files: dict[str, str], found: str, tmp_path: Path) -> None:
+    assert against_the_order(import_graph(project(tmp_path, **files))) == [found]
+
+
+def test_an_import_for_types_alone_is_no_import(tmp_path: Path) -> None:
+    source = "if TYPE_CHECKING:\n    from tracking.pages import text\n"
+    files = {"tracking__runs__run": source, "tracking__pages__text": ""}
+    assert import_graph(project(tmp_path, **files))["tracking.runs.run"] == set()
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    assert circle(import_graph()) == []
+
+
+def test_the_circle_test_can_fail(tmp_path: Path) -> None:
+    deferred = "def f():\n    from tracking.runs.run import Run\n"
+    files = {"tracking__runs__run": "from tracking.runs.words import counted\n", "tracking__runs__words": deferred}
+    assert set(circle(import_graph(project(tmp_path, **files)))) == {"tracking.runs.run", "tracking.runs.words"}
+
+
+def test_no_function_is_long() -> None:
+    found = {name: long_functions(path, LONGEST_FUNCTION) for name, path in modules().items()}
+    assert {name: long for name, long in found.items() if long} == {}
+
+
+def test_the_function_length_test_can_fail(tmp_path: Path) -> None:
+    path = tmp_path / "long.py"
+    path.write_text("def short():\n    pass\n\n\ndef long():\n" + 49 * "    x = 1\n")
+    assert long_functions(path, LONGEST_FUNCTION) == ["5 long"]
+
+
+def test_no_module_is_long() -> None:
+    assert {name for name, path in modules().items() if lines(path) >= LONGEST_MODULE} - STILL_TOO_LONG == set()
+
+
+def test_the_module_length_test_can_fail(tmp_path: Path) -> None:
+    files = {"tracking__runs__run": 350 * "x = 1\n", "tracking__runs__words": 349 * "x = 1\n"}
+    found = modules(project(tmp_path, **files))
+    assert {name for name, path in found.items() if lines(path) >= LONGEST_MODULE} == {"tracking.runs.run"}
