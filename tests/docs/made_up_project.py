@@ -8,6 +8,7 @@ import numpy as np
 
 from tests.closure import ROOT
 from tests.project import commit, git
+from tracking.runs.canaries import FILE, INPUTS, write
 from tracking.runs.run import Run, pack_decisions
 
 LABELS = np.arange(40) % 10
@@ -20,13 +21,22 @@ def made_up_run(subject: str, wrong: int = 2, **facts: str) -> Run:
     return Run(
         subject=subject,
         command="python -m stages.infer",
-        params={"model.framework": "torchvision", "model.backend": "torch", "inference.threads": 1},
+        params={"model.framework": "torchvision", "model.checkpoint": "keras/ResNet50/imagenet"},
         inputs={"weights": "a" * 32},
         environment={"package.torch": "0.0.0", **facts},
         code={},
         results={"top1": 1 - wrong / 40, "samples": 40, "scores.sha256": f"{wrong}{len(facts)}" * 32},
         decisions=pack_decisions([f"{number}.png" for number in range(40)], LABELS, top1),
+        canaries=canaries(moved=bool(facts)),
     )
+
+
+def canaries(moved: bool) -> tuple[str, ...]:
+    """Rows of two steps and two layers; the last layer says something else where it is `moved`."""
+    places = [("preprocess", FILE), ("preprocess", "resize"), ("infer", INPUTS), ("infer", "layer1.0.conv1")]
+    values = [np.linspace(0, 1, 9) + number for number in range(4)]
+    values[-1] += 1e-6 * moved
+    return tuple(write(stage, place, [value]) for (stage, place), value in zip(places, values, strict=True))
 
 
 BEFORE = made_up_run("resnet18-torchvision")

@@ -62,6 +62,19 @@ def commands(text: str, page: str) -> list[Command]:
     return [Command(page, words) for line in lines for words in split(line[2:])]
 
 
+def outputs(text: str) -> dict[str, list[str]]:
+    """The lines shown below a command of a console block, by the command's line."""
+    found: dict[str, list[str]] = {}
+    for block in blocks(text, "console"):
+        line = ""
+        for each in block.splitlines():
+            if each.startswith("$ "):
+                line = each[2:]
+            elif line:
+                found.setdefault(line, []).append(each)
+    return found
+
+
 def inline_commands(text: str, page: str) -> list[Command]:
     """Every command in the prose, `<placeholders>` and dots included, of the programs that are ours or DVC."""
     written = (re.sub(r"<[^>]*>", "X", code).replace("...", "") for code in inline_code(text))

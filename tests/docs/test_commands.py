@@ -8,14 +8,14 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.closure import ROOT
 from tests.docs.made_up_project import STANDS_FOR, made_up_project
-from tests.docs.pages import PAGES, Command, commands, inline_code, inline_commands, name_of
+from tests.docs.pages import PAGES, Command, commands, inline_code, inline_commands, name_of, outputs
 from weighbridge.cli import main as cli
 
 # Every command of ours is in one of these two tables.
@@ -223,6 +223,54 @@ def test_a_cheap_command_runs_as_it_is_shown(
     assert said.out
     for name in re.findall(r"\S+\.(?:html|csv)", line):
         assert (project / name).is_file()
+
+
+OUTPUTS = [(line, shown) for text in TEXTS.values() for line, shown in outputs(text).items()]
+FORMS = [(line, shown) for line, shown in OUTPUTS if line.startswith(("weighbridge audit", "weighbridge compare"))]
+
+
+def labels(lines: Iterable[str]) -> set[str]:
+    """What lines say before their first number, name or value: `top-1 accuracy` of `  top-1 accuracy   same: 0.9685`.
+
+    Lines further in hold values that are any length, and are left out.
+    """
+    near = (line.strip() for line in lines if len(line) - len(line.lstrip()) <= 2 and line.strip() != "...")
+    found = {re.split(r"\d\d|\d\.|\d,|:|  |,", line)[0].strip() for line in near}
+    return {label for label in found if len(label) > 1}
+
+
+@pytest.mark.parametrize(("line", "shown"), FORMS, ids=[line for line, _ in FORMS])
+def test_the_output_shown_has_the_form_of_what_is_printed(
+    line: str,
+    shown: list[str],
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(project)
+    cli.main([STANDS_FOR.get(word, word) for word in line.split()[1:]])
+    printed = capsys.readouterr().out
+    assert labels(shown) - labels(printed.splitlines()) == set()
+
+
+def test_the_table_of_runs_has_the_columns_that_are_printed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project)
+    cli.main(["runs"])
+    (shown,) = (shown for line, shown in OUTPUTS if line == "weighbridge runs")
+    assert shown[0].split() == capsys.readouterr().out.splitlines()[0].split()
+
+
+def test_an_output_of_another_form_is_found() -> None:
+    printed = labels(["results", "  top-1 accuracy   same: 0.9685"])
+    assert labels(["  top-1 accuracy   differs: 0.8"]) <= printed
+    assert labels(["  top-1  same: 0.9685"]) - printed == {"top-1"}
+    assert labels(["result"]) - printed == {"result"}
+
+
+def test_the_documentation_shows_an_audit_and_a_comparison() -> None:
+    assert {line.split()[1] for line, _ in FORMS} == {"audit", "compare"}
 
 
 def test_a_command_that_fails_is_noticed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
