@@ -25,7 +25,10 @@ from safetensors.numpy import load_file, save_file
 
 from tracking.explain.explain import Limits, explain
 from tracking.lookup.find import cache_folder, find_run
-from tracking.replay.replayer import FLAGS, NotHereError, RefusedError, Replayer, settable
+from tracking.replay.conditions import settable
+from tracking.replay.errors import RefusedError, UnavailableError
+from tracking.replay.flags import FLAGS
+from tracking.replay.replayer import Replayer
 from tracking.runs.outcomes import Outcome, agree
 from tracking.runs.run import Run, Scalar, pack_decisions
 
@@ -130,7 +133,7 @@ def planted(run: Run, changes: Mapping[str, Change], replayer: Replayer) -> Plan
     for name, change in changes.items():
         try:
             moved = not agree(before, replayer.replay({**own, **change}), "bits")
-        except (NotHereError, RefusedError) as problem:
+        except (UnavailableError, RefusedError) as problem:
             print(f"    left out: {name}: {problem}")  # noqa: T201
             continue
         (causes if moved else harmless)[name] = change

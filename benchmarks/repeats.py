@@ -17,7 +17,8 @@ from pathlib import Path
 from benchmarks.planted import MODELS, as_run, cloned, edited
 from tracking.explain.explain import explain
 from tracking.lookup.find import find_run
-from tracking.replay.replayer import Conditions, Replayer, settable
+from tracking.replay.conditions import Conditions, settable
+from tracking.replay.replayer import Replayer
 from tracking.runs.outcomes import Outcome
 from tracking.runs.run import Scalar
 

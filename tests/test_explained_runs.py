@@ -127,8 +127,9 @@ def test_a_certificate_verifies_in_a_fresh_clone_and_changed_by_one_byte_does_no
 
 def test_a_package_version_is_proven_in_an_environment_of_its_own(project: Path, found: dict) -> None:
     """The hybrids of a run that is said to have had another Pillow: it is installed, whether its bits differ or not."""
-    from tracking.replay.dvc_store import NotHereError
-    from tracking.replay.replayer import Replayer, settable
+    from tracking.replay.conditions import settable
+    from tracking.replay.errors import UnavailableError
+    from tracking.replay.replayer import Replayer
     from tracking.runs.run import Run
 
     if version("pillow") == OLDER_PILLOW:
@@ -137,7 +138,7 @@ def test_a_package_version_is_proven_in_an_environment_of_its_own(project: Path,
     replayer = Replayer(project)
     try:
         replayer.replay({**conditions, "package.pillow": OLDER_PILLOW})
-    except NotHereError as problem:
+    except UnavailableError as problem:
         pytest.skip(f"no other Pillow to be had: {problem}")
     python = replayer.python({**conditions, "package.pillow": OLDER_PILLOW})
     asked = subprocess.run([python, "-c", "import PIL; print(PIL.__version__)"], capture_output=True, text=True)

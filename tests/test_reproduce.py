@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.project import commit, copy_project, repro
-from tracking.replay.dvc_store import NotHereError
 from tracking.replay.environments import python_with
+from tracking.replay.errors import UnavailableError
 from tracking.runs.run import Run
 
 ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
@@ -42,7 +42,7 @@ def other_pillow(project: Path) -> str:
     wanted = next(each for each in PILLOWS if each != version("pillow"))
     try:
         python_with({"pillow": wanted}, project / "data/hybrids/environments")
-    except NotHereError as problem:
+    except UnavailableError as problem:
         pytest.skip(str(problem))
     return wanted
 

@@ -20,7 +20,9 @@ from tracking.explain.explain import Explanation, hybrid_name
 from tracking.explain.factors import Ends, Factor
 from tracking.explain.search import A, Hybrid, Verdict
 from tracking.explain.shares import Interaction, Share, needed, shares
-from tracking.replay.replayer import RefusedError, Replayer, digest
+from tracking.replay.conditions import digest
+from tracking.replay.errors import RefusedError
+from tracking.replay.replayer import Replayer
 from tracking.runs.errors import UserError
 from tracking.runs.outcomes import GRADES, Outcome, alike, apart, flips, recorded, spread
 from tracking.runs.run import EACH, SCALAR, Run, misfit, pack, packed_count, unpack_decisions

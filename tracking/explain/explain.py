@@ -16,8 +16,8 @@ from tracking.audit.divergence import Parting, divergence, partings
 from tracking.explain.factors import Ends, ends_of
 from tracking.explain.search import A, Hybrid, OutOfRunsError, Search, Verdict, name_of, search
 from tracking.explain.shares import Interaction, Share, interactions, needed, shares
-from tracking.replay.dvc_store import NotHereError
-from tracking.replay.replayer import RefusedError, Replayer
+from tracking.replay.errors import RefusedError, UnavailableError
+from tracking.replay.replayer import Replayer
 from tracking.runs.errors import UserError
 from tracking.runs.outcomes import Outcome, agree, recorded
 from tracking.runs.run import Run
@@ -94,7 +94,7 @@ def _explained(compared: Audit, ends: Ends, hybrids: "Hybrids", coarsest: str) -
     was = recorded(compared.before), recorded(compared.after)
     try:
         found = _honest(search(names, hybrids.ask, was, coarsest), ends)
-    except NotHereError as problem:
+    except UnavailableError as problem:
         return Explanation(compared, ends, Search(Verdict.NOT_HERE, str(problem)))
     if _only_missing(found, ends, was, coarsest):
         return Explanation(compared, ends, _not_here(found, ends), refused=hybrids.refused)
@@ -136,7 +136,7 @@ def _cause_by_cause(
                 allowance.start(f"canaries of {hybrid_name(hybrid, ends)}")
             try:
                 kept[hybrid] = replayer.canaries(ends.hybrid(hybrid))
-            except (NotHereError, RefusedError) as problem:
+            except (UnavailableError, RefusedError) as problem:
                 allowance.say(f"cannot be told: {problem}")
             if hybrid != A and {A, hybrid} <= kept.keys():
                 places[hybrid] = partings(kept[A], kept[hybrid])

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tracking.audit.audit import Audit, Difference
-from tracking.replay.replayer import CODE, FLAGS, settable
+from tracking.replay.conditions import CODE, settable
+from tracking.replay.flags import FLAGS
 from tracking.runs.run import Run, Scalar
 from tracking.runs.words import change_text
 

@@ -14,7 +14,9 @@ from itertools import combinations
 from tracking.audit.claims import claims_about, load_claims
 from tracking.audit.statistics import wilson
 from tracking.explain.explain import Limits
-from tracking.replay.replayer import RefusedError, Replayer, settable
+from tracking.replay.conditions import settable
+from tracking.replay.errors import RefusedError
+from tracking.replay.replayer import Replayer
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run, Scalar
 

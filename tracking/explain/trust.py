@@ -7,7 +7,8 @@ from typing import Any
 
 from tracking.explain.factors import LEVERS
 from tracking.lookup.find import run_files
-from tracking.replay.replayer import FLAGS, settable
+from tracking.replay.conditions import settable
+from tracking.replay.flags import FLAGS
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run, Scalar
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tracking.replay.dvc_store import NotHereError
-from tracking.replay.replayer import RefusedError, Replayer, settable
+from tracking.replay.conditions import settable
+from tracking.replay.errors import RefusedError, UnavailableError
+from tracking.replay.replayer import Replayer
 from tracking.runs.errors import UserError
 from tracking.runs.outcomes import finest, recorded
 from tracking.runs.run import Run, Scalar
@@ -99,7 +100,7 @@ def band(run: Run, replayer: Replayer, max_runs: int, say: Callable[[str], None]
 
     Raises:
         UserError: the run does not come back here even in its decisions, so that levers would say nothing about it.
-        NotHereError: something it used is not here.
+        UnavailableError: something it used is not here.
     """
     own = settable(run.conditions)
     say("as recorded")
@@ -154,7 +155,7 @@ def _tried(
     say(f"{lever[0]}={lever[1]}")
     try:
         replayer.replay(conditions)
-    except (NotHereError, RefusedError) as problem:
+    except (UnavailableError, RefusedError) as problem:
         return Lever(*lever, reason=str(problem))
     moved, others = compare(scores, replayer.scores(conditions))
     flipped |= others

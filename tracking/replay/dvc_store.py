@@ -13,17 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tracking.lookup.find import cache_folder
-from tracking.runs.errors import UserError
+from tracking.replay.errors import UnavailableError
 
 FOLDER = ".dir"
 DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
-class NotHereError(UserError):
-    """Something that a run used cannot be had on this machine."""
-
-
-def hold(digest: str, working: Path, root: Path, folder: Path) -> Path:
+def locate(digest: str, working: Path, root: Path, folder: Path) -> Path:
     """Where the content of that hash can be read: `working` itself, or links into DVC's cache made in `folder`.
 
     Args:
@@ -33,17 +29,17 @@ def hold(digest: str, working: Path, root: Path, folder: Path) -> Path:
         folder: an empty place for links; the link bears the name of `working`, since loaders go by suffixes.
 
     Raises:
-        NotHereError: neither holds that content, or `digest` is none.
+        UnavailableError: neither holds that content, or `digest` is none.
     """
     if not DIGEST.fullmatch(digest):
-        raise NotHereError(f"{working}: {digest!r} is not how DVC names content")
+        raise UnavailableError(f"{working}: {digest!r} is not how DVC names content")
     path = (root / working).resolve()
     if path.exists() and content_hash(path) == digest:
         return path
     cache = cache_folder(root)
     kept = _cached(cache, digest)
     if not kept.is_file():
-        raise NotHereError(
+        raise UnavailableError(
             f"{working}: the content with md5 {digest} is not here; `dvc pull` or `dvc repro` may bring it"
         )
     _require(kept, digest.removesuffix(FOLDER), working)
@@ -61,7 +57,7 @@ def _link_folder(listing: Path, cache: Path, link: Path, working: Path) -> None:
         name, digest = Path(entry["relpath"]), str(entry["md5"])
         kept, place = _cached(cache, digest), link / name
         if not DIGEST.fullmatch(digest) or name.is_absolute() or ".." in name.parts or not kept.is_file():
-            raise NotHereError(f"{working}/{name}: its content (md5 {digest}) is not in DVC's cache")
+            raise UnavailableError(f"{working}/{name}: its content (md5 {digest}) is not in DVC's cache")
         _require(kept, digest, working / name)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(kept.resolve())
@@ -69,7 +65,7 @@ def _link_folder(listing: Path, cache: Path, link: Path, working: Path) -> None:
 
 def _require(kept: Path, digest: str, working: Path) -> None:
     if _file_hash(kept) != digest:
-        raise NotHereError(
+        raise UnavailableError(
             f"{working}: DVC's cache holds it damaged ({kept}); delete that file and `dvc pull` or `dvc repro`"
         )
 

@@ -16,7 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tracking.capture.packages import INSTALLED_AS
-from tracking.replay.dvc_store import NotHereError
+from tracking.replay.errors import UnavailableError
+from tracking.replay.folders import exclusive
 from tracking.runs.secrets import redact
 
 KNOWN = frozenset(name for names in INSTALLED_AS.values() for name in names)
@@ -44,7 +45,7 @@ def python_with(packages: Mapping[str, str], folder: Path) -> Path:
         folder: where environments are kept, each under a digest of what distinguishes it.
 
     Raises:
-        NotHereError: a package cannot be installed, or is none that Weighbridge records.
+        UnavailableError: a package cannot be installed, or is none that Weighbridge records.
     """
     wanted = others(packages)
     if not wanted:
@@ -52,27 +53,27 @@ def python_with(packages: Mapping[str, str], folder: Path) -> Path:
     specs = [_spec(name, number) for name, number in wanted.items()]
     key = hashlib.sha256("\n".join([sys.version, sys.prefix, *specs]).encode()).hexdigest()[:16]
     place = (folder / key).absolute()
-    if not (place / "complete").is_file():
-        _build(place, specs)
+    with exclusive(place):
+        if not (place / "complete").is_file():
+            _build(place, specs)
     return _python(place)
 
 
 def _spec(name: str, number: str) -> str:
     """A run file may come from anywhere: what it names goes to an installer only if it is a plain version of a known package."""
     if name not in KNOWN or not VERSION.fullmatch(number):
-        raise NotHereError(
+        raise UnavailableError(
             f"package.{name}: {number!r} is no version of a package that Weighbridge records; not installed"
         )
     return f"{name}=={number}"
 
 
 def _build(place: Path, specs: list[str]) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)  # a build that was killed
     failed = _run(sys.executable, "-m", "venv", "--without-pip", str(place))
     if failed := failed or _run(*_installer(place), "--no-deps", *specs):
         shutil.rmtree(place, ignore_errors=True)
-        raise NotHereError(
+        raise UnavailableError(
             f"package.{specs[0].partition('==')[0]}: {' '.join(specs)} cannot be installed: {redact(failed)}"
         )
     behind = Path(sysconfig.get_path("purelib", vars={"base": str(place), "platbase": str(place)})) / "behind.pth"

@@ -17,9 +17,10 @@ from typing import Any
 from tracking.audit.audit import Audit, audit
 from tracking.audit.divergence import divergence, divergence_lines, to_dict
 from tracking.capture.environment import RUNTIMES
-from tracking.replay.dvc_store import NotHereError
+from tracking.replay.conditions import settable
 from tracking.replay.environments import others
-from tracking.replay.replayer import RefusedError, Replayer, settable
+from tracking.replay.errors import RefusedError, UnavailableError
+from tracking.replay.replayer import Replayer
 from tracking.runs.errors import UserError
 from tracking.runs.outcomes import Outcome, finest, recorded
 from tracking.runs.run import Run, Scalar, pack_decisions
@@ -91,7 +92,7 @@ def reproduce(run: Run, replayer: Replayer, say: Callable[[str], None] = lambda 
     try:
         say(f"{run.subject} {run.id[:12]}: preprocess and infer, as recorded")
         outcome = replayer.replay(conditions)
-    except (NotHereError, RefusedError) as problem:
+    except (UnavailableError, RefusedError) as problem:
         return Reproduction(run, NOT_REPRODUCED, str(problem))
     verdict = finest(before, outcome) or NOT_REPRODUCED
     code = replayer.code(conditions)
@@ -111,7 +112,7 @@ def _canaries(run: Run, replayer: Replayer, verdict: str) -> tuple[str, ...]:
         return ()
     try:
         return replayer.canaries(settable(run.conditions))
-    except (NotHereError, RefusedError):
+    except (UnavailableError, RefusedError):
         return ()
 
 

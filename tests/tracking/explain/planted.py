@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from tests.closure import ROOT
-from tracking.replay.replayer import nested, settable
+from tracking.replay.conditions import nested, settable
 from tracking.runs.canaries import FILE, INPUTS, write
 from tracking.runs.outcomes import Outcome
 from tracking.runs.run import Run, Scalar, pack_decisions

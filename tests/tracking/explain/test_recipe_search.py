@@ -7,7 +7,8 @@ from tests.tracking.recordings import LABELS, SCORES, Answering, recorded_run
 from tracking.explain.explain import Limits
 from tracking.explain.recipe_search import published, try_recipes
 from tracking.pages.text_explain import tried_text
-from tracking.replay.replayer import Conditions, RefusedError
+from tracking.replay.conditions import Conditions
+from tracking.replay.errors import RefusedError
 from tracking.runs.errors import UserError
 
 RECIPE = {

@@ -8,7 +8,8 @@ import pytest
 
 from tests.tracking.recordings import LABELS, SAMPLES, SCORES, Answering, recorded_run
 from tracking.replay.band import accuracy_band, band, band_text, levers, near_ties
-from tracking.replay.replayer import RefusedError, settable
+from tracking.replay.conditions import settable
+from tracking.replay.errors import RefusedError
 from tracking.runs.errors import UserError
 
 OWN = settable(recorded_run().conditions)

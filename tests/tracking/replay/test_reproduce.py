@@ -10,7 +10,8 @@ import pytest
 from tests.tracking.recordings import LABELS, SCORES, Answering, recorded_run
 from tracking.explain.trust import are_known, require_trust
 from tracking.replay import reproduce as module
-from tracking.replay.replayer import Conditions, RefusedError, settable
+from tracking.replay.conditions import Conditions, settable
+from tracking.replay.errors import RefusedError
 from tracking.replay.reproduce import NOT_REPRODUCED, reproduce, reproduction_text
 from tracking.runs.canaries import INPUTS, write
 from tracking.runs.errors import UserError

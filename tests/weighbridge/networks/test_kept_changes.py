@@ -5,8 +5,10 @@ from pathlib import Path
 import git
 import pytest
 
-from tracking.replay.dvc_store import NotHereError, content_hash
-from tracking.replay.replayer import Replayer, settable
+from tracking.replay.conditions import settable
+from tracking.replay.dvc_store import content_hash
+from tracking.replay.errors import UnavailableError
+from tracking.replay.replayer import Replayer
 from tracking.runs.run import kept_change
 from weighbridge.networks.recording import code
 
@@ -47,7 +49,9 @@ def test_uncommitted_changes_are_kept_and_found_again_when_they_are_gone(reposit
     assert [(place / "stages" / name).read_text() for name in ("infer.py", "new.py")] == ["changed\n", "new\n"]
 
     repository.git.update_ref("-d", kept_change(str(recorded["patch"])))
-    with pytest.raises(NotHereError, match=r"code: stages/infer\.py had uncommitted changes at .*, which are not here"):
+    with pytest.raises(
+        UnavailableError, match=r"code: stages/infer\.py had uncommitted changes at .*, which are not here"
+    ):
         Replayer(folder).code(settable(wanted))
 
 

@@ -1,0 +1,131 @@
+"""A replay: what is refused, what is kept, and several processes on one folder."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.closure import ROOT
+from tracking.replay.dvc_store import content_hash
+from tracking.replay.errors import UnavailableError
+from tracking.replay.folders import publish
+from tracking.replay.replayer import Replayer
+
+
+def test_predictions_that_others_made_cannot_be_run_again(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="not made by a model of this pipeline"):
+        Replayer(tmp_path).replay({"param.import.predictions": "theirs.npy"})
+
+
+# ---- several processes on one folder
+
+STAGE = """
+import os, sys, time
+from pathlib import Path
+import numpy as np
+
+log = Path(os.environ["LOG"])
+with log.open("a") as file:
+    file.write(f"{Path(__file__).stem}\\n")
+time.sleep(1)
+options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+made = Path(options.get("--predictions") or options["--prepared"])
+made.mkdir()
+np.save(made / "scores.npy", np.eye(3, dtype=np.float32))
+np.save(made / "labels.npy", np.arange(3))
+(made / "process.json").write_text("{}")
+"""
+PIPELINE = """
+stages:
+  preprocess: {cmd: python -m stages.preprocess --recipe r --prepared p}
+  infer: {cmd: python -m stages.infer --model m --predictions p}
+"""
+PARAMS = '{"data": {}, "inference": {}, "recipes": {}, "models": {}}'
+CONDITIONS = {"param.model.weights": "weights.bin", "param.model.backend": "torch", "input.weights": "0" * 32}
+REPLAY = """
+import json, sys
+from pathlib import Path
+from tracking.replay.replayer import Replayer
+
+print(Replayer(Path(sys.argv[1])).replay(json.loads(sys.argv[2])).scores)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose stages write down that they ran, take a second, and need no inputs."""
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages/__init__.py").touch()
+    for stage in ("preprocess", "infer"):
+        (tmp_path / f"stages/{stage}.py").write_text(STAGE)
+    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "weights.bin").write_bytes(b"weights")
+    (tmp_path / "data/images").mkdir(parents=True)
+    (tmp_path / "data/manifest.csv").touch()
+    monkeypatch.setenv("LOG", str(tmp_path / "log"))
+    return tmp_path
+
+
+def conditions_of(project: Path) -> dict:
+    return {
+        **CONDITIONS,
+        "input.weights": content_hash(project / "weights.bin"),
+        "input.images": content_hash(project / "data/images"),
+        "input.manifest": content_hash(project / "data/manifest.csv"),
+    }
+
+
+def started(project: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", REPLAY, str(project), json.dumps(conditions_of(project))]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_on_one_folder_run_it_once_and_both_have_the_answer(project: Path) -> None:
+    both = [started(project) for _ in range(2)]
+    ended = [(*process.communicate(timeout=120), process.returncode) for process in both]
+    assert [(err, code) for _, err, code in ended] == [("", 0), ("", 0)]
+    assert len({out for out, _, _ in ended}) == 1
+    assert (project / "log").read_text().split() == ["preprocess", "infer"]
+
+
+def test_without_the_lock_the_second_process_takes_what_the_first_one_finished(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that has no locks."""
+
+    @contextmanager
+    def unlocked(_place: Path, _waiting: Callable[[], None] | None = None) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr("tracking.replay.replayer.exclusive", unlocked)
+    one, other = Replayer(project), Replayer(project)
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(each.replay, conditions_of(project)) for each in (one, other)]
+        assert len({each.result().scores for each in found}) == 1
+    assert sorted((project / "log").read_text().split()) == ["infer", "infer", "preprocess", "preprocess"]
+
+
+def test_what_is_finished_is_not_replaced(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+        publish(tmp_path / name, tmp_path / "kept/place")
+    assert (tmp_path / "kept/place/file").read_text() == "first"
+    with pytest.raises(FileNotFoundError):
+        publish(tmp_path / "missing", tmp_path / "kept/other")
+
+
+def test_an_outcome_that_is_not_complete_is_made_again(project: Path) -> None:
+    replayer = Replayer(project)
+    place = replayer._place(conditions_of(project), 0)
+    place.mkdir(parents=True)
+    (place / "scores.npy").write_bytes(b"half")
+    assert not replayer.known(conditions_of(project))
+    assert replayer.replay(conditions_of(project)).accuracy == 1.0
+    assert replayer.known(conditions_of(project))

@@ -1,0 +1,47 @@
+"""The variables of a replayed process, and what its end says. Nothing of a model is run here."""
+
+from pathlib import Path
+
+import pytest
+
+from tracking.replay.errors import RefusedError, StoppedError, UnavailableError
+from tracking.replay.scratch import Scratch
+
+
+def scratch(monkeypatch: pytest.MonkeyPatch, conditions: dict, root: Path) -> Scratch:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("UNRELATED", "kept")
+    return Scratch(conditions, root, root, root, "resnet18", root / "python")
+
+
+def test_recorded_variables_are_set_and_others_that_matter_are_unset(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environ = scratch(monkeypatch, {"variable.ONEDNN_MAX_CPU_ISA": "AVX2"}, tmp_path)._environ()
+    assert (environ["ONEDNN_MAX_CPU_ISA"], environ["UNRELATED"]) == ("AVX2", "kept")
+    assert "OMP_NUM_THREADS" not in environ
+
+
+def test_a_run_file_sets_no_variable_that_is_not_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("PYTHONSTARTUP", "LD_PRELOAD"):
+        with pytest.raises(UnavailableError, match=name):
+            scratch(monkeypatch, {f"variable.{name}": "x"}, tmp_path)._environ()
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "words"),
+    [
+        ("kill -9 $$", StoppedError, "infer was stopped by signal 9"),
+        ("echo 'OSError: No space left on device' >&2; exit 2", StoppedError, "make room"),
+        ("echo 'gives 10 scores per image' >&2; exit 2", RefusedError, "gives 10 scores per image"),
+    ],
+)
+def test_a_process_that_was_stopped_says_nothing_about_its_conditions(
+    script: str, error: type[Exception], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scratch(monkeypatch, {}, tmp_path)
+    made.python.write_text(f"#!/bin/sh\n{script}\n")
+    made.python.chmod(0o755)
+    (tmp_path / "dvc.yaml").write_text("stages:\n  infer:\n    cmd: python -m stages.infer --model x\n")
+    with pytest.raises(error, match=words):
+        made._start("infer", model="x")

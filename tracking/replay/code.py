@@ -1,0 +1,135 @@
+"""The code that conditions name: the project's own files where their hashes fit, else a git worktree of a commit."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from tracking.replay.conditions import CODE, Conditions
+from tracking.replay.dvc_store import content_hash
+from tracking.replay.errors import UnavailableError
+from tracking.replay.folders import exclusive
+from tracking.runs.run import Scalar, kept_change
+
+
+class RecordedCode:
+    """Finds recorded code.
+
+    Args:
+        root: the project's folder.
+        folder: where worktrees are kept, each under its commit.
+        trusted: also take programs outside the project.
+    """
+
+    def __init__(self, root: Path, folder: Path, *, trusted: bool) -> None:
+        self.root, self.folder, self.trusted = root, folder, trusted
+
+    def code(self, conditions: Conditions) -> Path:
+        """The folder whose code is the recorded one: the project's own, else a worktree of the commit, with the changes
+        that `record` kept where it was dirty.
+
+        Raises:
+            UnavailableError: neither has the files that were recorded.
+        """
+        wanted = {name.removeprefix(CODE): str(value) for name, value in conditions.items() if name.startswith(CODE)}
+        if not _differing(self.root, wanted):
+            return self.root
+        commit = str(conditions.get("code.commit") or "")
+        if not re.fullmatch("[0-9a-f]{40,64}", commit):
+            raise UnavailableError(
+                f"code: {_differing(self.root, wanted)[0]} is another one here, and no commit was recorded"
+            )
+        changes = str(conditions.get("code.patch") or "")
+        place = self._worktree(self._kept(changes) or commit)
+        if changed := _differing(place, wanted):
+            raise UnavailableError(f"code: {changed[0]} had uncommitted changes at {commit[:12]}, which are not here")
+        return place
+
+    def _kept(self, changes: str) -> str | None:
+        """The commit in which `record` kept these uncommitted changes, where it is in this repository."""
+        from git import GitError, Repo
+
+        if not re.fullmatch("[0-9a-f]{64}", changes):
+            return None
+        try:
+            found = Repo(self.root, search_parent_directories=True).git.rev_parse("--verify", kept_change(changes))
+        except GitError:
+            return None
+        return str(found)
+
+    def _worktree(self, commit: str) -> Path:
+        """The project's folder in a worktree of the commit; one that was left half checked out is made again."""
+        from git import GitCommandError, InvalidGitRepositoryError, Repo
+
+        place, complete = self.folder / commit[:16], self.folder / f"{commit[:16]}.complete"
+        with exclusive(place):
+            if not (complete.is_file() and (place / ".git").exists()):
+                shutil.rmtree(place, ignore_errors=True)
+                try:
+                    repo = Repo(self.root, search_parent_directories=True)
+                    repo.git.worktree("add", "--detach", "--force", str(place), commit)
+                except (InvalidGitRepositoryError, GitCommandError) as problem:
+                    raise UnavailableError(
+                        f"code: commit {commit[:12]} is not in this repository; `git fetch` it"
+                    ) from problem
+                complete.touch()
+        return place / self._below()
+
+    def _below(self) -> Path:
+        """Where the project lies in its repository."""
+        from git import GitError, Repo
+
+        try:
+            top = Repo(self.root, search_parent_directories=True).working_dir
+        except GitError:
+            return Path()
+        return self.root.relative_to(Path(top).resolve())
+
+    def architecture(self, conditions: Conditions) -> str:
+        """The recorded architecture; where it is ``file.py:function``, with the file that has the recorded hash.
+
+        Raises:
+            UnavailableError: neither the project nor any commit of its repository has that file.
+        """
+        recorded = str(conditions.get("param.model.architecture"))
+        file, colon, function = recorded.partition(".py:")
+        if not colon:
+            return recorded
+        path = Path(f"{file}.py")
+        if not self.trusted and (path.is_absolute() or ".." in path.parts):
+            raise UnavailableError(
+                f"{path}: a program outside this project, named by a run of unknown origin: pass --trust to run it"
+            )
+        wanted = conditions.get("input.factory")
+        here = self.root / path
+        if here.is_file() and wanted in (None, _factory_hash(path, here.read_bytes())):
+            return f"{here}:{function}"
+        return f"{self._worktree(self._commit_with(path, wanted)) / path}:{function}"
+
+    def _commit_with(self, path: Path, wanted: Scalar) -> str:
+        """The latest commit, of a branch or kept by `record`, in which a user's architecture has the recorded hash."""
+        from git import GitError, Repo
+
+        try:
+            repo = Repo(self.root, search_parent_directories=True)
+            name = (self._below() / path).as_posix()
+            for commit in repo.iter_commits(all=True, paths=name):
+                with suppress(KeyError):  # the commit that deleted it
+                    if _factory_hash(path, (commit.tree / name).data_stream.read()) == wanted:
+                        return str(commit.hexsha)
+        except (GitError, ValueError):  # no repository, or a file outside it
+            pass
+        raise UnavailableError(f"{path}: its recorded content is neither here nor in a commit of this repository")
+
+
+def _factory_hash(path: Path, content: bytes) -> str:
+    """The md5 of what `capture` writes of a user's architecture: the file's sha256 by its name."""
+    text = json.dumps({path.as_posix(): hashlib.sha256(content).hexdigest()}, indent=1, sort_keys=True) + "\n"
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _differing(root: Path, files: Mapping[str, str]) -> list[str]:
+    return [name for name, md5 in files.items() if not (root / name).is_file() or content_hash(root / name) != md5]

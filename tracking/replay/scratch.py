@@ -1,0 +1,166 @@
+"""One run's folder: its params, links to its inputs, and the stages' processes that run in it."""
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tracking.capture.variables import READ_BY, variables
+from tracking.replay.conditions import Conditions, nested
+from tracking.replay.dvc_store import locate
+from tracking.replay.errors import RefusedError, StoppedError, UnavailableError
+from tracking.replay.flags import flags_in, launcher
+from tracking.runs.secrets import redact
+
+KEY = "replayed"  # of model and recipe in the params written here
+IMAGES, MANIFEST = Path("data/images"), Path("data/manifest.csv")
+OUT_OF_RESOURCES = (  # what a process says last when the machine, not the conditions, ended it
+    "No space left on device",
+    "MemoryError",
+    "annot allocate memory",
+    "can't allocate memory",
+    "Too many open files",
+)
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A folder in which stages run under stated conditions.
+
+    Attributes:
+        conditions: those to be set.
+        folder: an empty one, for this run alone.
+        root: the project's folder.
+        code: the folder whose stages run.
+        architecture: of the model, with the place of its file where it has one.
+        python: the interpreter.
+    """
+
+    conditions: Conditions
+    folder: Path
+    root: Path
+    code: Path
+    architecture: str
+    python: Path
+
+    def preprocess(self, prepared: Path) -> None:
+        """Prepare the samples into the folder `prepared`."""
+        images, manifest = (self._input(name) for name in (IMAGES, MANIFEST))
+        self._start("preprocess", images=images, manifest=manifest, recipe=KEY, prepared=prepared)
+
+    def infer(self, samples: Path, predictions: Path) -> None:
+        """Predict prepared samples into the folder `predictions`."""
+        self._start("infer", model=KEY, samples=samples, weights=self._weights(), predictions=predictions)
+
+    def canaries(self, samples: Path, written: Path) -> None:
+        """Write what a run keeps of every step and layer to the file `written`."""
+        images, weights = self._input(IMAGES), self._weights()
+        self._start("canaries", model=KEY, images=images, samples=samples, weights=weights, written=written)
+
+    def _weights(self) -> Path:
+        return self._input(Path(str(self._model()["weights"])))
+
+    def _input(self, working: Path) -> Path:
+        role = {IMAGES: "input.images", MANIFEST: "input.manifest"}.get(working, "input.weights")
+        md5 = self.conditions.get(role)
+        if md5 is None:
+            raise UnavailableError(f"{working}: the run did not record its hash")
+        return locate(str(md5), working, self.root, self.folder / role)
+
+    # ---- params
+
+    def write_params(self) -> None:
+        """Write the params of the code that runs, with the recorded model, recipe, inference and data in their places."""
+        text = json.dumps(self._params(), indent=1, sort_keys=True, allow_nan=False) + "\n"
+        (self.folder / "params.yaml").write_text(text, encoding="utf-8")
+
+    def _params(self) -> dict[str, Any]:
+        from ruamel.yaml import YAML
+
+        params = dict(YAML(typ="safe").load((self.code / "params.yaml").read_text(encoding="utf-8")))
+        model = {**self._model(), "recipe": KEY}
+        steps: dict[str, Any] = next((each for each in params["recipes"].values() if "decode" in each), {})
+        recipe = nested(self.conditions, "param.recipe.")
+        return {
+            **params,
+            "data": {**params["data"], "texts": None, **nested(self.conditions, "param.data.")},
+            "inference": _filled(nested(self.conditions, "param.inference."), params["inference"]),
+            "recipes": {**params["recipes"], KEY: recipe if "tokenizer" in recipe else _filled(recipe, steps)},
+            "models": {**params["models"], KEY: self._absolute(model, params)},
+        }
+
+    def _model(self) -> dict[str, Any]:
+        return nested(self.conditions, "param.model.")
+
+    def _absolute(self, model: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+        """The model as params have it; what it names by a path is named from here."""
+        keys: dict[str, Any] = next(iter(params["models"].values()), {})
+        filled = {"arguments": {}, **_filled(model, keys), "claim": None, "architecture": self.architecture}
+        filled["arguments"] = filled["arguments"] or {}
+        return filled
+
+    # ---- processes
+
+    def _start(self, stage: str, **values: Any) -> None:
+        """Start the stage as its entry in ``dvc.yaml`` does, with these values for its arguments."""
+        arguments = [str(word) for pair in self._arguments(stage, values) for word in pair]
+        flags = flags_in(self.conditions)
+        launched = flags and stage != "preprocess"
+        command = ["-c", launcher(stage, flags), json.dumps(flags)] if launched else ["-m", f"stages.{stage}"]
+        ended = subprocess.run(
+            [str(self.python), *command, *arguments],
+            cwd=self.folder,
+            env=self._environ(),
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        if ended.returncode != 0:
+            raise _failure(stage, ended)
+
+    def _arguments(self, stage: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        from ruamel.yaml import YAML
+
+        stages = YAML(typ="safe").load((self.code / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        if stage not in stages:
+            raise UnavailableError(f"code: its dvc.yaml has no stage {stage}")
+        entry = stages[stage]
+        words = shlex.split(entry.get("do", entry)["cmd"])
+        names = [word.removeprefix("--") for word in words if word.startswith("--")]
+        if unknown := [name for name in names if name not in values]:
+            raise UnavailableError(f"code: its {stage} takes --{unknown[0]}, which a replay does not know")
+        return [(f"--{name}", values[name]) for name in names]
+
+    def _environ(self) -> dict[str, str]:
+        seen = variables(os.environ, READ_BY)
+        own = {name: value for name, value in os.environ.items() if f"variable.{name}" not in seen}
+        wanted = {
+            name.removeprefix("variable."): str(value)
+            for name, value in self.conditions.items()
+            if name.startswith("variable.")
+        }
+        if unknown := set(wanted) - {name.removeprefix("variable.") for name in variables(wanted, READ_BY)}:
+            raise UnavailableError(f"variable.{min(unknown)}: is none that Weighbridge records")
+        if "LD_PRELOAD" in wanted:
+            raise UnavailableError("variable.LD_PRELOAD: only the names of its files were recorded")
+        own.pop("DVC_STAGE", None)
+        return {**own, **wanted, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _failure(stage: str, ended: subprocess.CompletedProcess[str]) -> RefusedError | StoppedError:
+    """What a process's last line says of why it ended."""
+    last = redact((ended.stderr.strip() or f"{stage} ended with {ended.returncode}").splitlines()[-1])
+    if ended.returncode < 0:
+        return StoppedError(f"{stage} was stopped by signal {-ended.returncode}; run this again, perhaps with --jobs 1")
+    if any(words in last for words in OUT_OF_RESOURCES):
+        return StoppedError(f"{stage}: {last}; make room and run this again")
+    return RefusedError(last)
+
+
+def _filled(values: Mapping[str, Any], pattern: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with null for each key that only `pattern` has: flat conditions leave nulls out."""
+    return {**dict.fromkeys(pattern), **values}
