@@ -28,7 +28,7 @@ from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import IMAGENET
 from weighbridge.networks.preparations import Preparation, answers, side
 from weighbridge.params.recipes import Normalise, Recipe
-from weighbridge.params.whole import Params, load_params
+from weighbridge.params.whole import Params, load_completed
 
 ROOT = Path(__file__).parents[1]
 MODEL, CANDIDATES, CASES, NOISE, BATCH = "imagenet-squeezenet-torchvision", 60, 100, 0.001, 32
@@ -98,7 +98,7 @@ def _pixels(file: Path, change: Callable[[Image.Image], Image.Image]) -> np.ndar
 
 def bench(cache: Path) -> Bench:
     """The network and the photographs of the suite."""
-    params: Params = load_params(ROOT / "suites/photos.yaml")
+    params: Params = load_completed(ROOT / "suites/photos.yaml")
     source = (ROOT / params.data.source).resolve()
     labels = pd.read_csv(source / "labels.csv")
     model = params.models[MODEL].model_copy(update={"weights": str(ROOT / params.models[MODEL].weights)})

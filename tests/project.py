@@ -11,6 +11,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tests.closure import ROOT
+from weighbridge.params.complete import complete
+from weighbridge.params.written import plain_yaml
 
 FEW_DIGITS = """
 from pathlib import Path
@@ -71,11 +73,11 @@ def _strike(check: Any, models: Any) -> None:
 
 
 def edit_params(project: Path, edit: Callable[[Any], None]) -> None:
-    """Let `edit` change the content of ``params.yaml`` in place."""
-    yaml = YAML()
-    params = yaml.load(project / "params.yaml")
+    """Let `edit` change the content of ``params.yaml`` in place, and complete it."""
+    path = project / "params.yaml"
+    params = YAML(typ="safe").load(path)
     edit(params)
-    yaml.dump(params, project / "params.yaml")
+    path.write_text(plain_yaml(complete(params)), encoding="utf-8")
 
 
 def git(project: Path, *arguments: str) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
 from tests.closure import ROOT
 from tests.project import UNSET, commit, copy_project, edit_params, git, repro
+from weighbridge.params.whole import load_completed
 
 ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
@@ -161,7 +161,7 @@ SQUEEZENET, IMAGES = "imagenet-squeezenet-torchvision", 40
 
 def photographs(folder: Path) -> Callable[[Any], None]:
     """Params that weigh SqueezeNet on a few photographs, prepared as in 2019: squashed to a square, nearest neighbour."""
-    suite = YAML(typ="safe").load(PHOTOS.read_text())
+    suite = load_completed(PHOTOS).model_dump()
     photos = (SHARED / "photos-imagenet-classes").resolve()
     folder.mkdir()
     (folder / "images").symlink_to(photos / "images")

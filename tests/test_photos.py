@@ -16,10 +16,10 @@ import pytest
 from stages.fetch import fetch
 from stages.preprocess import preprocess
 from tests.closure import ROOT
-from weighbridge.params.whole import Params, load_params
+from weighbridge.params.whole import Params, load_completed
 
 SUITE = ROOT / "suites/photos.yaml"
-PARAMS = load_params(SUITE)
+PARAMS = load_completed(SUITE)
 SOURCE = (ROOT / PARAMS.data.source).resolve()
 IMAGES = 60
 SQUEEZENET_RIGHT, MOBILENET_RIGHT = 35, 36  # of IMAGES
@@ -30,10 +30,10 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from weighbridge.networks.loading import in_batches, load_model
-from weighbridge.params.whole import load_params
+from weighbridge.params.whole import load_completed
 from weighbridge.images.samples import SampleSet
 suite, name, folder = sys.argv[1:]
-params = load_params(Path(suite))
+params = load_completed(Path(suite))
 samples = SampleSet.load(Path(folder))
 network = load_model(params.models[name], params.inference, 1000, samples)
 scores = in_batches(network.predict, samples, 20, "ask")

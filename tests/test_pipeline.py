@@ -4,6 +4,8 @@ import importlib.util
 import json
 import subprocess
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ def with_nothing_to_do(project: Path) -> set[str]:
     """The stages that loop over a section of params that is empty."""
     params, stages = (YAML(typ="safe").load((project / name).read_text()) for name in ("params.yaml", "dvc.yaml"))
     loops = {name: entry["foreach"][2:-1] for name, entry in stages["stages"].items() if "foreach" in entry}
-    return {name for name, section in loops.items() if not params[section]}
+    return {name for name, section in loops.items() if not reduce(getitem, section.split("."), params)}
 
 
 def test_from_empty_every_stage_runs(project: Path, first_time: list[str]) -> None:

@@ -204,7 +204,7 @@ def test_the_stage_writes_findings_and_a_table(
     classifier = LinearClassifier()
     save_prepared(sample_set(pictures, recipe(), classifier), tmp_path / "prepared/test")
     text = (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("  samples: 180 ", f"  samples: {samples} "))
+    (tmp_path / "params.yaml").write_text(text.replace("  samples: 180\n", f"  samples: {samples}\n"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stage, "load_model", lambda *_: classifier)
     findings, table = tmp_path / "out/findings.json", tmp_path / "plots/costs.csv"

@@ -18,14 +18,23 @@ class BackendCheck(Section):
     """
 
     model: Name
-    tasks: Annotated[list[Literal["mlp", "cnn", "bilstm", "bag"]], Field(min_length=1)]
-    backends: Annotated[list[Literal["tensorflow", "jax", "torch"]], Field(min_length=2)]
-    repeats: Annotated[int, Field(ge=5)]
-    steps: Count
-    batch_size: Count
-    optimiser: Literal["adam", "sgd"]
-    learning_rate: Rate
-    threads: Count
-    margin: Annotated[float, Field(gt=0, lt=1)]
-    seconds: Count
-    seed: int
+    tasks: Annotated[list[Literal["mlp", "cnn", "bilstm", "bag"]], Field(min_length=1)] = [
+        "mlp",
+        "cnn",
+        "bilstm",
+        "bag",
+    ]
+    backends: Annotated[list[Literal["tensorflow", "jax", "torch"]], Field(min_length=2)] = [
+        "tensorflow",
+        "jax",
+        "torch",
+    ]
+    repeats: Annotated[int, Field(ge=5)] = 7
+    steps: Count = 150
+    batch_size: Count = 32
+    optimiser: Literal["adam", "sgd"] = "adam"
+    learning_rate: Rate = 0.003
+    threads: Count = 1
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    seconds: Count = 300
+    seed: int = 0

@@ -16,6 +16,6 @@ class Parity(Section):
 
     reference: Name
     candidate: Name
-    max_score_difference: Annotated[float, Field(ge=0)]
-    max_flips: Annotated[int, Field(ge=0)]
-    layer_tolerance: Rate
+    max_score_difference: Annotated[float, Field(ge=0)] = 1e-3
+    max_flips: Annotated[int, Field(ge=0)] = 0
+    layer_tolerance: Rate = 1e-5

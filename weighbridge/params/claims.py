@@ -6,4 +6,4 @@ from weighbridge.params.section import Section
 class Claims(Section):
     """Published accuracies: the shipped table, or one with the same columns that is added to it."""
 
-    file: str
+    file: str = "tracking/audit/claims.csv"

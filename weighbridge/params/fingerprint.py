@@ -24,7 +24,7 @@ class Fingerprint(Section):
 
     model: Name
     predictions: str
-    columns: TopColumns | None
-    samples: Count
-    candidates: Annotated[int, Field(ge=2)]
-    noise: Annotated[float, Field(gt=0, le=0.05)]
+    columns: TopColumns | None = None
+    samples: Count = 500
+    candidates: Annotated[int, Field(ge=2)] = 60
+    noise: Annotated[float, Field(gt=0, le=0.05)] = 0.001

@@ -1,6 +1,7 @@
 """Predictions that somebody else made: `imports` in `params.yaml`."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -18,10 +19,10 @@ class ImportColumns(Section):
         scores: the scores of `classes`, one each; or, where `classes` is empty, the score of every class in order.
     """
 
-    name: str | None
-    label: str | None
-    classes: list[str]
-    scores: list[str]
+    name: str | None = None
+    label: str | None = None
+    classes: list[str] = []
+    scores: list[str] = []
 
     @model_validator(mode="after")
     def _belong_together(self) -> "ImportColumns":
@@ -47,14 +48,22 @@ class Import(Section):
     """
 
     framework: str
-    backend: str | None
+    backend: str | None = None
     architecture: str
-    checkpoint: str | None
-    claim: Claim | None
+    checkpoint: str | None = None
+    claim: Claim | None = None
     predictions: str
     scores: str
     labels: str
-    columns: ImportColumns | None
-    classes: Annotated[int, Field(ge=2)]
-    declared: dict[str, str | int | float | bool]
-    preprocessing: dict[str, str]
+    columns: ImportColumns | None = None
+    classes: Annotated[int, Field(ge=2)] = 1000
+    declared: dict[str, str | int | float | bool] = {}
+    preprocessing: dict[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_file_holds_all(cls, value: Any) -> Any:
+        """`scores` and `labels` stand in `predictions` where they are not said to be elsewhere."""
+        if not isinstance(value, Mapping) or "predictions" not in value:
+            return value
+        return {"scores": value["predictions"], "labels": value["predictions"], **value}

@@ -9,12 +9,14 @@ class Inference(Section):
     """How every model is asked.
 
     Attributes:
+        threads: of the framework; null leaves it to the machine.
+        device: `auto` takes a GPU where there is one; `cpu` and `cuda` insist.
         mode: null is inference mode; `training` is what a forgotten `eval()` gives: batch statistics, dropout.
         layout: of torch networks' weights in memory; null leaves it.
     """
 
-    threads: Count | None
-    seed: int
-    device: Literal["auto", "cpu", "cuda"]
-    mode: Literal["training"] | None
-    layout: Literal["channels_last"] | None
+    threads: Count | None = 1
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    mode: Literal["training"] | None = None
+    layout: Literal["channels_last"] | None = None

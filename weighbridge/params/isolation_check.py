@@ -19,11 +19,11 @@ class IsolationCheck(Section):
         seconds: how long another process, a server's start or one answer of it may take.
     """
 
-    models: list[Name] | None
+    models: list[Name] | None = None
     scenarios: list[
         Literal["alone", "repeated", "interleaved", "after_others", "batch", "order", "reload", "export", "serve"]
-    ]
-    samples: Count
-    one_by_one: Count
-    max_score_difference: Annotated[float, Field(ge=0)]
-    seconds: Count
+    ] = ["alone", "repeated", "interleaved", "after_others", "batch", "order"]
+    samples: Count = 128
+    one_by_one: Count = 16
+    max_score_difference: Annotated[float, Field(ge=0)] = 1e-3
+    seconds: Count = 300

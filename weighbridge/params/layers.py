@@ -1,4 +1,4 @@
-"""What is kept of layers: `activations` and `canaries` in `params.yaml`."""
+"""What is kept of layers: `layers` in `params.yaml`."""
 
 from typing import Annotated
 
@@ -7,12 +7,30 @@ from pydantic import Field
 from weighbridge.params.section import Count, Name, Section
 
 
+class Layers(Section):
+    """What is kept of every step and layer of a model, so that an audit or a pair can name the place where two part.
+
+    Attributes:
+        inputs: made-up inputs whose marks are kept in each run.
+        kept: how many layers have marks there, at most, their places spaced logarithmically.
+        images: test images for the marks of the recipe's steps; 0: none.
+        samples: test images of which every layer's output is kept, for `backend_parity`.
+        values: of each layer and image, at most.
+    """
+
+    inputs: Annotated[int, Field(ge=0)] = 64
+    kept: Annotated[int, Field(ge=2)] = 16
+    images: Annotated[int, Field(ge=0)] = 4
+    samples: Count = 8
+    values: Count = 1024
+
+
 class Activations(Section):
     """What is kept of every layer's output: of these models, for so many test images, so many values of each image."""
 
-    models: list[Name]
-    samples: Count
-    values: Count
+    models: list[Name] = []
+    samples: Count = 8
+    values: Count = 1024
 
 
 class Canaries(Section):
@@ -24,6 +42,6 @@ class Canaries(Section):
         images: test images for the steps of the recipe; 0: none.
     """
 
-    inputs: Annotated[int, Field(ge=0)]
-    layers: Annotated[int, Field(ge=2)]
-    images: Annotated[int, Field(ge=0)]
+    inputs: Annotated[int, Field(ge=0)] = 64
+    layers: Annotated[int, Field(ge=2)] = 16
+    images: Annotated[int, Field(ge=0)] = 4

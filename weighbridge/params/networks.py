@@ -1,10 +1,11 @@
 """What names one architecture: shared by `models` and `pretrain` in `params.yaml`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import model_validator
 
-from weighbridge.params.section import Section
+from weighbridge.params.section import Section, nearest
 
 _KERAS = ("tensorflow", "jax", "torch")
 
@@ -29,12 +30,20 @@ class Network(Section):
     framework: str
     backend: str
     architecture: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_backend(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "backend" in value:
+            return value
+        known = BACKENDS.get(str(value.get("framework")))
+        return {**value, "backend": known[0]} if known else value
 
     @model_validator(mode="after")
     def _backend_belongs_to_framework(self) -> "Network":
         if self.framework not in BACKENDS:
-            raise ValueError(f"unknown framework {self.framework!r}; known: {', '.join(BACKENDS)}")
+            raise ValueError(f"unknown framework {self.framework!r}{nearest(self.framework, BACKENDS)}")
         if self.backend not in BACKENDS[self.framework]:
             known = ", ".join(BACKENDS[self.framework])
             raise ValueError(f"{self.framework} has no backend {self.backend!r}; known: {known}")

@@ -9,18 +9,26 @@ from weighbridge.params.section import Count, Fraction, Name, Rate, Section
 
 
 class Optimiser(Section):
-    name: Literal["sgd", "adam"]
-    learning_rate: Rate
-    momentum: Fraction | None
+    name: Literal["sgd", "adam"] = "sgd"
+    learning_rate: Rate = 0.05
+    momentum: Fraction | None = None
 
 
 class Pretrain(Network):
+    """Weights that are trained here.
+
+    Attributes:
+        shift_pixels: augmentation: random translation by up to so many pixels.
+        batchnorm_momentum: null keeps the architecture's own.
+        export: also written as ONNX; null: not.
+    """
+
     recipe: Name
-    optimiser: Optimiser
-    epochs: Count
-    batch_size: Count
-    shift_pixels: Annotated[int, Field(ge=0)]
-    batchnorm_momentum: Fraction | None
-    seed: int
-    threads: Count | None
-    export: Literal["onnx"] | None
+    optimiser: Optimiser = Optimiser()
+    epochs: Count = 10
+    batch_size: Count = 64
+    shift_pixels: Annotated[int, Field(ge=0)] = 0
+    batchnorm_momentum: Fraction | None = None
+    seed: int = 0
+    threads: Count | None = 1
+    export: Literal["onnx"] | None = None

@@ -4,5 +4,5 @@ from weighbridge.params.section import Name, Section
 
 
 class Publish(Section):
-    experiment: str
-    trackers: list[Name]
+    experiment: str = "weighbridge"
+    trackers: list[Name] = ["mlflow", "comet"]

@@ -24,9 +24,9 @@ class Statement(Section):
     """
 
     says: str
-    pairs: list[Name]
-    better: Literal["reference", "candidate"] | None
-    runs: list[Name]
+    pairs: list[Name] = []
+    better: Literal["reference", "candidate"] | None = None
+    runs: list[Name] = []
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> "Statement":
@@ -44,7 +44,7 @@ class PublishedCheck(Section):
         pairs: which runs are compared, on the same images.
     """
 
-    table: str | None
-    known: dict[Name, str]
-    pairs: dict[Name, Compared]
-    statements: dict[Name, Statement]
+    table: str | None = None
+    known: dict[Name, str] = {}
+    pairs: dict[Name, Compared] = {}
+    statements: dict[Name, Statement] = {}

@@ -10,10 +10,10 @@ from weighbridge.params.section import Count, Rate, Section
 
 class Resize(Section):
     size: Count
-    fit: Literal["squash", "short-side"]
-    interpolation: Literal["nearest", "nearest-exact", "bilinear", "bicubic", "lanczos", "area"]
-    antialias: bool
-    library: Literal["pillow", "opencv", "tensorflow", "torch"]
+    fit: Literal["squash", "short-side"] = "squash"
+    interpolation: Literal["nearest", "nearest-exact", "bilinear", "bicubic", "lanczos", "area"] = "bilinear"
+    antialias: bool = True
+    library: Literal["pillow", "opencv", "tensorflow", "torch"] = "pillow"
 
     @model_validator(mode="after")
     def _is_one_that_the_library_has(self) -> "Resize":
@@ -32,8 +32,8 @@ class Crop(Section):
     """The centre. A half pixel goes as `place` says; an image that is too small gets black edges if `pad` allows it."""
 
     size: Count
-    place: Literal["round", "floor"]
-    pad: bool
+    place: Literal["round", "floor"] = "round"
+    pad: bool = False
 
 
 class Normalise(Section):
@@ -44,16 +44,16 @@ class Normalise(Section):
 class Recipe(Section):
     """Preprocessing as data; the steps are applied in the order of the fields."""
 
-    decode: Literal["pillow", "tensorflow", "tensorflow-accurate", "opencv"]
-    exif: Literal["honour", "ignore"]
-    cmyk: Literal["convert", "refuse"]
-    colour: Literal["RGB"]
-    resize: Resize | None
-    crop: Crop | None
-    scale: Literal["0..1", "times 1/255", "-1..1", "0..255"]
-    normalise: Normalise | None
-    channels: Literal["RGB", "BGR"]
-    dtype: Literal["float32", "float16"]
+    decode: Literal["pillow", "tensorflow", "tensorflow-accurate", "opencv"] = "pillow"
+    exif: Literal["honour", "ignore"] = "ignore"
+    cmyk: Literal["convert", "refuse"] = "convert"
+    colour: Literal["RGB"] = "RGB"
+    resize: Resize | None = None
+    crop: Crop | None = None
+    scale: Literal["0..1", "times 1/255", "-1..1", "0..255"] = "0..1"
+    normalise: Normalise | None = None
+    channels: Literal["RGB", "BGR"] = "RGB"
+    dtype: Literal["float32", "float16"] = "float32"
 
 
 class Declaration(Section):
@@ -61,7 +61,7 @@ class Declaration(Section):
 
     framework: Literal["torchvision", "timm", "keras", "transformers"]
     architecture: str
-    weights: str | None
+    weights: str | None = None
 
 
 class Published(Section):
@@ -79,8 +79,8 @@ class TextRecipe(Section):
     """
 
     tokenizer: str
-    length: Annotated[int, Field(ge=2)]
-    target: Literal["label", "last-token"]
+    length: Annotated[int, Field(ge=2)] = 128
+    target: Literal["label", "last-token"] = "label"
 
 
 def _kind_of_recipe(value: Any) -> str:

@@ -1,10 +1,13 @@
 """A section of `params.yaml`, read strictly: an unknown key or a value of the wrong kind is an error that names it."""
 
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -24,6 +27,15 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_other_key(cls, value: Any) -> Any:
+        for key in value if isinstance(value, Mapping) else ():
+            if key not in cls.model_fields:
+                near = nearest(str(key), cls.model_fields)
+                raise PydanticCustomError("unknown_key", "{near}", {"key": str(key), "near": near})
+        return value
+
 
 @overload
 def read(kind: type[Kind], *keys: str, path: Path = PARAMS) -> Kind: ...
@@ -40,6 +52,15 @@ def read(kind: Any, *keys: str, path: Path = PARAMS) -> Any:
         if not isinstance(value, dict) or key not in value:
             raise UserError(f"{path}: missing key {'.'.join(keys[:depth])!r}")
         value = value[key]
+    return check(kind, value, path, *keys)
+
+
+def check(kind: type[Kind], value: Any, path: Path, *keys: str) -> Kind:
+    """`value` as a `kind`; `path` and `keys` say in messages where it stands.
+
+    Raises:
+        UserError: it breaks the schema; every offending key is named.
+    """
     try:
         return TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError as problem:
@@ -49,6 +70,15 @@ def read(kind: Any, *keys: str, path: Path = PARAMS) -> Any:
 def run_names(path: Path = PARAMS) -> tuple[str, ...]:
     """The subject of every run: the models, then the imported predictions."""
     return (*read(dict, "models", path=path), *read(dict, "imports", path=path))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown `name`: which known one it resembles, and all there are."""
+    names = list(known)
+    like = get_close_matches(name, names, n=1)
+    return (
+        f"; did you mean {like[0]!r}? known: {', '.join(names)}" if like else f"; known: {', '.join(names) or 'none'}"
+    )
 
 
 def load_yaml(path: Path) -> Any:
@@ -73,9 +103,11 @@ def _parsed(text: str) -> Any:
 
 def _sentence(error: Any, keys: tuple[str, ...]) -> str:
     where = ".".join(str(part) for part in (*keys, *error["loc"]) if part != "[key]")
-    words = {"extra_forbidden": "unknown key", "missing": "missing key"}.get(error["type"])
-    if words:
-        return f"{words} {where!r}"
+    if error["type"] == "unknown_key":
+        full = ".".join(part for part in (where, error["ctx"]["key"]) if part)
+        return f"unknown key {full!r}{error['ctx']['near']}"
+    if error["type"] == "missing":
+        return f"missing key {where!r}"
     message = error["msg"].removeprefix("Value error, ")
     return (
         f"{where}: {message}, not {error['input']!r}"

@@ -1,40 +1,75 @@
-"""Making a suite the job that `dvc repro` runs: its file becomes `params.yaml`."""
+"""Making a suite the job that `dvc repro` runs: completed, it becomes `params.yaml`."""
 
 from pathlib import Path
 
 from tracking.runs.errors import UserError
-
-PARAMS = Path("params.yaml")
+from weighbridge.params.complete import complete
+from weighbridge.params.lock import prune
+from weighbridge.params.section import PARAMS
+from weighbridge.params.whole import load_suite
+from weighbridge.params.written import edited_text, is_as_written, written_text
 
 
 def use(suite: Path, params: Path = PARAMS) -> str:
-    """Copy the file `suite` over `params` and return a sentence that says so.
+    """Complete the file `suite` into `params`, take other jobs' stages out of dvc.lock; a sentence that says so.
 
-    Nobody's own words are lost: what `params` holds must be committed to git, or be a file beside the suite.
+    `params` itself is completed in place. Nobody's own words are lost: what was edited in `params` by hand must be committed
+    to git, be what its suite comes to, or be a file beside the suite.
 
     Raises:
-        UserError: the suite cannot be read, this is no project folder, or `params` holds changes found nowhere else.
+        UserError: the suite cannot be read or breaks the schema, this is no project folder, or `params` holds changes found
+            nowhere else.
     """
-    chosen = _read(suite)
     if not params.is_file():
         raise UserError(f"{params}: not found; run this in the project's folder")
+    in_place = suite.resolve() == params.resolve()
+    asked = load_suite(suite)
+    job = complete(asked if in_place else {**asked, "suite": suite.as_posix()}, suite)
     present = _read(params)
-    if present == chosen:
-        return f"{params} is {suite} already"
-    if present not in (_read(path) for path in suite.parent.glob("*.yaml")) and present != _committed(params):
-        raise UserError(f"{params}: holds changes that are kept nowhere else; commit them, or copy them to a suite")
-    params.write_bytes(chosen)
-    return f"{params} is now {suite}; `git checkout {params}` brings back the committed one"
+    if in_place and job == asked:
+        said = f"{params} is complete already"
+    elif not in_place and present == written_text(job, suite):
+        said = f"{params} is {suite} already"
+    else:
+        if not in_place and not _is_kept(params, present, suite.parent):
+            raise UserError(f"{params}: holds changes that are kept nowhere else; commit them, or copy them to a suite")
+        _write(params, edited_text(job) if in_place else written_text(job, suite))
+        back = f"`git checkout {params}` brings back the committed one"
+        said = f"{params} is complete" if in_place else f"{params} is now {suite}; {back}"
+    pruned = prune(params.with_name("dvc.yaml"), params.with_name("dvc.lock"), job)
+    return f"{said}; dvc.lock: {len(pruned)} stages of other jobs taken out" if pruned else said
 
 
-def _read(path: Path) -> bytes:
+def _is_kept(params: Path, present: str, suites: Path) -> bool:
+    """Whether what `params` holds can be had again."""
+    if is_as_written(present) or present == _committed(params):
+        return True
+    return present in (_read(path) for path in suites.glob("*.yaml")) or _is_what_its_suite_says(params)
+
+
+def _is_what_its_suite_says(params: Path) -> bool:
     try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise UserError(f"{path}: cannot be read ({problem.strerror})") from problem
+        present = load_suite(params)
+        suite = str(present.get("suite"))
+        return complete({**load_suite(params.parent / suite), "suite": suite}, params) == present
+    except UserError:
+        return False
 
 
-def _committed(path: Path) -> bytes | None:
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"{path}: cannot be read ({problem})") from problem
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _committed(path: Path) -> str | None:
     """The file as the last commit has it; None outside git."""
     from git import Repo
     from git.exc import GitError
@@ -42,6 +77,6 @@ def _committed(path: Path) -> bytes | None:
     try:
         repo = Repo(path.absolute().parent, search_parent_directories=True)
         inside = path.absolute().relative_to(Path(repo.working_dir)).as_posix()
-        return bytes((repo.head.commit.tree / inside).data_stream.read())
+        return bytes((repo.head.commit.tree / inside).data_stream.read()).decode()
     except (GitError, KeyError, ValueError):
         return None

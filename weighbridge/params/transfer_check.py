@@ -15,8 +15,8 @@ class Target(Section):
         classes: target classes, each a list of class folders (those not named are left out); null: each folder is a class.
     """
 
-    images: str
-    classes: dict[str, Annotated[list[str], Field(min_length=1)]] | None
+    images: str = "data/images"
+    classes: dict[str, Annotated[list[str], Field(min_length=1)]] | None = None
 
     @model_validator(mode="after")
     def _no_folder_is_in_two_classes(self) -> "Target":
@@ -42,23 +42,23 @@ class Transfer(Section):
         few: of a target with fewer training images the advice for small ones is given.
     """
 
-    models: list[Name]
-    target: Target
-    samples: Annotated[int, Field(ge=2)]
-    test_samples: Annotated[int, Field(ge=2)]
-    neighbours: Count
-    earlier_layers: Annotated[int, Field(ge=0)]
-    learning_rates: Annotated[list[Rate], Field(min_length=1)]
-    probed_rates: list[Rate]
-    head_rate: Rate
-    scratch_rates: list[Rate]
-    cuts: Annotated[int, Field(ge=0)]
-    warmup: Fraction
-    momentum: Fraction
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    seeds: Annotated[list[int], Field(min_length=1)]
-    few: Count
+    models: list[Name] = []
+    target: Target = Target()
+    samples: Annotated[int, Field(ge=2)] = 400
+    test_samples: Annotated[int, Field(ge=2)] = 540
+    neighbours: Count = 5
+    earlier_layers: Annotated[int, Field(ge=0)] = 3
+    learning_rates: Annotated[list[Rate], Field(min_length=1)] = [0.001, 0.01, 0.1]
+    probed_rates: list[Rate] = [0.001]
+    head_rate: Rate = 0.01
+    scratch_rates: list[Rate] = [0.05]
+    cuts: Annotated[int, Field(ge=0)] = 0
+    warmup: Fraction = 0.1
+    momentum: Fraction = 0.9
+    epochs: Count = 2
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    few: Count = 300
 
     @model_validator(mode="after")
     def _layers_need_a_base(self) -> "Transfer":

@@ -1,126 +1,65 @@
-"""All of `params.yaml` at once: every section, and what sections say of one another. For `capture` and the command line."""
+"""All of `params.yaml` at once, as `weighbridge use` completes it. For `capture`, the command line and tests."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pydantic import model_validator
-
-from weighbridge.params.backend_check import BackendCheck
-from weighbridge.params.backend_parity import Parity
-from weighbridge.params.claims import Claims
-from weighbridge.params.data import Data
-from weighbridge.params.downloads import Download
-from weighbridge.params.fingerprint import Fingerprint
-from weighbridge.params.imports import Import
-from weighbridge.params.inference import Inference
-from weighbridge.params.isolation_check import IsolationCheck
-from weighbridge.params.layers import Activations, Canaries
-from weighbridge.params.mode_check import ModeCheck
-from weighbridge.params.models import Model
-from weighbridge.params.preprocess_check import PreprocessCheck
-from weighbridge.params.pretrain import Pretrain
-from weighbridge.params.publish import Publish
-from weighbridge.params.published_check import PublishedCheck
-from weighbridge.params.recipes import AnyRecipe
-from weighbridge.params.section import PARAMS, Name, Section, read
-from weighbridge.params.transfer_check import Transfer
+from tracking.runs.errors import UserError
+from weighbridge.params.complete import complete
+from weighbridge.params.job import Job
+from weighbridge.params.pipeline import Pipeline
+from weighbridge.params.section import PARAMS, check, load_yaml
 
 
-class Params(Section):
-    data: Data
-    recipes: dict[Name, AnyRecipe]
-    inference: Inference
-    pretrain: dict[Name, Pretrain]
-    downloads: dict[Name, Download]
-    models: dict[Name, Model]
-    imports: dict[Name, Import]
-    claims: Claims
-    backend_parity: dict[Name, Parity]
-    activations: Activations
-    canaries: Canaries
-    backend_check: dict[Name, BackendCheck]
-    mode_check: ModeCheck
-    isolation_check: IsolationCheck
-    transfer_check: Transfer
-    preprocess_check: PreprocessCheck
-    fingerprint: dict[Name, Fingerprint]
-    published_check: PublishedCheck
-    publish: Publish
+class Params(Job):
+    """A job with the stages that it comes to: all of a completed `params.yaml`."""
 
-    @property
-    def weighed(self) -> tuple[str, ...]:
-        """The subject of every run: the models, then the imported predictions."""
-        return (*self.models, *self.imports)
-
-    @model_validator(mode="after")
-    def _subjects_are_unique(self) -> "Params":
-        if twice := self.models.keys() & self.imports.keys():
-            raise ValueError(f"imports: {', '.join(sorted(twice))} is a model's name too")
-        return self
-
-    @model_validator(mode="after")
-    def _folders_are_apart(self) -> "Params":
-        if both := sorted(self.downloads.keys() & self.pretrain.keys()):
-            raise ValueError(f"downloads.{both[0]} and pretrain.{both[0]} would write the same folder: rename one")
-        return self
-
-    @model_validator(mode="after")
-    def _frozen_models_are_asked(self) -> "Params":
-        asked, frozen = self.mode_check.models, self.mode_check.frozen.models
-        if asked is not None and (left := [name for name in frozen if name not in asked]):
-            raise ValueError(
-                f"mode_check.frozen.models: {left[0]} is not among mode_check.models; take it out of one or into both"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _names_exist(self) -> "Params":
-        for where, name, known in self._references():
-            if name not in known:
-                raise ValueError(f"{where}: there is no {name!r}; known: {', '.join(known)}")
-        return self
-
-    def _references(self) -> Iterator[tuple[str, str, Collection[str]]]:
-        sections: dict[str, Mapping[str, Model | Pretrain]] = {"models": self.models, "pretrain": self.pretrain}
-        for section, networks in sections.items():
-            for key, network in networks.items():
-                yield f"{section}.{key}.recipe", network.recipe, self.recipes
-        for key, pair in self.backend_parity.items():
-            yield f"backend_parity.{key}.reference", pair.reference, self.models
-            yield f"backend_parity.{key}.candidate", pair.candidate, self.models
-        for name in self.activations.models:
-            yield "activations.models", name, self.models
-        for key, timed in self.backend_check.items():
-            yield f"backend_check.{key}.model", timed.model, self.models
-        for key, asked in self.fingerprint.items():
-            yield f"fingerprint.{key}.model", asked.model, self.models
-        chosen = {
-            "mode_check.models": self.mode_check.models,
-            "mode_check.frozen.models": self.mode_check.frozen.models,
-            "transfer_check.models": self.transfer_check.models,
-            "isolation_check.models": self.isolation_check.models,
-        }
-        yield from ((where, name, self.models) for where, names in chosen.items() for name in names or ())
-        yield from self._asked_of_the_suite()
-
-    def _asked_of_the_suite(self) -> Iterator[tuple[str, str, Collection[str]]]:
-        asked = self.published_check
-        for key, compared in asked.pairs.items():
-            yield f"published_check.pairs.{key}.reference", compared.reference, self.weighed
-            yield f"published_check.pairs.{key}.candidate", compared.candidate, self.weighed
-        for key, statement in asked.statements.items():
-            for pair in statement.pairs:
-                yield f"published_check.statements.{key}.pairs", pair, asked.pairs
-            for name in statement.runs:
-                yield f"published_check.statements.{key}.runs", name, self.weighed
-        for name in asked.known:
-            yield "published_check.known", name, self.weighed
+    pipeline: Pipeline
 
 
 def load_params(path: Path = PARAMS) -> Params:
     """Read and check a params file.
 
     Raises:
-        UserError: the file is absent, is not YAML, or breaks the schema; every offending key is named.
+        UserError: the file is absent, is not YAML, breaks the schema (every offending key is named), lacks a key, or names
+            other stages than the rest of it comes to.
     """
-    return read(Params, path=path)
+    written = load_suite(path)
+    job = complete(written, path)
+    if fault := _first_fault(written, job):
+        raise UserError(f"{path}: {fault}; `weighbridge use {path}` completes the file anew")
+    return check(Params, job, path)
+
+
+def load_completed(suite: Path) -> Params:
+    """What a suite comes to.
+
+    Raises:
+        UserError: as `load_params`, but that it may lack keys.
+    """
+    return check(Params, complete({**load_suite(suite), "suite": suite.as_posix()}, suite), suite)
+
+
+def load_suite(path: Path) -> Mapping[str, Any]:
+    """What a suite says.
+
+    Raises:
+        UserError: it cannot be read, or is no mapping.
+    """
+    value = load_yaml(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: no suite: its sections (data, models ...) are missing")
+    return value
+
+
+def _first_fault(written: Any, complete: Any, where: str = "") -> str | None:
+    """What `written` lacks, or has otherwise than `complete`, in words; None where they are the same."""
+    if not isinstance(written, Mapping) or not isinstance(complete, Mapping):
+        return None if written == complete else f"{where} does not follow from the rest"
+    for key in (*complete, *written):
+        place = f"{where}.{key}".lstrip(".")
+        if key not in written:
+            return f"{place} is missing"
+        if fault := _first_fault(written[key], complete.get(key), place):
+            return fault
+    return None

@@ -12,9 +12,9 @@ from tracking.runs.findings import Finding
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import load_network
 from weighbridge.params.mode_check import Frozen, Shift
-from weighbridge.params.whole import load_params
+from weighbridge.params.whole import load_completed
 
-PARAMS = load_params(ROOT / "suites/cifar10.yaml")
+PARAMS = load_completed(ROOT / "suites/cifar10.yaml")
 MODEL = PARAMS.models["resnet20"].model_copy(update={"weights": str(ROOT / PARAMS.models["resnet20"].weights)})
 SOURCE = ROOT / "../shared/data/cifar10-lossless"
 ANIMALS = {"animal": [2, 3, 4, 5, 6, 7], "vehicle": [0, 1, 8, 9]}

@@ -22,14 +22,14 @@ from weighbridge.images.recipes import decode  # noqa: E402
 from weighbridge.images.samples import SampleSet  # noqa: E402
 from weighbridge.networks.loading import in_batches, load_network, new_network, random_network  # noqa: E402
 from weighbridge.params.recipes import Recipe  # noqa: E402
-from weighbridge.params.whole import Params, load_params  # noqa: E402
+from weighbridge.params.whole import Params, load_completed  # noqa: E402
 from weighbridge.weights.files import save_tensors  # noqa: E402
 
 DATA = ROOT / "../shared/data"
 
 
 def suite(name: str, **task: object) -> Params:
-    params = load_params(ROOT / f"suites/{name}.yaml")
+    params = load_completed(ROOT / f"suites/{name}.yaml")
     return params.model_copy(update={"transfer_check": params.transfer_check.model_copy(update=task)})
 
 
@@ -164,11 +164,11 @@ class Untrainable:
         self.samples = samples
 
     def pretrained(self) -> Network:
-        params = load_params(ROOT / "suites/digit-halves.yaml")
+        params = load_completed(ROOT / "suites/digit-halves.yaml")
         return new_network(params.pretrain["digits-net-low"], 5, self.samples)
 
     def random(self, _seed: int) -> Network:
-        params = load_params(ROOT / "suites/digit-halves.yaml")
+        params = load_completed(ROOT / "suites/digit-halves.yaml")
         model = params.models["digits-net"].model_copy(update={"architecture": "nowhere.py:nothing"})
         return random_network(model, params.inference, 5, self.samples, 0)
 

@@ -1,68 +1,210 @@
-"""`params.yaml` is read strictly."""
+"""`params.yaml` and suites are read strictly; what `params.yaml` holds is complete."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.closure import ROOT
 from tracking.runs.errors import UserError
-from weighbridge.params.whole import load_params
+from weighbridge.params.complete import complete
+from weighbridge.params.pipeline import CHECKS
+from weighbridge.params.section import load_yaml
+from weighbridge.params.whole import load_completed, load_params
 
 DEFAULT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+SUITES = sorted((ROOT / "suites").glob("*.yaml"))
 
 
 def broken(tmp_path: Path, old: str, new: str) -> Path:
     assert old in DEFAULT
     path = tmp_path / "params.yaml"
-    path.write_text(DEFAULT.replace(old, new), encoding="utf-8")
+    path.write_text(DEFAULT.replace(old, new, 1), encoding="utf-8")
     return path
 
 
-@pytest.mark.parametrize(
-    "path", [ROOT / "params.yaml", *sorted((ROOT / "suites").glob("*.yaml"))], ids=lambda p: p.stem
-)
-def test_the_shipped_params_are_valid(path: Path) -> None:
-    assert load_params(path).weighed
+def refusal(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def digits(**changed: Any) -> dict[str, Any]:
+    return {**load_yaml(ROOT / "suites/digits.yaml"), **changed}
+
+
+def model(**changed: Any) -> dict[str, Any]:
+    return {"framework": "onnx", "architecture": "net", "weights": "net.onnx", "recipe": "plain", **changed}
+
+
+def small(**sections: Any) -> dict[str, Any]:
+    """A suite of two models that says as little as can be said."""
+    said = {"data": {"source": "images"}, "recipes": {"plain": {}}, "models": {"a": model(), "b": model()}}
+    return {**said, **sections}
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_the_shipped_suites_are_valid(path: Path) -> None:
+    assert load_completed(path).weighed
+
+
+def test_the_committed_params_are_what_the_default_suite_comes_to() -> None:
+    assert load_params(ROOT / "params.yaml").suite == "suites/digits.yaml"
+    assert load_yaml(ROOT / "params.yaml") == complete(digits(suite="suites/digits.yaml"))
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_what_is_complete_stays_as_it_is(path: Path) -> None:
+    job = complete(load_yaml(path))
+    assert complete(job) == job
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("corrupt: fail", "corrupt: fail\n  colour: red", "unknown key 'data.colour'"),
-        ("  classes: 10\n", "", "missing key 'data.classes'"),
+        ("corrupt: fail", "corrupt: fail\n  colour: red", "unknown key 'data.colour'; known: source"),
+        ("  corrupt: fail\n", "  corupt: fail\n", "unknown key 'data.corupt'; did you mean 'corrupt'?"),
+        ("claims:\n", "claim:\n", "unknown key 'claim'; did you mean 'claims'?"),
         ("classes: 10", "classes: ten", "data.classes"),
         ("backend: onnxruntime", "backend: torch", "onnx has no backend 'torch'; known: onnxruntime"),
-        ("framework: onnx\n", "framework: caffe\n", "unknown framework 'caffe'; known: torchvision, timm"),
-        (
-            "recipe: digits-64\n    batch_size",
-            "recipe: digits-65\n    batch_size",
-            "there is no 'digits-65'; known: digits-32",
-        ),
+        ("framework: onnx\n", "framework: onyx\n", "unknown framework 'onyx'; did you mean 'onnx'? known: torchvision"),
+        ("recipe: digits-64\n    batch_size", "recipe: digits-65\n    batch_size", "no 'digits-65'; did you mean 'digits-64'?"),
         ("reference: resnet18-torchvision", "reference: resnet19", "backend_parity.resnet18-onnx.reference"),
-        ("interpolation: bilinear, antialias: true", "interpolation: bilinear, antialias: false", "antialias"),
-        ("resnet18-onnx:\n    <<", "resnet18.onnx:\n    <<", "models.resnet18.onnx"),
+        ("antialias: true", "antialias: false", "antialias"),
+        ("resnet18-onnx:\n    framework", "resnet18.onnx:\n    framework", "models.resnet18.onnx"),
         ("models:\n", "models: [\n", "not YAML"),
-        ("sha256: null ", "sha256: abc ", "sha256"),
-        (
-            "mode_check:\n  models: null",
-            "mode_check:\n  models: []",
-            "frozen.models: resnet18-torchvision is not among",
-        ),
+        ("sha256: null", "sha256: abc", "sha256"),
+        ("- layers\n", "- layer\n", "checks: there is no 'layer'; did you mean 'layers'?"),
+        ("- layers\n", "", "checks: backend_parity compares layer by layer"),
+        ("mode_check:\n  models: null", "mode_check:\n  models: []", "frozen.models: resnet18-torchvision is not among"),
+        ("source: weighbridge/images/digits.py", "source: weighbridge/images/no_images.py", "models need images"),
     ],
-)
+)  # fmt: skip
 def test_a_mistake_is_one_line_that_names_the_key(tmp_path: Path, old: str, new: str, words: str) -> None:
-    with pytest.raises(UserError) as caught:
-        load_params(broken(tmp_path, old, new))
-    assert words in str(caught.value)
-    assert "params.yaml" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert words in refusal(broken(tmp_path, old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("  corrupt: fail\n", "", "data.corrupt is missing"),
+        ("claims:\n  file: tracking/audit/claims.csv\n", "", "claims is missing"),
+        ("recipe: digits-64\n    batch_size", "recipe: digits-32\n    batch_size",
+         "pipeline.layers.mobilenet-keras-tensorflow.recipe does not follow from the rest"),
+        ("- mode_check\n", "", "pipeline.mode_check.resnet18-torchvision does not follow from the rest"),
+        ("- layers\n- backend_parity\n", "- backend_parity\n- layers\n", "checks does not follow from the rest"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_complete_is_refused_with_what_completes_it(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    path = broken(tmp_path, old, new)
+    assert f"{words}; `weighbridge use {path}` completes the file anew" in refusal(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"absent\.yaml: cannot be read"):
-        load_params(tmp_path / "absent.yaml")
+    assert "absent.yaml: cannot be read" in refusal(tmp_path / "absent.yaml")
+
+
+def test_a_file_that_is_no_mapping_is_named(tmp_path: Path) -> None:
+    (tmp_path / "words.yaml").write_text("just words\n")
+    assert "words.yaml: no suite" in refusal(tmp_path / "words.yaml")
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
-    params = load_params(broken(tmp_path, "learning_rates: [0.001,", "learning_rates: [1e-3,"))
+    params = load_params(broken(tmp_path, "learning_rates:\n  - 0.001", "learning_rates:\n  - 1e-3"))
     assert params.transfer_check.learning_rates[0] == 0.001
+
+
+def test_a_suite_says_only_what_is_special_about_it() -> None:
+    job = complete(small())
+    assert job["checks"] == list(CHECKS)
+    assert job["models"]["a"]["backend"] == "onnxruntime"
+    assert job["models"]["a"]["batch_size"] == 32
+    assert job["data"]["classes"] == 1000
+    assert job["publish"]["trackers"] == ["mlflow", "comet"]
+
+
+def test_one_file_of_predictions_holds_scores_and_labels_unless_it_is_said_where_they_are() -> None:
+    said = {"framework": "keras", "architecture": "VGG16", "predictions": "p.csv", "labels": "l.csv"}
+    theirs = complete({"imports": {"theirs": said}})["imports"]["theirs"]
+    assert (theirs["scores"], theirs["labels"]) == ("p.csv", "l.csv")
+
+
+def test_a_download_is_called_as_its_publisher_would() -> None:
+    named = {"a": {"name": "keras/VGG16/imagenet"}, "b": {"name": "timm/resnet50.a1_in1k"}}
+    url = {"c": {"url": "https://x.example/w/net.safetensors?download=1", "sha256": "0" * 64}}
+    files = {key: each["file"] for key, each in complete({"downloads": {**named, **url}})["downloads"].items()}
+    assert files == {"a": "weights.h5", "b": "model.safetensors", "c": "net.safetensors"}
+
+
+# ---- stages
+
+
+def stages(**sections: Any) -> dict[str, list[str]]:
+    return {name: list(entries) for name, entries in complete(small(**sections))["pipeline"].items()}
+
+
+def test_by_default_every_check_looks_at_every_model_but_transfer_which_names_its_own() -> None:
+    found = stages()
+    for check in ("layers", "mode_check", "isolation_check", "preprocess_check"):
+        assert found.pop(check) == ["a", "b"]
+    assert not any(found.values())
+
+
+def test_a_stage_is_told_what_its_command_line_names() -> None:
+    item = {"weights": "net.onnx", "recipe": "plain", "framework": "onnx", "backend": "onnxruntime"}
+    asked = {
+        "backend_parity": {"p": {"reference": "a", "candidate": "b"}},
+        "backend_check": {"c": {"model": "a"}},
+        "fingerprint": {"f": {"model": "a", "predictions": "theirs.csv"}},
+    }
+    pipeline = complete(small(**asked))["pipeline"]
+    assert pipeline["mode_check"]["a"] == item
+    assert pipeline["backend_parity"] == {"p": {"reference": "a", "candidate": "b"}}
+    assert pipeline["backend_check"] == {"c": {"model": "a", "framework": "onnx", "backend": "onnxruntime"}}
+    assert pipeline["fingerprint"] == {"f": {"model": "a", "predictions": "theirs.csv", **item}}
+
+
+@pytest.mark.parametrize("check", ["mode_check", "isolation_check", "preprocess_check", "transfer_check"])
+def test_a_model_that_is_not_asked_for_has_no_stage(check: str) -> None:
+    assert stages(**{check: {"models": ["b"]}})[check] == ["b"]
+
+
+def test_without_checks_no_optional_stage_runs() -> None:
+    asked = {"fingerprint": {"f": {"model": "a", "predictions": "theirs.csv"}}, "backend_check": {"c": {"model": "a"}}}
+    assert not any(stages(checks="none", **asked).values())
+
+
+def test_only_the_checks_that_are_named_run() -> None:
+    found = stages(checks=["mode_check", "layers"])
+    assert [name for name, models in found.items() if models] == ["layers", "mode_check"]
+
+
+@pytest.mark.parametrize("checks", ["some", 3, None])
+def test_checks_are_all_none_or_a_list(checks: Any) -> None:
+    with pytest.raises(UserError, match=f"checks: give all, none, or a list of names, not {checks!r}"):
+        complete(small(checks=checks))
+
+
+def test_a_pair_without_layers_is_refused() -> None:
+    pair = {"p": {"reference": "a", "candidate": "b"}}
+    with pytest.raises(UserError, match="checks: backend_parity compares layer by layer"):
+        complete(small(checks=["backend_parity"], backend_parity=pair))
+    assert stages(checks=["mode_check"], backend_parity=pair)["backend_parity"] == []
+
+
+def test_a_ranking_needs_two_models_that_are_transferred() -> None:
+    assert stages(transfer_check={"models": ["a"]})["transfer_ranking"] == []
+    assert stages(transfer_check={"models": ["a", "b"]})["transfer_ranking"] == ["all"]
+    assert stages(transfer_check={"models": ["a", "b"]}, checks="none")["transfer_ranking"] == []
+
+
+def test_preprocessing_is_not_looked_at_where_a_model_reads_texts_or_no_sample_is_asked_for() -> None:
+    texts = {"plain": {}, "words": {"tokenizer": "tokenizer.json"}}
+    models = {"a": model(), "b": model(recipe="words")}
+    found = stages(recipes=texts, models=models)
+    assert (found["preprocess_check"], found["mode_check"]) == (["a"], ["a", "b"])
+    assert stages(preprocess_check={"samples": 0})["preprocess_check"] == []
