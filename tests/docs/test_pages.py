@@ -12,7 +12,9 @@ from ruamel.yaml import YAML
 from tests.closure import ROOT
 from tests.docs.pages import BLOCK, PAGES, blocks, commands, inline_code, links, name_of, rows, section
 from tests.docs.test_commands import YOURS
+from tracking.runs.errors import UserError
 from weighbridge.images.samples import PredictionSet
+from weighbridge.params.complete import complete
 from weighbridge.params.whole import Params
 
 TEXTS = {name_of(page): page.read_text(encoding="utf-8") for page in PAGES}
@@ -159,7 +161,10 @@ YAML_BLOCKS = [(page, block) for page, text in TEXTS.items() for block in blocks
 def faults(block: str) -> list[str]:
     """What is wrong with sections of params, or with a stage for dvc.yaml, written in a page."""
     found = []
-    for key, value in YAML(typ="safe").load(block).items():
+    written = YAML(typ="safe").load(block)
+    if {"data", "models"} <= written.keys():  # a whole suite
+        complete(written)
+    for key, value in written.items():
         if key not in Params.model_fields:
             found += [f"{key}: {name}" for name in (value.keys() | value.get("do", {}).keys()) - DVC_STAGE]
             continue
@@ -178,6 +183,11 @@ def test_a_yaml_example_is_accepted(page: str, block: str) -> None:
 @pytest.mark.parametrize("block", ["data: {sourse: x}", "recipes: {a: {decode: pilow}}", "my_check: {comand: x}"])
 def test_a_wrong_yaml_example_is_found(block: str) -> None:
     assert faults(block) != []
+
+
+def test_a_wrong_suite_is_found() -> None:
+    with pytest.raises(UserError, match="recipe"):
+        faults("data: {source: x}\nmodels: {a: {framework: timm, architecture: b, weights: c, recipe: d}}")
 
 
 def test_the_example_of_a_check_works() -> None:
