@@ -23,13 +23,14 @@ import git
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from tracking.explain.explain import Limits, explain
+from tracking.explain.explain import explain
+from tracking.explain.limits import Limits
 from tracking.lookup.find import cache_folder, find_run
 from tracking.replay.conditions import settable
 from tracking.replay.errors import RefusedError, UnavailableError
 from tracking.replay.flags import FLAGS
 from tracking.replay.replayer import Replayer
-from tracking.runs.outcomes import Outcome, agree
+from tracking.runs.outcomes import Outcome, same_at
 from tracking.runs.run import Run, Scalar, pack_decisions
 
 Change = Mapping[str, Scalar]
@@ -132,7 +133,7 @@ def planted(run: Run, changes: Mapping[str, Change], replayer: Replayer) -> Plan
     causes, harmless = {}, {}
     for name, change in changes.items():
         try:
-            moved = not agree(before, replayer.replay({**own, **change}), "bits")
+            moved = not same_at(before, replayer.replay({**own, **change}), "bits")
         except (UnavailableError, RefusedError) as problem:
             print(f"    left out: {name}: {problem}")  # noqa: T201
             continue
@@ -191,7 +192,7 @@ def main(folder: str, pairs: str = "20") -> None:
         causes, harmless = chosen(known[subject], seed)
         ends = [known[subject].own, {**known[subject].own, **_merged(causes), **_merged(harmless)}]
         alone = replayer.replay({**known[subject].own, **_merged(causes)})
-        if not agree(alone, replayer.replay(ends[1]), "bits"):
+        if not same_at(alone, replayer.replay(ends[1]), "bits"):
             print(f"left out {seed}: beside {', '.join(causes)} a change matters that alone does not")  # noqa: T201
             continue
         held += 1

@@ -1,4 +1,4 @@
-"""How often `explain` blames what is nobody's doing: real repeats of one and the same, every run a process of its own.
+"""How often `explain` names a cause for run-to-run variation: real repeats of one and the same, every run a process of its own.
 
     python -m benchmarks.repeats FOLDER [REPEATS]
 

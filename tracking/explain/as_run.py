@@ -8,18 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from tracking.audit.audit import Audit
-from tracking.explain.search import Verdict
+from tracking.explain.search_result import SearchVerdict
 from tracking.runs.errors import UserError
-from tracking.runs.findings import Finding
-from tracking.runs.findings import Verdict as Judged
+from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run, Scalar
 
 CHECK = "explain"
-JUDGED = {
-    Verdict.PROVEN: Judged.PASS,
-    Verdict.SAME: Judged.PASS,
-    Verdict.NOISE: Judged.PASS,
-    Verdict.NOT_HERE: Judged.SKIP,
+CHECK_VERDICTS = {
+    SearchVerdict.PROVEN: Verdict.PASS,
+    SearchVerdict.SAME: Verdict.PASS,
+    SearchVerdict.NOISE: Verdict.PASS,
+    SearchVerdict.UNAVAILABLE: Verdict.SKIP,
 }
 
 
@@ -31,7 +30,7 @@ def as_run(values: Mapping[str, Any], text: str, audit: Audit, headline: str) ->
     """
     first, second = audit.before, audit.after
     subject = f"explain-{second.subject}"
-    judged = JUDGED.get(Verdict(values["verdict"]), Judged.WARN)
+    judged = CHECK_VERDICTS.get(SearchVerdict(values["verdict"]), Verdict.WARN)
     evidence = {"certificate": text, "audit": audit.to_dict()}
     return Run(
         subject=subject,

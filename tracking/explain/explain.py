@@ -5,8 +5,6 @@ What it says is a
 `Certificate`'s content (`tracking.explain.certificate`), which anybody can check.
 """
 
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -14,28 +12,16 @@ from dataclasses import dataclass, field, replace
 from tracking.audit.audit import Audit, audit
 from tracking.audit.divergence import Parting, divergence, partings
 from tracking.explain.factors import Ends, ends_of
-from tracking.explain.search import A, Hybrid, OutOfRunsError, Search, Verdict, name_of, search
+from tracking.explain.hybrids import A, Hybrid
+from tracking.explain.limits import Allowance, Limits, OutOfRunsError
+from tracking.explain.search import search
+from tracking.explain.search_result import Search, SearchVerdict
 from tracking.explain.shares import Interaction, Share, interactions, needed, shares
 from tracking.replay.errors import RefusedError, UnavailableError
 from tracking.replay.replayer import Replayer
 from tracking.runs.errors import UserError
-from tracking.runs.outcomes import Outcome, agree, recorded
+from tracking.runs.outcomes import Outcome, recorded, same_at
 from tracking.runs.run import Run
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a search may cost.
-
-    Attributes:
-        runs: how many runs may be started; those that are kept from before cost nothing.
-        seconds: after how long none is started any more.
-        jobs: how many run side by side.
-    """
-
-    runs: int = 100
-    seconds: float | None = None
-    jobs: int = 1
 
 
 @dataclass(frozen=True)
@@ -93,12 +79,12 @@ def _explained(compared: Audit, ends: Ends, hybrids: "Hybrids", coarsest: str) -
     names = [factor.name for factor in ends.factors]
     was = recorded(compared.before), recorded(compared.after)
     try:
-        found = _honest(search(names, hybrids.ask, was, coarsest), ends)
+        found = _downgrade_stand_ins(search(names, hybrids.ask, was, coarsest), ends)
     except UnavailableError as problem:
-        return Explanation(compared, ends, Search(Verdict.NOT_HERE, str(problem)))
+        return Explanation(compared, ends, Search(SearchVerdict.UNAVAILABLE, str(problem)))
     if _only_missing(found, ends, was, coarsest):
-        return Explanation(compared, ends, _not_here(found, ends), refused=hybrids.refused)
-    if found.verdict is not Verdict.PROVEN and not (found.verdict is Verdict.CONSISTENT and found.minimal):
+        return Explanation(compared, ends, _unavailable(found, ends), refused=hybrids.refused)
+    if found.verdict is not SearchVerdict.PROVEN and not (found.verdict is SearchVerdict.CONSISTENT and found.minimal):
         return Explanation(compared, ends, found, refused=hybrids.refused)
     found, divided, together = _divided(found, hybrids)
     return Explanation(compared, ends, found, divided, together, hybrids.refused)
@@ -118,14 +104,14 @@ def located(
     compared, ends, causes = explanation.audit, explanation.ends, explanation.found.minimal
     places = {frozenset(factor.name for factor in ends.factors): divergence(compared.before, compared.after)}
     allowance = Allowance(limits or Limits(), say, explanation.started, explanation.seconds)
-    if explanation.found.verdict is Verdict.PROVEN and (len(causes) > 1 or not any(places.values())):
+    if explanation.found.verdict is SearchVerdict.PROVEN and (len(causes) > 1 or not any(places.values())):
         places |= _cause_by_cause(ends, causes, replayer, allowance)
     parted = {hybrid: parted for hybrid, parted in places.items() if parted}
     return replace(explanation, places=parted, started=allowance.started, seconds=allowance.seconds)
 
 
 def _cause_by_cause(
-    ends: Ends, causes: Sequence[str], replayer: Replayer, allowance: "Allowance"
+    ends: Ends, causes: Sequence[str], replayer: Replayer, allowance: Allowance
 ) -> dict[Hybrid, tuple[Parting, ...]]:
     """Where A with each cause alone parts from A, of those that could be run."""
     kept: dict[Hybrid, tuple[str, ...]] = {}
@@ -133,7 +119,7 @@ def _cause_by_cause(
     try:
         for hybrid in (A, *(frozenset({cause}) for cause in causes)):
             if not replayer.known_canaries(ends.hybrid(hybrid)):
-                allowance.start(f"canaries of {hybrid_name(hybrid, ends)}")
+                allowance.start(f"canaries of {ends.hybrid_name(hybrid)}")
             try:
                 kept[hybrid] = replayer.canaries(ends.hybrid(hybrid))
             except (UnavailableError, RefusedError) as problem:
@@ -145,27 +131,33 @@ def _cause_by_cause(
     return places
 
 
-def _honest(found: Search, ends: Ends) -> Search:
-    """What a lever stands in for was not here: that is no proof of it."""
+def _downgrade_stand_ins(found: Search, ends: Ends) -> Search:
+    """A lever that stands in for another processor proves nothing about that processor."""
     stand_ins = [factor.name for factor in ends.factors if factor.name == "processor" and factor.name in found.minimal]
-    if found.verdict is Verdict.PROVEN and stand_ins:
-        return replace(found, verdict=Verdict.CONSISTENT, reason="instruction-set levers stood in for another CPU")
+    if found.verdict is SearchVerdict.PROVEN and stand_ins:
+        return replace(
+            found, verdict=SearchVerdict.CONSISTENT, reason="instruction-set levers stood in for another CPU"
+        )
     return found
 
 
 def _only_missing(found: Search, ends: Ends, was: tuple[Outcome, Outcome], grade: str) -> bool:
     """Whether the recorded results differ while both ends replay alike, and something differs that cannot be set here."""
-    if not ends.missing or found.verdict not in (Verdict.SAME, Verdict.NOT_REPRODUCED) or agree(*was, grade):
+    if (
+        not ends.missing
+        or found.verdict not in (SearchVerdict.SAME, SearchVerdict.NOT_REPRODUCED)
+        or same_at(*was, grade)
+    ):
         return False
     runs = [run for hybrid in (A, frozenset(factor.name for factor in ends.factors)) for run in found.draws[hybrid]]
     known = [run for run in runs if run is not None]
-    return known == runs and all(agree(known[0], run, grade) for run in known)
+    return known == runs and all(same_at(known[0], run, grade) for run in known)
 
 
-def _not_here(found: Search, ends: Ends) -> Search:
+def _unavailable(found: Search, ends: Ends) -> Search:
     names = ", ".join(factor.name for factor in ends.missing)
     reason = f"{names} cannot be set; with everything else set as recorded, both ends give the same"
-    return replace(found, verdict=Verdict.NOT_HERE, reason=reason, grade=None)
+    return replace(found, verdict=SearchVerdict.UNAVAILABLE, reason=reason, grade=None)
 
 
 def _divided(found: Search, hybrids: "Hybrids") -> tuple[Search, tuple[Share, ...], tuple[Interaction, ...]]:
@@ -182,32 +174,6 @@ def _divided(found: Search, hybrids: "Hybrids") -> tuple[Search, tuple[Share, ..
     if any(hybrid not in known for hybrid in needed(found.minimal)):
         return found, (), ()
     return found, shares(found.minimal, known.__getitem__), interactions(found.minimal, known.__getitem__)
-
-
-class Allowance:
-    """What is left of the limits; `started` runs and `seconds` went before."""
-
-    def __init__(self, limits: Limits, say: Callable[[str], None], started: int = 0, seconds: float = 0.0) -> None:
-        self.limits, self.say, self.started = limits, say, started
-        self._since = time.monotonic() - seconds
-        self._count = threading.Lock()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._since
-
-    def start(self, what: str) -> None:
-        """Count one run more.
-
-        Raises:
-            OutOfRunsError: none is allowed any more.
-        """
-        with self._count:
-            late = self.limits.seconds is not None and self.seconds > self.limits.seconds
-            if self.started >= self.limits.runs or late:
-                raise OutOfRunsError
-            self.started += 1
-            self.say(f"run {self.started} of at most {self.limits.runs}: {what}")
 
 
 class Hybrids:
@@ -229,15 +195,10 @@ class Hybrids:
         hybrid, repeat = wanted
         conditions = self.ends.hybrid(hybrid)
         if not self.replayer.known(conditions, repeat):
-            self.allowance.start(f"{hybrid_name(hybrid, self.ends)}{f', run {repeat + 1}' if repeat else ''}")
+            self.allowance.start(f"{self.ends.hybrid_name(hybrid)}{f', run {repeat + 1}' if repeat else ''}")
         try:
             return self.replayer.replay(conditions, repeat)
         except RefusedError as problem:
             self.refused[hybrid] = str(problem)
             self.allowance.say(f"cannot run so: {problem}")
             return None
-
-
-def hybrid_name(hybrid: Hybrid, ends: Ends) -> str:
-    """``A``, ``B``, or whichever of ``A + ...`` and ``B - ...`` is shorter."""
-    return name_of(hybrid, [factor.name for factor in ends.factors])

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tracking.audit.audit import Audit, Difference
+from tracking.explain.hybrids import Hybrid, name_of
 from tracking.replay.conditions import CODE, settable
 from tracking.replay.flags import FLAGS
 from tracking.runs.run import Run, Scalar
@@ -80,11 +81,6 @@ class Factor:
     needs: str
     missing: str = ""
 
-    @property
-    def stands_in(self) -> bool:
-        """Whether it is set by a lever in place of the real thing."""
-        return self.how == STANDS_IN
-
 
 @dataclass(frozen=True)
 class Ends:
@@ -101,11 +97,15 @@ class Ends:
     factors: tuple[Factor, ...]
     missing: tuple[Factor, ...]
 
-    def hybrid(self, chosen: frozenset[str]) -> dict[str, Scalar]:
+    def hybrid(self, chosen: Hybrid) -> dict[str, Scalar]:
         """The conditions of `before` with those of the chosen factors as in `after`."""
         taken = {name for factor in self.factors if factor.name in chosen for name in factor.conditions}
         kept = {name: value for name, value in self.before.items() if name not in taken}
         return {**kept, **{name: value for name, value in self.after.items() if name in taken}}
+
+    def hybrid_name(self, chosen: Hybrid) -> str:
+        """``A``, ``B``, or whichever of ``A + ...`` and ``B - ...`` is shorter."""
+        return name_of(chosen, [factor.name for factor in self.factors])
 
 
 def ends_of(audit: Audit) -> Ends:
@@ -161,8 +161,6 @@ def _join(groups: dict[str, list[Difference]], names: Sequence[str]) -> None:
 def _factor(group: str, members: Sequence[Difference]) -> Factor:
     first = members[0]
     how, needs = next((how, needs) for pattern, how, needs in HOW if re.fullmatch(pattern, first.name))
-    if LEVERS.fullmatch(first.name):
-        how = STANDS_IN
     single = len(members) == 1
     shown = [f"{'' if single else each.name.rpartition('.')[2] + ' '}{change_text(each)}" for each in members[:4]]
     more = [f"and {len(members) - 4} more"] if len(members) > 4 else []

@@ -6,14 +6,13 @@ kinds.
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 from tracking.audit.claims import claims_about, load_claims
 from tracking.audit.statistics import wilson
-from tracking.explain.explain import Limits
+from tracking.explain.limits import Allowance, Limits, OutOfRunsError
 from tracking.replay.conditions import settable
 from tracking.replay.errors import RefusedError
 from tracking.replay.replayer import Replayer
@@ -76,28 +75,27 @@ def try_recipes(
         raise UserError(f"{run.subject} {run.id[:12]}: its recipe prepares no images")
     tried: list[Tried] = []
     refused: set[str] = set()  # modes that this model has not, or its code does not know
-    started, untried, met, since = 0, 0, False, time.monotonic()
+    allowance, untried = Allowance(limits, say), 0
     for names, conditions in _recipes(own):
         if refused & set(names):
             continue
         name = ", ".join(names) or "as recorded"
-        if not replayer.known(conditions):
-            spent = time.monotonic() - since
-            if started >= limits.runs or (limits.seconds is not None and spent > limits.seconds):
-                untried += 1
-                continue
-            started += 1
-        say(f"recipe {len(tried) + 1}: {name}")
         try:
+            if not replayer.known(conditions):
+                allowance.start(f"recipe: {name}")
             tried.append(_tried(name, conditions, claim, replayer))
+        except OutOfRunsError:
+            untried += 1
+            continue
         except RefusedError as problem:
             say(f"left out: {problem}")
             if len(names) == 1:
                 refused |= _asked(own).keys() & set(names)
             continue
-        if met := tried[-1].meets:
+        if tried[-1].meets:
+            untried = 0
             break
-    return sorted(tried, key=lambda each: abs(each.top1 - claim)), 0 if met else untried
+    return sorted(tried, key=lambda each: abs(each.top1 - claim)), untried
 
 
 def _tried(name: str, conditions: Mapping[str, Scalar], claim: float, replayer: Replayer) -> Tried:

@@ -9,71 +9,38 @@ It is found by binary search. Between two hybrids with different results lies, o
 factor at a time, a step that changes the result: bisecting finds its factor in log2 n runs, whatever the others do. Starting
 from what was found, this is repeated until both directions hold: about k (log2 n + 2) runs for k causes among n factors.
 
-What differs between repeats of one hybrid is nobody's doing. Both ends are repeated before anything is blamed, and what is
+Runs of one and the same hybrid may differ: run-to-run variation. Both ends are repeated before a cause is named, and what is
 found is run again, until by chance alone fewer than one search in 10,000 would have ended so; so is, for each factor of it,
 the hybrid that shows that it cannot be left out. Where decisions were seen to differ between repeats, every hybrid is run
 five times.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import combinations
 from math import comb, log2
 
-from tracking.runs.outcomes import GRADES, Outcome, agree, alike, apart, finest, spread
+from tracking.explain.hybrids import A, Hybrid, name_of
+from tracking.explain.limits import OutOfRunsError
+from tracking.explain.search_result import Search, SearchVerdict
+from tracking.runs.outcomes import (
+    GRADES,
+    Outcome,
+    finest_agreement,
+    indistinguishable,
+    max_flips_within,
+    min_flips_between,
+    same_at,
+)
 
-Hybrid = frozenset[str]
 Ask = Callable[[Sequence[tuple[Hybrid, int]]], list[Outcome | None]]
-A: Hybrid = frozenset()
 UNSTEADY_DRAWS = 5  # of each hybrid, where decisions differ between repeats
 NEEDED_DRAWS = 3  # of each hybrid that shows a factor to be needed: now and then a run goes astray
 CHANCE = 1 / 10_000
 SMALL = 6  # up to so many factors every part of a set is looked at
 
 
-class Verdict(StrEnum):
-    """What may be said."""
-
-    SAME = "same"
-    NOISE = "noise"
-    PROVEN = "proven"
-    CONSISTENT = "consistent with"
-    NOT_HERE = "not here"
-    NOT_REPRODUCED = "not reproduced"
-
-
-class OutOfRunsError(Exception):
-    """No further run is allowed."""
-
-
 class _UnsteadyError(Exception):
     """Two runs of one hybrid differ at the grade in use."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What was found.
-
-    Attributes:
-        verdict, reason: the word, and the sentence that goes with it.
-        grade: at which the results were held against one another; None where it did not come to that.
-        minimal: the factors that carry A to B, none of which can be left out, likeliest first; with `consistent with` those
-            that may.
-        draws: every hybrid that ran, with the outcome of each of its runs; None where it could not run.
-        band: the most decisions in which two runs of one hybrid differed.
-    """
-
-    verdict: Verdict
-    reason: str
-    grade: str | None = None
-    minimal: tuple[str, ...] = ()
-    draws: dict[Hybrid, list[Outcome | None]] = field(default_factory=dict)
-    band: int = 0
-
-    @property
-    def runs(self) -> int:
-        return sum(len(outcomes) for outcomes in self.draws.values())
 
 
 def search(
@@ -92,14 +59,6 @@ def search(
         coarsest: do not look at anything finer than this grade.
     """
     return _Searcher(tuple(factors), ask, recorded, coarsest).found()
-
-
-def name_of(hybrid: Hybrid, factors: Sequence[str]) -> str:
-    """``A``, ``B``, or whichever of ``A + ...`` and ``B - ...`` is shorter."""
-    chosen, rest = [name for name in factors if name in hybrid], [name for name in factors if name not in hybrid]
-    if not chosen or not rest:
-        return "B" if not rest and factors else "A"
-    return f"A + {' + '.join(chosen)}" if len(chosen) <= len(rest) else f"B - {' - '.join(rest)}"
 
 
 class _Searcher:
@@ -125,7 +84,7 @@ class _Searcher:
         for count in (1, 2) if self.recorded is not None else (2,):
             self._draw([(A, count), (self.b, count)])
             if lost := self._lost_end():
-                return self._search(Verdict.NOT_REPRODUCED, lost)
+                return self._search(SearchVerdict.NOT_REPRODUCED, lost)
         for grade in [grade for grade in self.grades if grade != "accuracy"] or self.grades:
             self.grade = grade
             try:
@@ -136,31 +95,31 @@ class _Searcher:
 
     def _at_this_grade(self) -> Search:
         if self._same_ends():
-            return self._nothing_to_blame()
+            return self._no_difference()
         minimal = self._smallest_part(self._both_ways())
         if doubt := self._doubt(minimal):
-            return self._search(Verdict.CONSISTENT, doubt, minimal)
+            return self._search(SearchVerdict.CONSISTENT, doubt, minimal)
         self._confirm(minimal)
-        return self._search(Verdict.PROVEN, "both directions were run", minimal)
+        return self._search(SearchVerdict.PROVEN, "both directions were run", minimal)
 
-    def _search(self, verdict: Verdict, reason: str, minimal: Hybrid = A) -> Search:
-        grade = None if verdict in (Verdict.NOT_REPRODUCED, Verdict.NOT_HERE) else self.grade
-        band = max((spread(self._runs(hybrid)) for hybrid in self.draws), default=0)
+    def _search(self, verdict: SearchVerdict, reason: str, minimal: Hybrid = A) -> Search:
+        grade = None if verdict in (SearchVerdict.NOT_REPRODUCED, SearchVerdict.UNAVAILABLE) else self.grade
+        band = max((max_flips_within(self._runs(hybrid)) for hybrid in self.draws), default=0)
         return Search(verdict, reason, grade, self._ordered(minimal), dict(self.draws), band)
 
     def _out_of_runs(self) -> Search:
-        """What has not been told from run-to-run variation is blamed on nothing."""
+        """No factor is named for a difference that was not told from run-to-run variation."""
         reason = "the runs that were allowed did not suffice to prove it"
         if not self.noisy and not self._ends_were_repeated():
             reason = "the runs that were allowed did not suffice to tell the difference from run-to-run variation"
-            return self._search(Verdict.CONSISTENT, reason)
-        return self._search(Verdict.CONSISTENT, reason, self.carried)
+            return self._search(SearchVerdict.CONSISTENT, reason)
+        return self._search(SearchVerdict.CONSISTENT, reason, self.carried)
 
     def _ends_were_repeated(self) -> bool:
         """And gave the same each time."""
         ends = [self._known(end) for end in (A, self.b)]
         return self.repeats == 1 and all(
-            len(runs) > 1 and all(agree(*pair, self.grade) for pair in combinations(runs, 2)) for runs in ends
+            len(runs) > 1 and all(same_at(*pair, self.grade) for pair in combinations(runs, 2)) for runs in ends
         )
 
     # ---- ends
@@ -175,8 +134,10 @@ class _Searcher:
             if None in self.draws[hybrid]:
                 return f"{name} cannot be run again"
             self.grades = tuple(grade for grade in self.grades if came and GRADES.index(grade) >= GRADES.index(came))
-            runs = self._runs(hybrid)
-            if came is None and was is not None and (nearest := apart([was], runs)) > (within := spread(runs)):
+            if came is not None or was is None:
+                continue
+            nearest, within = min_flips_between([was], self._runs(hybrid)), max_flips_within(self._runs(hybrid))
+            if nearest > within:
                 repeats = f", between its repeats up to {within}" if within else ""
                 return f"{name} does not come back here: {nearest} decisions differ from those recorded{repeats}"
         return ""
@@ -186,7 +147,7 @@ class _Searcher:
         now = self.draws[hybrid][0]
         if was is None or now is None:
             return GRADES[0]
-        came = finest(was, now)
+        came = finest_agreement(was, now)
         if came in ("bits", "decisions"):
             return came
         self._draw([(hybrid, UNSTEADY_DRAWS)])
@@ -195,12 +156,12 @@ class _Searcher:
     def _same_ends(self) -> bool:
         return self._like(A, self.b)
 
-    def _nothing_to_blame(self) -> Search:
+    def _no_difference(self) -> Search:
         finer = GRADES[: GRADES.index(self.grade)]
         pairs = [pair for end in (A, self.b) for pair in combinations(self._runs(end), 2)]
-        if any(not agree(*pair, grade) for grade in finer for pair in pairs):
-            return self._search(Verdict.NOISE, "runs of one and the same end differ as much as the ends do")
-        return self._search(Verdict.SAME, f"both ends give the same {self.grade}")
+        if any(not same_at(*pair, grade) for grade in finer for pair in pairs):
+            return self._search(SearchVerdict.NOISE, "runs of one and the same end differ as much as the ends do")
+        return self._search(SearchVerdict.SAME, f"both ends give the same {self.grade}")
 
     # ---- asking
 
@@ -229,14 +190,14 @@ class _Searcher:
         if None in self.draws[hybrid]:
             return False
         if self.noisy:
-            like = alike(self._known(hybrid), self._known(end), (self._known(A), self._known(self.b)))
+            like = indistinguishable(self._known(hybrid), self._known(end), (self._known(A), self._known(self.b)))
             if like is None:
                 raise _UnsteadyError
             return like
         repeats = [pair for each in (hybrid, end) for pair in combinations(self._runs(each), 2)]
-        if any(not agree(*pair, self.grade) for pair in repeats):
+        if any(not same_at(*pair, self.grade) for pair in repeats):
             raise _UnsteadyError
-        return all(agree(one, other, self.grade) for one in self._runs(hybrid) for other in self._runs(end))
+        return all(same_at(one, other, self.grade) for one in self._runs(hybrid) for other in self._runs(end))
 
     def _carries(self, hybrid: Hybrid) -> bool:
         """Whether A with these factors is B."""
@@ -295,17 +256,17 @@ class _Searcher:
 
     def _doubt(self, minimal: Hybrid) -> str:
         """Why some factor of the set may not be needed; empty where for each a hybrid shows that it is, run several times."""
-        shown = []
+        seen = []
         for factor in self._ordered(minimal):
             part = minimal - {factor}
             for hybrid, end in ((part, self.b), (self.b - part, A)):
                 if not self._like(hybrid, end) and None not in self.draws[hybrid]:
-                    shown.append((factor, hybrid, end))
+                    seen.append((factor, hybrid, end))
                     break
             else:
                 return self._cannot_tell(factor, part if None in self.draws[part] else self.b - part)
-        self._draw([(hybrid, NEEDED_DRAWS) for _, hybrid, _ in shown])
-        for factor, hybrid, end in shown:
+        self._draw([(hybrid, NEEDED_DRAWS) for _, hybrid, _ in seen])
+        for factor, hybrid, end in seen:
             if self._like(hybrid, end):
                 raise _UnsteadyError
             if None in self.draws[hybrid]:
@@ -341,7 +302,7 @@ class _Searcher:
             if None not in outcomes:
                 alike.setdefault(hybrid & minimal, []).append([outcome for outcome in outcomes if outcome is not None])
         again = sum(len(outcomes) - 1 for same in alike.values() for outcomes in same)
-        steady = (same for same in alike.values() if all(agree(same[0][0], other[0], self.grade) for other in same))
+        steady = (same for same in alike.values() if all(same_at(same[0][0], other[0], self.grade) for other in same))
         return again + sum(len(same) - 1 for same in steady) + (2 if self.recorded is not None else 0)
 
     def _unsteady(self) -> Search:
@@ -349,19 +310,19 @@ class _Searcher:
         self.grade, self.repeats, self.carried = "decisions", UNSTEADY_DRAWS, self.b
         self._draw([(A, UNSTEADY_DRAWS), (self.b, UNSTEADY_DRAWS)])
         if lost := next((name for name, end in (("A", A), ("B", self.b)) if None in self.draws[end]), ""):
-            return self._search(Verdict.NOT_REPRODUCED, f"{lost} cannot be run again")
+            return self._search(SearchVerdict.NOT_REPRODUCED, f"{lost} cannot be run again")
         ends = self._known(A), self._known(self.b)
-        within, across = max(map(spread, ends)), apart(*ends)
+        within, across = max(map(max_flips_within, ends)), min_flips_between(*ends)
         if across <= within:
             return self._search(
-                Verdict.NOISE, f"runs of one end differ in up to {within} decisions, the ends in {across}"
+                SearchVerdict.NOISE, f"runs of one end differ in up to {within} decisions, the ends in {across}"
             )
         self.noisy = True
         try:
             minimal = self._smallest_part(self._both_ways())
             if doubt := self._doubt(minimal):
-                return self._search(Verdict.CONSISTENT, doubt, minimal)
-            return self._search(Verdict.PROVEN, f"both directions were run {UNSTEADY_DRAWS} times", minimal)
+                return self._search(SearchVerdict.CONSISTENT, doubt, minimal)
+            return self._search(SearchVerdict.PROVEN, f"both directions were run {UNSTEADY_DRAWS} times", minimal)
         except _UnsteadyError:
             words = "repeats of a hybrid differ too much to tell which end it is like"
-            return self._search(Verdict.CONSISTENT, words, self.carried)
+            return self._search(SearchVerdict.CONSISTENT, words, self.carried)

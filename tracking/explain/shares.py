@@ -14,9 +14,9 @@ from math import factorial, sqrt
 
 import numpy as np
 
+from tracking.explain.hybrids import Hybrid
 from tracking.runs.outcomes import Outcome
 
-Hybrid = frozenset[str]
 EXACT = 6  # up to so many causes every hybrid of them is run
 ORDERS = 8  # sampled beyond
 RESAMPLES = 2000

@@ -72,6 +72,6 @@ def require_trust(run: Run, root: Path, folder: Path, *, trusted: bool) -> None:
         raise UserError(f"{run.subject} {run.id[:12]}: somebody else made its predictions: there is nothing to run")
     if not trusted and (why := unknown_origin(run, root, folder)):
         raise UserError(
-            f"{run.subject} {run.id[:12]}: is of unknown origin ({why}); running it runs its code and loads its weights: "
-            "--trust if you do"
+            f"{run.subject} {run.id[:12]}: is of unknown origin ({why}); pass --trust to run its code and load its "
+            "weights"
         )

@@ -28,7 +28,7 @@ def certificate_page(values: Values) -> str:
         _table("Shares", ["factor", "change", "share", "set by"], _share_rows(values)),
         *(f"<p>{escape(line.strip())}</p>" for line in interaction_lines(values)),
         _table("Differ too; together they change nothing here", ["factor", "change"], _cleared_rows(values)),
-        _table("Not here", ["condition", "change", "why"], _missing_rows(values)),
+        _table("Cannot be set here", ["condition", "change", "why"], _missing_rows(values)),
         _table("Hybrids", ["number", "hybrid", "scores", "decisions", "right"], _hybrid_rows(values)),
         _table("Where they first part from A", ["hybrid", "stage", "place, by canaries"], _place_rows(values)),
         f'<p class="soft">To be checked with <code>weighbridge verify</code>; sha256 <code>{values["sha256"]}</code></p>',

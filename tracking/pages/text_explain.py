@@ -9,8 +9,8 @@ from tracking.runs.errors import UserError
 from tracking.runs.words import counted
 
 if TYPE_CHECKING:
-    from tracking.explain.certificate import Check
     from tracking.explain.recipe_search import Tried
+    from tracking.explain.verify import Check
 
 Values = Mapping[str, Any]
 
@@ -19,15 +19,15 @@ SAYS = {
     "consistent with": "what was run is consistent with: {minimal}; {reason}",
     "noise": "the difference is within run-to-run variation: {reason}",
     "same": "nothing to explain: {reason}",
-    "not reproduced": "{reason}; nothing is blamed for a difference that does not come back",
-    "not here": "it cannot be run here: {reason}",
+    "not reproduced": "{reason}; no cause is named for a difference that does not come back",
+    "cannot be run here": "{reason}",
 }
 
 
 def headline(values: Values) -> str:
     """The verdict as a sentence."""
     if values["verdict"] == "consistent with" and not values["minimal"]:
-        return f"nothing is blamed: {values['reason']}"
+        return f"no cause is named: {values['reason']}"
     minimal = ", ".join(values["minimal"])
     return SAYS[values["verdict"]].format(minimal=minimal, reason=values["reason"])
 
@@ -40,7 +40,7 @@ def certificate_text(values: Values) -> str:
         _difference(values),
         _shares(values),
         _cleared(values),
-        _not_here(values),
+        _unavailable(values),
         [_runs_line(values)],
         _places(values),
     ]
@@ -107,10 +107,13 @@ def _cleared(values: Values) -> list[str]:
     )
 
 
-def _not_here(values: Values) -> list[str]:
+def _unavailable(values: Values) -> list[str]:
     if not values["not_here"]:
         return []
-    return ["not here", *(f"  {each['name']}: {each['change']} ({each['why']})" for each in values["not_here"])]
+    return [
+        "cannot be set here",
+        *(f"  {each['name']}: {each['change']} ({each['why']})" for each in values["not_here"]),
+    ]
 
 
 def _runs_line(values: Values) -> str:

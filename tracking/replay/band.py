@@ -1,5 +1,5 @@
-"""How many decisions of a run can flip for reasons that nobody controls: it is run again under levers that leave the model,
-the images and the arithmetic on paper as they are, and only change in which order sums are taken.
+"""How many decisions of a run can flip by run-to-run variation: it is run again under levers that leave the model, the images
+and the arithmetic on paper as they are, and only change in which order sums are taken.
 
 Two numbers enclose the answer. At least: the decisions that did flip under some lever. At most: those that could, if no lever
 moves a score further than the furthest move seen, d. An image whose best score leads by more than 2 d cannot flip, since each
@@ -16,9 +16,8 @@ from tracking.replay.conditions import settable
 from tracking.replay.errors import RefusedError, UnavailableError
 from tracking.replay.replayer import Replayer
 from tracking.runs.errors import UserError
-from tracking.runs.outcomes import finest, recorded
+from tracking.runs.outcomes import finest_agreement, recorded
 from tracking.runs.run import Run, Scalar
-from tracking.runs.words import counted
 
 THREADS = (1, 2, 4)
 BATCHES = (8, 32, 128)
@@ -106,7 +105,7 @@ def band(run: Run, replayer: Replayer, max_runs: int, say: Callable[[str], None]
     say("as recorded")
     allowed = max_runs - (not replayer.known(own))
     outcome = replayer.replay(own)
-    grade = finest(recorded(run), outcome)
+    grade = finest_agreement(recorded(run), outcome)
     if grade not in ("bits", "decisions"):
         words = "run as recorded it decides otherwise here; `weighbridge reproduce` says what differs"
         raise UserError(f"{run.subject} {run.id[:12]}: {words}")
@@ -157,12 +156,12 @@ def _tried(
         replayer.replay(conditions)
     except (UnavailableError, RefusedError) as problem:
         return Lever(*lever, reason=str(problem))
-    moved, others = compare(scores, replayer.scores(conditions))
+    moved, others = change_of(scores, replayer.scores(conditions))
     flipped |= others
     return Lever(*lever, moved=moved, flips=int(others.sum()))
 
 
-def compare(scores: np.ndarray, others: np.ndarray) -> tuple[float, np.ndarray]:
+def change_of(scores: np.ndarray, others: np.ndarray) -> tuple[float, np.ndarray]:
     """The largest change of a score, and which rows have another best class (bool, shape (samples,))."""
     moved, flips = 0.0, []
     for start in range(0, len(scores), ROWS):
@@ -185,33 +184,3 @@ def accuracy_band(scores: np.ndarray, labels: np.ndarray, moved: float) -> tuple
     within_reach = np.asarray(scores.max(axis=1), np.float64) - own <= 2 * moved
     lost, won = int((right & near_ties(scores, moved)).sum()), int((~right & within_reach).sum())
     return -100 * lost / len(labels), 100 * won / len(labels)
-
-
-# ---- in words
-
-
-def band_text(found: Band) -> str:
-    """The band as lines of text."""
-    low, high = found.points
-    lines = [
-        f"{found.flipped:,} to {found.can_flip:,} of {found.samples:,} decisions can flip for reasons that nobody controls",
-        f"  run          {found.subject} {found.id[:12]}, comes back here in its {found.grade}",
-        f"  at least     {counted(found.flipped, 'decision')} did, under some lever",
-        f"  at most      {counted(found.can_flip, 'image')}: a lead of at most 2 x {found.moved:.1e}, a score's furthest move",
-        f"  accuracy     {low:+.3f} to {high:+.3f} points: a difference inside this says nothing about the models",
-        "",
-        "levers",
-        *(f"  {_lever_text(lever)}" for lever in found.levers),
-    ]
-    if found.left:
-        lines.append(f"  {counted(found.left, 'lever')} not run: raise --max-runs")
-    return "\n".join(lines) + "\n"
-
-
-def _lever_text(lever: Lever) -> str:
-    name = f"{lever.name}={lever.value}"
-    if lever.moved is None:
-        return f"{name}: not run: {lever.reason}"
-    if lever.moved == 0:
-        return f"{name}: the same bits"
-    return f"{name}: scores move by up to {lever.moved:.1e}, {counted(lever.flips, 'flip')}"

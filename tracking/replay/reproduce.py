@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from tracking.audit.audit import Audit, audit
-from tracking.audit.divergence import divergence, divergence_lines, to_dict
+from tracking.audit.divergence import divergence, to_dict
 from tracking.capture.environment import RUNTIMES
-from tracking.replay.conditions import settable
+from tracking.replay.conditions import packages_in, settable
 from tracking.replay.environments import others
 from tracking.replay.errors import RefusedError, UnavailableError
 from tracking.replay.replayer import Replayer
 from tracking.runs.errors import UserError
-from tracking.runs.outcomes import Outcome, finest, recorded
+from tracking.runs.outcomes import Outcome, finest_agreement, recorded
 from tracking.runs.run import Run, Scalar, pack_decisions
 from tracking.runs.secrets import redact
 from tracking.runs.words import change_text
@@ -94,14 +94,13 @@ def reproduce(run: Run, replayer: Replayer, say: Callable[[str], None] = lambda 
         outcome = replayer.replay(conditions)
     except (UnavailableError, RefusedError) as problem:
         return Reproduction(run, NOT_REPRODUCED, str(problem))
-    verdict = finest(before, outcome) or NOT_REPRODUCED
+    verdict = finest_agreement(before, outcome) or NOT_REPRODUCED
     code = replayer.code(conditions)
-    versions = {name.removeprefix("package."): str(value) for name, value in conditions.items() if _is_package(name)}
     return Reproduction(
         run=run,
         verdict=verdict,
         again=_as_run(run, outcome, _facts(run, replayer.python(conditions)), _canaries(run, replayer, verdict)),
-        packages=tuple(others(versions).items()),
+        packages=tuple(others(packages_in(conditions)).items()),
         commit=None if code == replayer.root else str(run.code["commit"]),
     )
 
@@ -114,10 +113,6 @@ def _canaries(run: Run, replayer: Replayer, verdict: str) -> tuple[str, ...]:
         return replayer.canaries(settable(run.conditions))
     except (UnavailableError, RefusedError):
         return ()
-
-
-def _is_package(name: str) -> bool:
-    return name.startswith("package.")
 
 
 def _as_run(run: Run, outcome: Outcome, facts: dict[str, Scalar], canaries: tuple[str, ...]) -> Run:
@@ -161,29 +156,3 @@ def _captured(python: Path, runtimes: list[str]) -> list[dict[str, Scalar]]:
         raise UserError(f"{python}: cannot say what it is: {redact(last)}")
     facts: list[dict[str, Scalar]] = json.loads(ended.stdout)
     return facts
-
-
-# ---- in words
-
-SAYS = {
-    "bits": "every score came back, bit for bit",
-    "decisions": "every decision came back; scores carry other bits",
-    "accuracy": "the accuracy came back; some decisions are others",
-    NOT_REPRODUCED: "it did not come back",
-}
-
-
-def reproduction_text(found: Reproduction, written: Path | None) -> str:
-    """The verdict, how it was run, and what differs first; `written` is the file of what was run."""
-    lines = [f"{found.verdict}: {SAYS[found.verdict]}", f"  run       {found.run.subject} {found.run.id[:12]}"]
-    if found.again is None:
-        return "\n".join([*lines, f"  reason    {found.reason}"]) + "\n"
-    packages = ", ".join(f"{name} {version}" for name, version in found.packages)
-    lines += [
-        f"  code      {f'a worktree of {found.commit[:12]}' if found.commit else 'as in this folder'}",
-        f"  packages  {f'{packages} in an environment of its own' if packages else 'as installed here'}",
-    ]
-    if found.verdict != "bits":
-        lines += [f"  differs   {found.first}", f"  next      weighbridge explain {found.run.id[:12]} {written}"]
-        lines += divergence_lines(divergence(found.run, found.again))
-    return "\n".join(lines) + "\n"

@@ -50,7 +50,7 @@ class Outcome:
         return {"scores": self.scores, "decisions": self.decisions, "right": correct, "samples": len(self.top1)}
 
 
-def agree(one: Outcome, other: Outcome, grade: str) -> bool:
+def same_at(one: Outcome, other: Outcome, grade: str) -> bool:
     """Whether two outcomes are the same at this grade; bits that were not recorded agree with none."""
     if grade == "bits":
         return one.scores is not None and one.scores == other.scores
@@ -59,9 +59,9 @@ def agree(one: Outcome, other: Outcome, grade: str) -> bool:
     return len(one.top1) == len(other.top1) and int(one.right.sum()) == int(other.right.sum())
 
 
-def finest(one: Outcome, other: Outcome) -> str | None:
+def finest_agreement(one: Outcome, other: Outcome) -> str | None:
     """The finest grade at which two outcomes are the same, None where they are at none."""
-    return next((grade for grade in GRADES if agree(one, other, grade)), None)
+    return next((grade for grade in GRADES if same_at(one, other, grade)), None)
 
 
 def flips(one: Outcome, other: Outcome) -> int:
@@ -69,25 +69,27 @@ def flips(one: Outcome, other: Outcome) -> int:
     return int((one.top1 != other.top1).sum())
 
 
-def spread(runs: Sequence[Outcome]) -> int:
+def max_flips_within(runs: Sequence[Outcome]) -> int:
     """The most decisions in which two of these runs differ."""
     return max((flips(*pair) for pair in combinations(runs, 2)), default=0)
 
 
-def apart(one: Sequence[Outcome], other: Sequence[Outcome]) -> int:
+def min_flips_between(one: Sequence[Outcome], other: Sequence[Outcome]) -> int:
     """The fewest decisions in which a run of the one and a run of the other differ."""
     return min(flips(left, right) for left in one for right in other)
 
 
-def alike(one: Sequence[Outcome], other: Sequence[Outcome], ends: Sequence[Sequence[Outcome]]) -> bool | None:
+def indistinguishable(
+    one: Sequence[Outcome], other: Sequence[Outcome], ends: Sequence[Sequence[Outcome]]
+) -> bool | None:
     """Whether two hybrids give the same, up to what differs between repeats: of each of them, and of both ends.
 
     They do where their runs differ on average no more than repeats; they do not where even the nearest two differ more. None
     where it is neither, or where repeats differ in more than half of what they and the nearest runs of the ends do.
     """
-    least = max(map(spread, ends))
-    within = max(least, spread(one), spread(other))
-    if 2 * within > least + apart(*ends):
+    least = max(map(max_flips_within, ends))
+    within = max(least, max_flips_within(one), max_flips_within(other))
+    if 2 * within > least + min_flips_between(*ends):
         return None
     across = [flips(left, right) for left in one for right in other]
     if sum(across) <= within * len(across):

@@ -16,8 +16,8 @@ from weighbridge.cli.output import print_json, print_progress, write_file
 
 if TYPE_CHECKING:
     from tracking.audit.audit import Audit
-    from tracking.explain.certificate import Values
-    from tracking.explain.explain import Limits
+    from tracking.explain.limits import Limits
+    from tracking.explain.schema import Certificate
     from tracking.replay.replayer import Replayer
     from tracking.runs.run import Run
 
@@ -64,9 +64,11 @@ def explain(options: argparse.Namespace) -> int:
     """Run hybrids of two runs until what moved the result is known, and write the certificate."""
     if options.against:
         return _explain_published(options)
-    from tracking.explain.certificate import certificate, save
+    from tracking.explain.certificate import certificate
     from tracking.explain.explain import explain as explained
     from tracking.explain.explain import located
+    from tracking.explain.schema import save
+    from tracking.explain.search_result import SearchVerdict
     from tracking.pages.text_explain import certificate_text
 
     before, after = (find_run(reference, options.folder) for reference in (options.before, options.after))
@@ -84,15 +86,15 @@ def explain(options: argparse.Namespace) -> int:
     else:
         print(f"{certificate_text(found)}\ncertificate: {path}")
     _log(found, explanation.audit, options)
-    return 1 if found["verdict"] in ("not reproduced", "not here") else 0
+    return 1 if found["verdict"] in (SearchVerdict.NOT_REPRODUCED, SearchVerdict.UNAVAILABLE) else 0
 
 
-def _log(found: "Values", compared: "Audit", options: argparse.Namespace) -> None:
+def _log(found: "Certificate", compared: "Audit", options: argparse.Namespace) -> None:
     """Keep a certificate, and the audit that it began with, in every tracker asked for."""
     if not options.log:
         return
     from tracking.explain.as_run import as_run
-    from tracking.explain.certificate import text_of
+    from tracking.explain.schema import text_of
     from tracking.pages.text_explain import headline
     from tracking.trackers import connect
 
@@ -141,9 +143,9 @@ def verify_options(parser: argparse.ArgumentParser) -> None:
 
 def verify(options: argparse.Namespace) -> int:
     """Check a certificate, and run hybrids of it again."""
-    from tracking.explain.certificate import decisive
-    from tracking.explain.certificate import verify as verified
     from tracking.explain.trust import are_known
+    from tracking.explain.verify import decisive
+    from tracking.explain.verify import verify as verified
     from tracking.pages.text_explain import checks_text
 
     found = _certificate(options)
@@ -160,10 +162,10 @@ def verify(options: argparse.Namespace) -> int:
     return 0 if all(each.good for each in checks) else 1
 
 
-def _certificate(options: argparse.Namespace) -> "Values":
+def _certificate(options: argparse.Namespace) -> "Certificate":
     """Out of its file, or out of a tracker's run that holds it."""
     from tracking.explain.as_run import certificate_in
-    from tracking.explain.certificate import load, parse
+    from tracking.explain.schema import load, parse
 
     reference = options.certificate
     if not reference.startswith(("mlflow:", "comet:")):
@@ -184,8 +186,8 @@ def band_options(parser: argparse.ArgumentParser) -> None:
 
 def band(options: argparse.Namespace) -> int:
     """Run a run again under harmless levers, and print how many decisions can flip."""
+    from tracking.pages.text_band import band_text
     from tracking.replay.band import band as measured
-    from tracking.replay.band import band_text
 
     run = find_run(options.run, options.folder)
     found = measured(run, _trusting(options, run), options.max_runs, print_progress)
@@ -208,7 +210,8 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
 
 def reproduce(options: argparse.Namespace) -> int:
     """Run a run again from what it recorded, and print whether it comes back."""
-    from tracking.replay.reproduce import NOT_REPRODUCED, reproduction_text
+    from tracking.pages.text_reproduction import reproduction_text
+    from tracking.replay.reproduce import NOT_REPRODUCED
     from tracking.replay.reproduce import reproduce as reproduced
 
     run = find_run(options.run, options.folder)
@@ -252,7 +255,7 @@ def _trusting(options: argparse.Namespace, *runs: "Run", answers: Path | None = 
 
 
 def _limits(options: argparse.Namespace) -> "Limits":
-    from tracking.explain.explain import Limits
+    from tracking.explain.limits import Limits
 
     return Limits(options.max_runs, options.budget, options.jobs)
 

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from tracking.explain.search import Hybrid
+from tracking.explain.hybrids import Hybrid
 from tracking.runs.outcomes import Outcome
 
 SAMPLES = 60

@@ -18,20 +18,12 @@ from tests.tracking.explain.planted import BASE, CAUSES, HARMLESS, InProcess, Pa
 from tests.tracking.recordings import LABELS, SCORES, Answering, digest, recorded_run
 from tracking.audit.audit import audit
 from tracking.explain.as_run import as_run, certificate_in
-from tracking.explain.certificate import (
-    CERTIFICATE,
-    certificate,
-    consistent,
-    decisive,
-    load,
-    parse,
-    save,
-    seal,
-    text_of,
-    verify,
-)
-from tracking.explain.explain import Explanation, Limits, explain, located
+from tracking.explain.certificate import certificate
+from tracking.explain.explain import Explanation, explain, located
 from tracking.explain.factors import ends_of
+from tracking.explain.limits import Limits
+from tracking.explain.schema import FORM, load, parse, save, seal, text_of
+from tracking.explain.verify import consistent, decisive, verify
 from tracking.lookup.find import find_run
 from tracking.pages.html_explain import certificate_page
 from tracking.pages.text_explain import certificate_text, headline, tried_text
@@ -139,7 +131,7 @@ def test_a_certificate_sealed_anew_over_all_factors_is_not_minimal(two_causes: d
     }
 
 
-@pytest.mark.parametrize("key", sorted(CERTIFICATE.keys() - {"sha256"}))
+@pytest.mark.parametrize("key", sorted(FORM.keys() - {"sha256"}))
 def test_a_sealed_certificate_that_lacks_something_is_refused(two_causes: dict, key: str) -> None:
     for edited in (
         {name: value for name, value in two_causes.items() if name != key},
@@ -249,13 +241,13 @@ def test_recorded_ends_that_differ_as_repeats_do_are_noise() -> None:
 
 @pytest.mark.parametrize("scores", [SCORES * np.float32(1.0001), -SCORES])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_what_only_something_that_cannot_be_set_changes_is_not_here(scores: np.ndarray, seed: int) -> None:
+def test_what_only_something_that_cannot_be_set_changes_cannot_be_run_here(scores: np.ndarray, seed: int) -> None:
     """The last bits, or decisions; with another factor that differs, and without."""
     before, after = noisy_pair(inference_seed=seed)
     there = recorded_run(scores, params=dict(after.params), environment={"gpu.0.name": "another"})
     here = recorded_run(params=dict(before.params), environment={"gpu.0.name": "this one"})
     found = certificate(explain(here, there, Noisy(size=0)))
-    assert (found["verdict"], found["minimal"], found["grade"]) == ("not here", [], None)
+    assert (found["verdict"], found["minimal"], found["grade"]) == ("cannot be run here", [], None)
     assert found["reason"].startswith("gpu.0.name cannot be set")
     assert parse(text_of(found).encode(), "it") == found
     alike = recorded_run(params=dict(after.params), environment={"gpu.0.name": "another"})
@@ -338,7 +330,7 @@ def test_what_belongs_together_is_one_factor_and_what_cannot_be_set_is_named(rep
     ends = ends_of(audit(replayer.run(BASE), replayer.run(other)))
     by_name = {factor.name: factor for factor in ends.factors}
     assert set(by_name["recipe.geometry"].conditions) == {"param.recipe.resize.size", "param.recipe.crop.place"}
-    assert by_name["variable.ATEN_CPU_CAPABILITY"].stands_in
+    assert by_name["variable.ATEN_CPU_CAPABILITY"].how == "an environment variable"  # set by the user himself
     assert {factor.name: factor.missing for factor in ends.missing} == {"gpu.0.name": "that hardware is not here"}
     half = ends.hybrid(frozenset({"recipe.geometry"}))
     assert (half["param.recipe.resize.size"], "variable.ATEN_CPU_CAPABILITY" in half) == (40, False)

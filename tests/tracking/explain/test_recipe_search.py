@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.tracking.recordings import LABELS, SCORES, Answering, recorded_run
-from tracking.explain.explain import Limits
+from tracking.explain.limits import Limits
 from tracking.explain.recipe_search import published, try_recipes
 from tracking.pages.text_explain import tried_text
 from tracking.replay.conditions import Conditions

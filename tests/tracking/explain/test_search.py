@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from tests.tracking.explain.oracles import Oracle, causes_of, matters
-from tracking.explain.search import UNSTEADY_DRAWS, Hybrid, OutOfRunsError, Search, Verdict, search
+from tracking.explain.hybrids import Hybrid
+from tracking.explain.limits import OutOfRunsError
+from tracking.explain.search import UNSTEADY_DRAWS, search
+from tracking.explain.search_result import Search, SearchVerdict
 from tracking.explain.shares import interactions, needed, shares
 from tracking.runs.outcomes import Outcome
 
@@ -40,7 +43,7 @@ def searched() -> list[tuple[tuple[str, ...], frozenset[str], Search, Oracle]]:
 
 def test_the_minimal_set_is_exactly_right_in_every_pair(searched: list) -> None:
     for factors, causes, found, oracle in searched:
-        assert (found.verdict, frozenset(found.minimal)) == (Verdict.PROVEN, causes), (factors, causes)
+        assert (found.verdict, frozenset(found.minimal)) == (SearchVerdict.PROVEN, causes), (factors, causes)
         assert found.grade == "bits"
         if len(factors) <= 8:
             assert causes_of(oracle, factors) in (causes, None)
@@ -78,7 +81,7 @@ def test_what_could_not_run_shows_no_factor_to_be_needed() -> None:
         return [None if len(hybrid & set("xy")) == 1 else oracle.outcome(hybrid, repeat) for hybrid, repeat in wanted]
 
     found = search(tuple("wxyz"), ask)
-    assert (found.verdict, found.minimal) == (Verdict.CONSISTENT, ("x", "y"))
+    assert (found.verdict, found.minimal) == (SearchVerdict.CONSISTENT, ("x", "y"))
     assert found.reason == "whether x is needed could not be seen: A + y could not run"
     assert found.draws[frozenset("x")] == [None]
 
@@ -94,7 +97,7 @@ def test_a_run_that_failed_once_is_no_evidence() -> None:
         return oracle(wanted)
 
     found = search(tuple("xyz"), ask)
-    assert (found.verdict, found.minimal) == (Verdict.CONSISTENT, ("x", "y"))
+    assert (found.verdict, found.minimal) == (SearchVerdict.CONSISTENT, ("x", "y"))
     assert found.reason == "whether y is needed could not be seen: A + x could not run"
 
 
@@ -108,7 +111,7 @@ def test_an_end_that_runs_only_once_cannot_be_run_again(end: str, noise: Noise) 
         return [None if repeat and hybrid == lost else oracle.outcome(hybrid, repeat) for hybrid, repeat in wanted]
 
     found = search(tuple("xyz"), ask)
-    assert (found.verdict, found.reason) == (Verdict.NOT_REPRODUCED, f"{end} cannot be run again")
+    assert (found.verdict, found.reason) == (SearchVerdict.NOT_REPRODUCED, f"{end} cannot be run again")
 
 
 def test_of_several_minimal_sets_one_is_found_of_which_nothing_can_be_left_out() -> None:
@@ -117,7 +120,11 @@ def test_of_several_minimal_sets_one_is_found_of_which_nothing_can_be_left_out()
 
     found = search(tuple("xyst"), Oracle(value))
     chosen, whole = frozenset(found.minimal), frozenset("xyst")
-    assert (found.verdict, value(chosen), value(whole - chosen)) == (Verdict.PROVEN, value(whole), value(frozenset()))
+    assert (found.verdict, value(chosen), value(whole - chosen)) == (
+        SearchVerdict.PROVEN,
+        value(whole),
+        value(frozenset()),
+    )
     for factor in chosen:
         part = chosen - {factor}
         assert (value(part), value(whole - part)) != (value(whole), value(frozenset()))
@@ -134,7 +141,7 @@ def test_without_enough_runs_nothing_is_proven() -> None:
             return oracle(wanted)
 
         found = search(factors, ask)
-        assert found.verdict == Verdict.CONSISTENT
+        assert found.verdict == SearchVerdict.CONSISTENT
         assert set("cf") <= set(found.minimal) or (found.runs < 4 and found.minimal == ())
 
 
@@ -143,13 +150,13 @@ def test_an_end_that_does_not_come_back_ends_the_search() -> None:
     others = Oracle(matters(frozenset("x"), "each"), seed=1)
     ends = oracle.outcome(frozenset()), others.outcome(frozenset("xy"))
     found = search(("x", "y"), oracle, ends)
-    assert (found.verdict, found.runs) == (Verdict.NOT_REPRODUCED, 1 + UNSTEADY_DRAWS)
+    assert (found.verdict, found.runs) == (SearchVerdict.NOT_REPRODUCED, 1 + UNSTEADY_DRAWS)
     assert found.reason.startswith("B does not come back here")
 
 
 def test_equal_ends_are_the_same() -> None:
     found = search(("x", "y"), Oracle(lambda _: 0))
-    assert (found.verdict, found.minimal) == (Verdict.SAME, ())
+    assert (found.verdict, found.minimal) == (SearchVerdict.SAME, ())
 
 
 def by_bits(hybrid: Hybrid) -> object:
@@ -199,15 +206,15 @@ def test_of_1000_comparisons_of_repeats_none_is_proven() -> None:
             factors = tuple(f"factor {number}" for number in range(1 + seed % 6))
             verdicts.append(search(factors, oracle).verdict)
     assert len(verdicts) == 1000
-    assert Verdict.PROVEN not in verdicts
-    assert Verdict.NOISE in verdicts
+    assert SearchVerdict.PROVEN not in verdicts
+    assert SearchVerdict.NOISE in verdicts
 
 
 def test_a_cause_larger_than_the_noise_is_found_all_the_same() -> None:
     for seed in range(20):
         oracle = Oracle(by_bits, jitter(1e-2), seed=seed)
         found = search(("w", "x", "y"), oracle)
-        assert (found.verdict, found.minimal, found.grade) == (Verdict.PROVEN, ("x",), "decisions")
+        assert (found.verdict, found.minimal, found.grade) == (SearchVerdict.PROVEN, ("x",), "decisions")
 
 
 @pytest.mark.parametrize("causes", ["x", "xy"])
@@ -217,7 +224,7 @@ def test_a_result_that_rarely_goes_astray_adds_no_factor_to_a_proof(causes: str)
     for seed in range(300):
         oracle = Oracle(matters(frozenset(causes), "each"), two_states(0.05), seed=seed)
         found = search(tuple("pxqyrs"), oracle)
-        if found.verdict == Verdict.PROVEN:
+        if found.verdict == SearchVerdict.PROVEN:
             proven.append(frozenset(found.minimal))
     assert set(proven) == {frozenset(causes)}
     assert len(proven) > 200
@@ -239,7 +246,7 @@ def test_in_noise_a_smaller_cause_is_not_dropped() -> None:
         asked = count(1000 * seed)
         found = search(tuple("wxyz"), lambda wanted, asked=asked: [run(hybrid, next(asked)) for hybrid, _ in wanted])
         assert found.band > 0
-        assert (found.verdict, found.minimal) == (Verdict.PROVEN, ("x", "y"))
+        assert (found.verdict, found.minimal) == (SearchVerdict.PROVEN, ("x", "y"))
 
 
 @pytest.mark.parametrize("noise", ["many flips", "often another result"])
@@ -249,8 +256,8 @@ def test_recorded_repeats_that_differ_are_noise(noise: str) -> None:
         oracle = Oracle(lambda _: 0, NOISES[noise], seed=seed)
         ends = oracle.outcome(frozenset()), oracle.outcome(frozenset("xyz"))
         verdicts.append(search(tuple("xyz"), oracle, ends).verdict)
-    assert Verdict.PROVEN not in verdicts
-    assert verdicts.count(Verdict.NOISE) > 25
+    assert SearchVerdict.PROVEN not in verdicts
+    assert verdicts.count(SearchVerdict.NOISE) > 25
 
 
 def test_repeats_of_b_alone_that_differ_are_noise() -> None:
@@ -259,7 +266,7 @@ def test_repeats_of_b_alone_that_differ_are_noise() -> None:
     def ask(wanted: list) -> list[Outcome | None]:
         return [Outcome(labels, labels, str(repeat) if hybrid else "0") for hybrid, repeat in wanted]
 
-    assert search(("x",), ask).verdict == Verdict.NOISE
+    assert search(("x",), ask).verdict == SearchVerdict.NOISE
 
 
 @pytest.mark.parametrize("allowed", range(1, 12))
@@ -276,7 +283,7 @@ def test_noise_is_blamed_on_nothing_when_runs_end(allowed: int) -> None:
                 return oracle(wanted)
 
             found = search(tuple("xyz"), ask, recorded)
-            assert (found.minimal, found.verdict == Verdict.PROVEN) == ((), False)
+            assert (found.minimal, found.verdict == SearchVerdict.PROVEN) == ((), False)
 
 
 # ---- shares

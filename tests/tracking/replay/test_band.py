@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.tracking.recordings import LABELS, SAMPLES, SCORES, Answering, recorded_run
-from tracking.replay.band import accuracy_band, band, band_text, levers, near_ties
+from tracking.pages.text_band import band_text
+from tracking.replay.band import accuracy_band, band, levers, near_ties
 from tracking.replay.conditions import settable
 from tracking.replay.errors import RefusedError
 from tracking.runs.errors import UserError

@@ -9,10 +9,11 @@ import pytest
 
 from tests.tracking.recordings import LABELS, SCORES, Answering, recorded_run
 from tracking.explain.trust import are_known, require_trust
+from tracking.pages.text_reproduction import reproduction_text
 from tracking.replay import reproduce as module
 from tracking.replay.conditions import Conditions, settable
 from tracking.replay.errors import RefusedError
-from tracking.replay.reproduce import NOT_REPRODUCED, reproduce, reproduction_text
+from tracking.replay.reproduce import NOT_REPRODUCED, reproduce
 from tracking.runs.canaries import INPUTS, write
 from tracking.runs.errors import UserError
 

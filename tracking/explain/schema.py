@@ -1,0 +1,158 @@
+"""A certificate's form: one JSON file that anybody can read, sealed, and read back only as it was written.
+
+Its last key is the sha256 of everything before it, and `load` takes the very bytes that `save` writes and no others: one
+changed byte is seen. That makes it whole, not true: true is what `tracking.explain.verify` finds when it runs hybrids again.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from tracking.explain.search_result import SearchVerdict
+from tracking.runs.errors import UserError
+from tracking.runs.outcomes import GRADES
+from tracking.runs.run import EACH, SCALAR, misfit, packed_count
+
+Certificate = dict[str, Any]  # of the form `FORM`
+SCHEMA = 1
+SEAL = "sha256"
+
+NUMBER, TEXT = (int, float), (str, type(None))
+HASHES = {"scores": TEXT, "decisions": str, "right": int, "samples": int}
+END = {"id": str, "subject": str, "recorded": HASHES, "conditions": {EACH: SCALAR}}
+FORM: Mapping[str, Any] = {
+    "schema": int,
+    "weighbridge": str,
+    "verdict": str,
+    "reason": str,
+    "grade": TEXT,
+    "ends": {"A": END, "B": END},
+    "factors": [{"name": str, "change": str, "how": str, "needs": str, "values": {EACH: [SCALAR, SCALAR]}}],
+    "not_here": [{"name": str, "change": str, "why": str}],
+    "minimal": [str],
+    "difference": {"flips": int, "correct": int, "samples": int, "points": NUMBER},
+    "shares": [
+        {
+            "factor": str,
+            "flips": str,
+            "flips_interval": [NUMBER, NUMBER],
+            "correct": str,
+            "points": NUMBER,
+            "points_interval": [NUMBER, NUMBER],
+            "sampling_error": {"flips": NUMBER, "points": NUMBER},
+        }
+    ],
+    "interactions": [{"factors": [str, str], "flips": int, "correct": int}],
+    "band": int,
+    "runs": int,
+    "hybrids": [
+        {
+            "number": int,
+            "name": str,
+            "from_B": [str],
+            "conditions": str,
+            "outcomes": [(HASHES, type(None))],
+            "refused": str,
+        }
+    ],
+    "repeats": {EACH: [str]},
+    "places": {
+        EACH: {
+            EACH: {
+                "stage": str,
+                "places": int,
+                "at": TEXT,
+                "after": TEXT,
+                "distance": NUMBER,
+                "at_last": NUMBER,
+                "ranks": TEXT,
+                "reason": str,
+            }
+        }
+    },
+    "machine": {EACH: SCALAR},
+    "sha256": str,
+}
+
+
+def seal(values: Mapping[str, Any]) -> str:
+    content = {name: value for name, value in values.items() if name != SEAL}
+    return hashlib.sha256(text_of(content).encode()).hexdigest()
+
+
+def text_of(values: Mapping[str, Any]) -> str:
+    """A certificate as it is written."""
+    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def save(values: Mapping[str, Any], path: Path) -> None:
+    """Write a certificate."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text_of(values), encoding="utf-8")
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be written ({problem.strerror})") from problem
+
+
+def load(path: Path) -> Certificate:
+    """Read a certificate.
+
+    Raises:
+        UserError: it cannot be read, is no certificate, or is not byte for byte what was written.
+    """
+    try:
+        return parse(path.read_bytes(), str(path))
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror})") from problem
+
+
+def parse(content: bytes, place: str) -> Certificate:
+    """A certificate out of the bytes found at `place`; raises as `load`."""
+    try:
+        values = json.loads(content)
+        whole = isinstance(values, dict) and values[SEAL] == seal(values) and text_of(values).encode() == content
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        raise UserError(f"{place}: not a certificate ({problem})") from problem
+    if not whole:
+        raise UserError(f"{place}: was changed after it was written: its content does not give the sha256 in it")
+    if values.get("schema") != SCHEMA:
+        raise UserError(f"{place}: has schema {values.get('schema')}, this version reads {SCHEMA}")
+    if wrong := misfit(values, FORM) or _contradiction(values):
+        raise UserError(f"{place}: not a certificate ({wrong})")
+    return dict(values)
+
+
+def _contradiction(values: Certificate) -> str:
+    """What in a certificate names something that is not in it, or cannot be; empty where all is well."""
+    names = [factor["name"] for factor in values["factors"]]
+    numbers = [hybrid["number"] for hybrid in values["hybrids"]]
+    named = {
+        "factors": len(names) == len(set(names)),
+        "verdict": values["verdict"] in list(SearchVerdict),
+        "grade": values["grade"] in GRADES or (values["grade"] is None and values["verdict"] != SearchVerdict.PROVEN),
+        "minimal": set(values["minimal"]) <= set(names),
+        "shares": all(share["factor"] in values["minimal"] and _are_fractions(share) for share in values["shares"]),
+        "interactions": all(set(each["factors"]) <= set(values["minimal"]) for each in values["interactions"]),
+        "difference": values["difference"]["samples"] > 0,
+        "hybrids": numbers == list(range(len(numbers)))
+        and all(each["outcomes"] and set(each["from_B"]) <= set(names) for each in values["hybrids"]),
+        "repeats": all(
+            packed and number in map(str, numbers) and {packed_count(each) for each in packed} == _samples(values)
+            for number, packed in values["repeats"].items()
+        ),
+    }
+    return next((f"{key}: cannot be so" for key, good in named.items() if not good), "")
+
+
+def _samples(values: Certificate) -> set[int]:
+    return {values["difference"]["samples"]}
+
+
+def _are_fractions(share: Certificate) -> bool:
+    try:
+        return all(Fraction(share[name]) is not None for name in ("flips", "correct"))
+    except (ValueError, ZeroDivisionError):
+        return False
