@@ -10,6 +10,7 @@ from weighbridge.params.models import Model
 from weighbridge.params.pipeline import CHECKS
 from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import PARAMS, check, nearest
+from weighbridge.params.shorthand import ShorthandError, expand
 
 Stages = dict[str, dict[str, Any]]
 
@@ -20,7 +21,10 @@ def complete(suite: Mapping[str, Any], path: Path = PARAMS) -> dict[str, Any]:
     Raises:
         UserError: the suite breaks the schema, or names what there is not; `path` says in messages where it stands.
     """
-    asked = {key: value for key, value in suite.items() if key != "pipeline"}
+    try:
+        asked = expand({key: value for key, value in suite.items() if key != "pipeline"})
+    except ShorthandError as problem:
+        raise UserError(f"{path}: {problem}") from None
     asked["checks"] = _checks(asked.get("checks", "all"), path)
     job = check(Job, asked, path)
     return {**job.model_dump(), "pipeline": stages(job)}

@@ -73,12 +73,13 @@ def run_names(path: Path = PARAMS) -> tuple[str, ...]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown `name`: which known one it resembles, and all there are."""
+    """The end of a sentence about an unknown `name`: which known one it resembles, and all there are unless they are many."""
     names = list(known)
     like = get_close_matches(name, names, n=1)
-    return (
-        f"; did you mean {like[0]!r}? known: {', '.join(names)}" if like else f"; known: {', '.join(names) or 'none'}"
-    )
+    every = f"known: {', '.join(names) or 'none'}"
+    if not like:
+        return f"; {every}"
+    return f"; did you mean {like[0]!r}?" + (f" {every}" if len(names) <= 24 else "")
 
 
 def load_yaml(path: Path) -> Any:

@@ -22,6 +22,9 @@ _EDITED = """\
 # Edited by hand (it began as {suite}), and completed by `weighbridge use params.yaml`, which does it again after the next edit.
 # To keep it, commit it or copy it to suites/. `weighbridge params` prints what is special about it.
 """
+_WEIGHED = """\
+# Written by `weighbridge weigh`, each time anew. To change it, copy it to another name and `weighbridge use` that.
+"""
 
 
 def written_text(job: Mapping[str, Any], suite: Path) -> str:
@@ -35,16 +38,28 @@ def edited_text(job: Mapping[str, Any]) -> str:
     return f"{_EDITED.format(suite=job['suite'] or 'another file')}{_yaml(job)}"
 
 
+def weighed_text(suite: Mapping[str, Any]) -> str:
+    """The suite that `weighbridge weigh` writes."""
+    rest = plain_yaml(suite, compact=True)
+    return f"{_WEIGHED}# sha256 of the rest: {_sha256(rest)}\n{rest}"
+
+
+def is_weighed(text: str) -> bool:
+    """Whether `weighbridge weigh` wrote a suite that was not touched since."""
+    return text.startswith(_WEIGHED) and is_as_written(text)
+
+
 def is_as_written(text: str) -> bool:
     """Whether a params file was written from a suite and not touched since."""
     found = _DIGEST.search(text)
     return found is not None and _sha256(text[found.end() :]) == found[1]
 
 
-def plain_yaml(value: Mapping[str, Any]) -> str:
-    """Block style, keys as they come, no aliases."""
+def plain_yaml(value: Mapping[str, Any], *, compact: bool = False) -> str:
+    """Keys as they come, no aliases; one value a line, or lists and mappings that hold no others on one line."""
     yaml = YAML()
     yaml.width = 4096
+    yaml.default_flow_style = None if compact else False
     yaml.representer.ignore_aliases = lambda *_: True
     stream = StringIO()
     yaml.dump(dict(value), stream)
