@@ -19,12 +19,13 @@ from tests.docs.pages import PAGES, Command, commands, inline_code, inline_comma
 from weighbridge.cli import main as cli
 
 # Every command of ours is in one of these two tables.
-EXECUTED = {"runs", "show", "audit", "compare", "matrix", "use"}
+EXECUTED = {"runs", "show", "audit", "compare", "matrix", "use", "params"}
 PARSED = {
     "explain": "runs models",
     "verify": "runs models",
     "band": "runs models",
     "reproduce": "runs models",
+    "weigh": "runs models",
 }
 # Programs of others whose options are not looked up: what pages may ask of them.
 OTHERS = {"mlflow": {"ui", "models"}, "comet": {"upload"}, "git": {"checkout", "clone"}}

@@ -15,6 +15,7 @@ from tests.docs.test_commands import YOURS
 from tracking.runs.errors import UserError
 from weighbridge.images.samples import PredictionSet
 from weighbridge.params.complete import complete
+from weighbridge.params.shorthand import expand
 from weighbridge.params.whole import Params
 
 TEXTS = {name_of(page): page.read_text(encoding="utf-8") for page in PAGES}
@@ -26,7 +27,7 @@ IN_REPOSITORY = re.compile(
 WRITTEN_BY_COMMANDS = ("data/certificates", "data/hybrids", "data/reproduced")
 WRITTEN_BY_PUBLISH = ("data/journal", "data/mlflow.db", "data/comet")
 CONTEXT = ("data/timings",)
-PLACEHOLDERS = {"data/weights/<key>/<file>", "path/to/file.py"}
+PLACEHOLDERS = {"data/weights/<key>/<file>", "path/to/file.py", "suites/weighed.yaml"}
 DVC_STAGE = {"foreach", "do", "desc", "cmd", "deps", "params", "outs"}
 PIPELINE: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 README_LINES = 150
@@ -164,7 +165,8 @@ def faults(block: str) -> list[str]:
     written = YAML(typ="safe").load(block)
     if {"data", "models"} <= written.keys():  # a whole suite
         complete(written)
-    for key, value in written.items():
+    written_out = expand({key: value for key, value in written.items() if key in Params.model_fields})
+    for key, value in {**written, **{key: written_out[key] for key in written if key in written_out}}.items():
         if key not in Params.model_fields:
             found += [f"{key}: {name}" for name in (value.keys() | value.get("do", {}).keys()) - DVC_STAGE]
             continue
