@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from tests.closure import ROOT
 from tests.project import commit, git
@@ -45,6 +46,9 @@ AFTER = made_up_run("resnet18-torchvision", **{"variable.ONEDNN_MAX_CPU_ISA": "A
 STANDS_FOR = {"aec35774ef8c": BEFORE.id[:12], "1c8718ba8a33": AFTER.id[:12]}
 
 
+IMAGES = "my-photos"
+
+
 def made_up_project(folder: Path, own_suites: Iterable[str]) -> Path:
     """The project's params and suites in a git repository, `own_suites` among them, and the runs under `data/`."""
     shutil.copytree(ROOT / "suites", folder / "suites")
@@ -54,6 +58,9 @@ def made_up_project(folder: Path, own_suites: Iterable[str]) -> Path:
     commit(folder)
     for name in own_suites:
         shutil.copyfile(folder / "suites/photos.yaml", folder / name)
+    for name in ("cat", "dog"):
+        (folder / IMAGES / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(folder / IMAGES / name / "1.png")
     others = [made_up_run(subject, wrong) for subject, wrong in DECIDED.items()]
     for run in (BEFORE, AFTER, *others):
         run.save(folder / f"data/runs/{run.subject}.json")

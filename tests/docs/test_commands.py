@@ -14,23 +14,24 @@ from pathlib import Path
 import pytest
 
 from tests.closure import ROOT
-from tests.docs.made_up_project import STANDS_FOR, made_up_project
+from tests.docs.made_up_project import IMAGES, STANDS_FOR, made_up_project
 from tests.docs.pages import PAGES, Command, commands, inline_code, inline_commands, name_of, outputs
 from weighbridge.cli import main as cli
+from weighbridge.params.whole import load_params
 
 # Every command of ours is in one of these two tables.
-EXECUTED = {"runs", "show", "audit", "compare", "matrix", "use", "params"}
+EXECUTED = {"runs", "show", "audit", "compare", "matrix", "params", "use"}
 PARSED = {
     "explain": "runs models",
     "verify": "runs models",
     "band": "runs models",
     "reproduce": "runs models",
-    "weigh": "runs models",
+    "weigh": "runs models; but its suite is written and used, see below",
 }
 # Programs of others whose options are not looked up: what pages may ask of them.
 OTHERS = {"mlflow": {"ui", "models"}, "comet": {"upload"}, "git": {"checkout", "clone"}}
 SHELL = {".", "cp", "mkdir", "find", "sort", "xargs", "sha256sum", "cd"}
-YOURS = {"suites/mine.yaml"}  # files that a reader makes
+YOURS = {"suites/mine.yaml", "suites/weighed.yaml"}  # files that a reader makes
 
 TEXTS = {name_of(page): page.read_text(encoding="utf-8") for page in PAGES}
 SHOWN = list(dict.fromkeys(command for page, text in TEXTS.items() for command in commands(text, page)))
@@ -200,7 +201,7 @@ def ran(command: Command) -> bool:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_up_project(tmp_path_factory.mktemp("project"), YOURS)
+    return made_up_project(tmp_path_factory.mktemp("project"), YOURS - {"suites/weighed.yaml"})
 
 
 def test_every_command_of_ours_is_either_run_or_only_parsed() -> None:
@@ -272,6 +273,17 @@ def test_an_output_of_another_form_is_found() -> None:
 
 def test_the_documentation_shows_an_audit_and_a_comparison() -> None:
     assert {line.split()[1] for line, _ in FORMS} == {"audit", "compare"}
+
+
+@pytest.mark.parametrize("line", [str(each) for each in SHOWN if each.words[:2] == ("weighbridge", "weigh")])
+def test_weighing_as_it_is_shown_writes_a_suite_and_uses_it(
+    line: str, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr("weighbridge.cli.jobs._repro", lambda: 7)  # where models would be downloaded and run
+    code = cli.main([str(project / IMAGES) if word == "/data/my-photos" else word for word in line.split()[1:]])
+    assert code == 7, capsys.readouterr().err
+    assert load_params(project / "params.yaml").suite == "suites/weighed.yaml"
 
 
 def test_a_command_that_fails_is_noticed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
