@@ -27,11 +27,12 @@ get_env_info()
 CAPTURE = f"""
 {{first}}
 {CLOCK}
-from tracking.capture.environment import RUNTIMES, capture
+from tracking.capture.environment import capture
 from tracking.capture.machine import this_machine
-machine = this_machine()
+from weighbridge.networks.adapters import runtimes
+machine, known = this_machine(), runtimes()
 for runtime in {{runtimes}}:
-    capture(runtime, machine)
+    capture(known[runtime], machine)
 {STOP}
 """
 SETTINGS = f"""
@@ -48,7 +49,8 @@ import torch
 {CLOCK}
 from tracking.capture.environment import capture
 from tracking.capture.process_settings import settings
-capture("torchvision-torch")
+from weighbridge.networks.adapters import runtimes
+capture(runtimes()["torchvision-torch"])
 settings()
 {STOP}
 """
@@ -69,7 +71,7 @@ def main() -> None:
     theirs = median_seconds(COLLECT_ENV)
     rows = [
         ("facts of one runtime, nothing imported", CAPTURE.format(first="", runtimes='["torchvision-torch"]')),
-        ("facts of all runtimes, nothing imported", CAPTURE.format(first="", runtimes="RUNTIMES")),
+        ("facts of all runtimes, nothing imported", CAPTURE.format(first="", runtimes="known")),
         ("settings of a process that computed with torch", SETTINGS),
         ("facts and settings, torch imported", BOTH),
     ]

@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from tracking.capture.environment import RUNTIMES, Environment, capture_preparing
+from tracking.capture.environment import Environment, capture_preparing
 from tracking.capture.environment import capture as capture_one
 from tracking.capture.machine import Machine, this_machine
 from tracking.capture.timing_context import context as read_context
@@ -23,6 +23,7 @@ from tracking.runs.errors import UserError
 from weighbridge.frameworks._factories import factory_file
 from weighbridge.images.published_recipes import processor_file
 from weighbridge.images.samples import write_json
+from weighbridge.networks.adapters import runtimes
 from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.recipes import Published, Recipe, TextRecipe
@@ -33,7 +34,7 @@ from weighbridge.texts.tokens import tokenizer_file
 
 def capture(machine: Machine) -> tuple[Environment, ...]:
     """The environment of every runtime, each reader asked at most once."""
-    return tuple(capture_one(runtime, machine) for runtime in RUNTIMES)
+    return tuple(capture_one(runtime, machine) for runtime in runtimes().values())
 
 
 def factory_hash(architecture: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ import pandas as pd
 from tracking.audit.statistics import mcnemar_exact, paired_difference, wilson
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
-from weighbridge.frameworks import Classifier
+from weighbridge.frameworks import Classifier, find_adapter
 from weighbridge.images.decoders import is_turned
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import asked_model, load_model
@@ -280,7 +280,7 @@ def main(model: str, samples: Path, images: Path, weights: Path, findings: Path,
     chosen, inference, classes = asked_model(model, weights)
     test = SampleSet.load(samples / "test").shuffled(read(PreprocessCheck, "preprocess_check").samples)
     measured = measure(load_model(chosen, inference, classes, test), test, images, chosen.batch_size)
-    in_place = edited_in_place() if chosen.framework.startswith("keras") else None
+    in_place = edited_in_place() if "keras" in find_adapter(chosen.framework).libraries else None
     save_findings(preprocess_check(model, measured, len(test), in_place), findings)
     costs.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(measured.costs, columns=list(Cost.__annotations__)).to_csv(costs, index=False)

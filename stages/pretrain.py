@@ -19,7 +19,7 @@ import pandas as pd
 
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
-from weighbridge.frameworks import Network, Training
+from weighbridge.frameworks import Exportable, Network, Training
 from weighbridge.images.samples import SampleSet, write_json
 from weighbridge.networks.loading import in_batches, new_network
 from weighbridge.params.pretrain import Pretrain
@@ -69,9 +69,9 @@ def _versions(source: Pretrain) -> dict[str, str]:
 def _export(network: Network, source: Pretrain, path: Path, side: int) -> None:
     if source.export is None:
         return
-    if not hasattr(network, "export_onnx"):
+    exported = network.export(path.parent, side) if isinstance(network, Exportable) else None
+    if exported is None or exported.framework != source.export:
         raise UserError(f"params.yaml: pretrain: {source.framework} cannot be exported to ONNX; set export to null")
-    network.export_onnx(path, side)
 
 
 def _finding(name: str, source: Pretrain, curve: pd.DataFrame, test: SampleSet) -> Finding:

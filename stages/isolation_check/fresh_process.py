@@ -19,12 +19,10 @@ import numpy as np
 
 from stages.isolation_check.serving import ask_server
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Classifier, Network, Spec, load
+from weighbridge.frameworks import Classifier, Exportable, Spec, find_adapter, load
 from weighbridge.networks.score_differences import CannotBeAskedError
-from weighbridge.weights.files import save_tensors
 
 _PROJECT = Path(__file__).resolve().parents[2]
-_OWN_FILES = ("onnx", "savedmodel", "tflite", "torchfile")
 
 Way = Callable[[Classifier, list[np.ndarray]], np.ndarray]
 
@@ -54,37 +52,31 @@ def _through(
 
 
 def _save(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
-    if spec.framework in _OWN_FILES:
+    adapter = find_adapter(spec.framework)
+    if adapter.program:
         raise CannotBeAskedError("its file is a compiled program, which this process read and cannot write")
-    if spec.framework == "kerasfile":
-        classifier.inside.save(folder / "model.keras")
-        return replace(spec, weights=folder / "model.keras", sha256=None)
-    if spec.weights is not None and spec.framework == "transformers":
-        (folder / "config.json").write_bytes((_folder(spec.weights) / "config.json").read_bytes())
-    save_tensors(classifier.weights(), folder / "model.safetensors")
-    return replace(spec, weights=folder / "model.safetensors", sha256=None)
-
-
-def _folder(weights: Path) -> Path:
-    return weights if weights.is_dir() else weights.parent
+    return adapter.save(classifier, spec, folder)
 
 
 def _export(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
     """Write what the framework's users export to; the spec that loads it."""
-    own = replace(spec, sha256=None, checkpoint=None)
+    if not isinstance(classifier, Exportable):
+        raise CannotBeAskedError(f"{spec.framework} on {spec.backend} has no export here")
     try:
-        if isinstance(classifier, Network) and hasattr(classifier, "export_onnx"):
-            classifier.export_onnx(folder / "model.onnx", spec.side)
-            return replace(own, framework="onnx", backend="onnxruntime", weights=folder / "model.onnx")
-        if isinstance(classifier, Network) and spec.backend == "tensorflow":
-            classifier.inside.export(folder / "model", verbose=False)
-            return replace(own, framework="savedmodel", weights=folder / "model")
+        exported = classifier.export(folder, spec.side)
+    except UserError as problem:
+        raise CannotBeAskedError(str(problem)) from problem
     except Exception as problem:
         raise CannotBeAskedError(
             f"its export fails ({type(problem).__name__}: {' '.join(str(problem).split())[:300]})"
         ) from problem
-    raise CannotBeAskedError(
-        f"{spec.framework} on {spec.backend} has no export here (ONNX from torch, SavedModel from TensorFlow)"
+    return replace(
+        spec,
+        framework=exported.framework,
+        backend=exported.backend,
+        weights=exported.path,
+        sha256=None,
+        checkpoint=None,
     )
 
 

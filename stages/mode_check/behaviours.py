@@ -85,7 +85,7 @@ def behaviour_matrix(
     network: Network, framework: str, images: np.ndarray, labels: np.ndarray, chosen: str
 ) -> Iterator[Cell]:
     """One cell for each situation that `chosen` (a key of `CHOICES`) takes in and that the framework knows."""
-    trainable, named = network.trainable(), versions(framework)
+    trainable, named = network.trainable(), versions(network)
     wanted = [(name, act) for name, act in network.behaviours().items() if name.startswith(CHOICES[chosen])]
     for name, act in progress(wanted, "mode_check: situations"):
         behaved = _tried(act, images, labels)
@@ -114,10 +114,12 @@ def _outcome(behaved: Behaved, moved: Sequence[Move]) -> str:
     return f"{words}, scores vary" if vary else words
 
 
-def versions(framework: str) -> str:
-    """Of the library and of what computes beneath it, as imported here: `keras 3.15.1, jax 0.10.2`."""
-    names = ["keras", sys.modules["keras"].backend.backend()] if framework.startswith("keras") else [framework, "torch"]
-    known = [name for name in dict.fromkeys(names) if name in sys.modules and hasattr(sys.modules[name], "__version__")]
+def versions(network: Network) -> str:
+    """Of the libraries that define the network's class, and of Keras' backend: `torchvision 0.28.0, torch 2.13.0`."""
+    names = [base.__module__.partition(".")[0] for base in type(network.inside).__mro__]
+    if "keras" in names:
+        names = ["keras", sys.modules["keras"].backend.backend()]
+    known = [name for name in dict.fromkeys(names) if hasattr(sys.modules.get(name), "__version__")]
     return ", ".join(f"{name} {sys.modules[name].__version__}" for name in known)
 
 

@@ -52,8 +52,7 @@ def resnet(spec: Spec) -> Any:
 
 
 def onnx_file(spec: Spec, folder: Path) -> Spec:
-    resnet(spec).export_onnx(folder / "model.onnx", spec.side)
-    return replace(spec, weights=folder / "model.onnx")
+    return replace(spec, weights=resnet(spec).export(folder, spec.side).path)
 
 
 def torch_program(spec: Spec, folder: Path) -> Spec:
@@ -134,7 +133,9 @@ def ask(framework: str, backend: str, folder: Path) -> dict[str, Any]:
         "laid_out": laid_out(spec, images, scores),
         **refusals(spec, folder),
     }
-    return {**answers, **inside(classifier, scores, images)} if isinstance(classifier, Network) else answers
+    if isinstance(classifier, Network):
+        answers |= inside(classifier, scores, images)
+    return {**answers, "tensorflow": "tensorflow" in sys.modules}
 
 
 def asked_in_training(spec: Spec, images: np.ndarray) -> str:

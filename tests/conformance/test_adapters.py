@@ -9,12 +9,10 @@ import sys
 import pytest
 
 from tests.closure import ROOT
-from weighbridge.params.networks import BACKENDS
+from weighbridge.frameworks import find_adapter, frameworks
 
-PAIRS = [(framework, backend) for framework, backends in BACKENDS.items() for backend in backends]
-
-
-PROGRAMS = {"onnx", "torchfile", "savedmodel", "tflite"}
+PAIRS = [(framework, backend) for framework in frameworks() for backend in find_adapter(framework).backends]
+PROGRAMS = {framework for framework in frameworks() if find_adapter(framework).program}
 # what must be installed for it: of a framework that is no package by this name, the package
 PACKAGES = {
     "factory": "torch",
@@ -67,6 +65,10 @@ def test_saved_weights_come_back_with_the_same_scores(answers: dict) -> None:
 
 def test_the_backend_is_the_one_asked_for(answers: dict) -> None:
     assert answers["backend"] == answers["wanted_backend"]
+
+
+def test_no_process_of_another_backend_imports_tensorflow(answers: dict) -> None:
+    assert answers["tensorflow"] == (answers["backend"] in ("tensorflow", "litert"))
 
 
 def test_weights_of_another_architecture_are_named(answers: dict) -> None:

@@ -14,8 +14,9 @@ from ruamel.yaml import YAML
 
 from stages.capture import capture, factory_hash, main, recipe_facts
 from tests.closure import ROOT
+from tests.tracking.capture.runtimes import RUNTIMES
 from tracking.audit.audit import audit
-from tracking.capture.environment import RUNTIMES, Environment
+from tracking.capture.environment import Environment
 from tracking.capture.machine import this_machine
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run

@@ -1,8 +1,8 @@
 """The environment of one runtime: every fact of machine and installation that could change what its process computes.
 
-Facts come by runtime, so that a new TensorFlow re-runs no torch model: `images` is what preprocessing sees, the others
-are `<framework>-<backend>`. No framework is imported to find them. What one process sets in itself is `runtimes`'
-business, what is volatile and only moves timings `context`'s.
+Facts come by runtime, so that a new TensorFlow re-runs no torch model: `PREPARATION` is what preprocessing sees, the others are
+`<framework>-<backend>`, as their adapters declare them. No framework is imported to find them. What one process sets in itself
+is `process_settings`' business, what is volatile and only moves timings `timing_context`'s.
 """
 
 import json
@@ -23,12 +23,16 @@ from tracking.runs.facts import Fact, Facts
 SCHEMA = 1
 
 
-# What each framework's runtime computes with: names of `libraries.INSTALLED_AS` (packages) and `variables.READ_BY`.
+# What each backend computes with: names of `packages.INSTALLED_AS` and `variables.READ_BY`. Of another backend nothing is known.
 # jaxlib carries oneDNN for its matrix products and convolutions; onnxruntime and LiteRT do not.
 _GPU = ("cuda", "rocm")
-_TORCH = ("torch", "openmp", "mkl", "onednn", "nvidia", *_GPU)
-_TENSORFLOW = ("tensorflow", "xla", "onednn", "nvidia", *_GPU)
-_JAX = ("jax", "xla", "onednn", "nvidia", *_GPU)
+COMPUTING: Mapping[str, tuple[str, ...]] = {
+    "torch": ("torch", "openmp", "mkl", "onednn", "nvidia", *_GPU),
+    "tensorflow": ("tensorflow", "xla", "onednn", "nvidia", *_GPU),
+    "jax": ("jax", "xla", "onednn", "nvidia", *_GPU),
+    "onnxruntime": ("onnxruntime", *_GPU),
+    "litert": ("litert",),
+}
 
 # What each library that prepares samples, or declares how, computes with.
 PREPARING: Mapping[str, tuple[str, ...]] = {
@@ -43,25 +47,34 @@ PREPARING: Mapping[str, tuple[str, ...]] = {
     "tokenizers": ("tokenizers",),
 }
 
-# runtime -> its parts; `images` is every library at once that can prepare them, as the checks of preprocessing do
-PARTS: Mapping[str, tuple[str, ...]] = {
-    "images": ("pillow", "opencv", "tensorflow", "torch", "torchvision"),
-    "torchvision-torch": (*_TORCH, "torchvision", "safetensors"),
-    "timm-torch": (*_TORCH, "timm", "torchvision", "safetensors"),
-    "transformers-torch": (*_TORCH, "transformers", "safetensors"),
-    "factory-torch": (*_TORCH, "torchvision", "safetensors"),
-    "torchfile-torch": (*_TORCH, "torchvision"),
-    **{
-        f"{framework}-{backend}": ("keras", *parts)
-        for framework in ("keras", "kerasfile")
-        for backend, parts in (("tensorflow", _TENSORFLOW), ("jax", _JAX), ("torch", _TORCH))
-    },
-    "savedmodel-tensorflow": _TENSORFLOW,
-    "tflite-litert": ("litert",),
-    "onnx-onnxruntime": ("onnxruntime", *_GPU),
-}
 EVERYWHERE = ("numpy", "libc")
-RUNTIMES: tuple[str, ...] = tuple(PARTS)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What one kind of process computes with.
+
+    Attributes:
+        name: `<framework>-<backend>`, or `images`.
+        libraries: names of `packages.INSTALLED_AS` and `variables.READ_BY`.
+        packages: further ones, by the names under which they are installed.
+        variables: further names or patterns of environment variables that can move a number.
+    """
+
+    name: str
+    libraries: tuple[str, ...]
+    packages: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+
+
+# every library at once that can prepare images, as the checks of preprocessing do
+PREPARATION = Runtime("images", ("pillow", "opencv", "tensorflow", "torch", "torchvision"))
+
+
+def runtime_of(framework: str, backend: str, recorded: Iterable[str]) -> Runtime:
+    """The runtime of a run of any adapter: what its backend computes with, and the packages that are in its recorded facts."""
+    packages = tuple(name.removeprefix("package.") for name in recorded if name.startswith("package."))
+    return Runtime(f"{framework}-{backend}", COMPUTING.get(backend, ()), packages)
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,7 @@ class Environment:
     """What could change a prediction of one runtime, or its speed class. Equal environments save to equal bytes.
 
     Attributes:
-        runtime: one of `RUNTIMES`.
+        runtime: the name of a `Runtime`.
         facts: flat dotted name -> value; what is absent has no entry.
     """
 
@@ -107,34 +120,25 @@ def _checked(facts: Any) -> dict[str, Fact]:
     return facts
 
 
-def capture(runtime: str, machine: Machine | None = None) -> Environment:
-    """The environment of `runtime` on `machine` (this one by default).
-
-    Raises:
-        UserError: there is no such runtime.
-    """
-    if runtime not in PARTS:
-        raise UserError(f"unknown runtime {runtime!r}; known: {', '.join(RUNTIMES)}")
-    return _capture(runtime, PARTS[runtime], machine or this_machine())
-
-
-def capture_preparing(libraries: Iterable[str], machine: Machine) -> Environment:
-    """The environment of these libraries (names of `PREPARING`) alone: of one recipe."""
-    parts = dict.fromkeys(part for library in libraries for part in PREPARING[library])
-    return _capture("images", tuple(parts), machine)
-
-
-def _capture(runtime: str, own: tuple[str, ...], machine: Machine) -> Environment:
-    parts = (*EVERYWHERE, *own)
+def capture(runtime: Runtime, machine: Machine | None = None) -> Environment:
+    """The environment of `runtime` on `machine` (this one by default)."""
+    machine = machine or this_machine()
+    parts = (*EVERYWHERE, *runtime.libraries)
     facts: Facts = {
         **operating_system(machine),
         **interpreter(machine),
         **processor(machine),
-        **packages(machine, parts),
-        **variables(machine.environ, parts),
+        **packages(machine, parts, runtime.packages),
+        **variables(machine.environ, parts, runtime.variables),
     }
     if "cuda" in parts:
         facts |= graphics(machine)
     if "pillow" in parts:
         facts |= codecs(machine)
-    return Environment(runtime, dict(sorted(facts.items())))
+    return Environment(runtime.name, dict(sorted(facts.items())))
+
+
+def capture_preparing(libraries: Iterable[str], machine: Machine) -> Environment:
+    """The environment of these libraries (names of `PREPARING`) alone: of one recipe."""
+    parts = dict.fromkeys(part for library in libraries for part in PREPARING[library])
+    return capture(Runtime("images", tuple(parts)), machine)

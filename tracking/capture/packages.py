@@ -45,10 +45,11 @@ INSTALLED_AS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def packages(machine: Machine, parts: Iterable[str]) -> Facts:
-    """Facts ``package.<name>``, ``wheel.<name>`` and ``commit.<name>`` of what is installed of `parts`."""
+def packages(machine: Machine, parts: Iterable[str], further: Iterable[str] = ()) -> Facts:
+    """Facts ``package.<name>``, ``wheel.<name>`` and ``commit.<name>`` of what is installed of `parts` and `further`."""
     facts: Facts = {}
-    for name in dict.fromkeys(name for part in parts for name in INSTALLED_AS.get(part, ())):
+    known = [name for part in parts for name in INSTALLED_AS.get(part, ())]
+    for name in dict.fromkeys([*known, *further]):
         if package := machine.package(name):
             facts |= _facts(machine, package)
     return facts

@@ -176,9 +176,9 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
 PATHS = ("LD_PRELOAD",)  # only the files' names: where they lie is the machine's business
 
 
-def variables(environ: Mapping[str, str], parts: Iterable[str]) -> Facts:
-    """Facts ``variable.<name>`` of the set variables that one of `parts` reads, credentials taken out."""
-    patterns = [pattern for part in parts for pattern in READ_BY.get(part, ())]
+def variables(environ: Mapping[str, str], parts: Iterable[str], further: Iterable[str] = ()) -> Facts:
+    """Facts ``variable.<name>`` of the set variables that one of `parts` reads or `further` names, credentials taken out."""
+    patterns = [*(pattern for part in parts for pattern in READ_BY.get(part, ())), *further]
     return {
         f"variable.{name}": redact(_without_folders(value) if name in PATHS else value)
         for name, value in environ.items()

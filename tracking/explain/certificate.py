@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from tracking.audit.divergence import to_dict
-from tracking.capture.environment import capture
+from tracking.capture.environment import PREPARATION, capture
 from tracking.explain.explain import Explanation
 from tracking.explain.factors import Ends, Factor
 from tracking.explain.hybrids import A
@@ -142,5 +142,5 @@ def _machine(explanation: Explanation) -> dict[str, Any]:
     """Where it was run: nobody's identity, what a reader needs to expect the same bits."""
     outcomes = [outcome for draws in explanation.found.draws.values() for outcome in draws if outcome is not None]
     process = outcomes[0].process if outcomes else {}
-    facts = {**capture("images").facts, **process}
+    facts = {**capture(PREPARATION).facts, **process}
     return {"python": platform.python_version(), **{name: facts[name] for name in PROCESSOR if name in facts}}

@@ -35,7 +35,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tracking.capture.environment import RUNTIMES, capture
+from tracking.capture.environment import PREPARATION, Runtime, capture, runtime_of
 from tracking.replay.code import RecordedCode
 from tracking.replay.conditions import TOKENIZER, Conditions, digest, identity, packages_in
 from tracking.replay.environments import others, python_with
@@ -76,7 +76,7 @@ class Replayer:
         self.trusted = trusted
         self.sources = RecordedCode(self.root, self.folder / "code", trusted=trusted)
         self._capturing = threading.Lock()
-        self._here: dict[str, str] = {}
+        self._here: dict[Runtime, str] = {}
 
     def replay(self, conditions: Conditions, repeat: int = 0) -> Outcome:
         """The outcome under these conditions. Safe to call from several threads, and from several processes on one folder.
@@ -140,11 +140,11 @@ class Replayer:
 
     def _this_machine(self, conditions: Conditions) -> str:
         """A digest of what conditions do not set: processor, operating system, the packages installed here."""
-        runtime = f"{conditions.get('param.model.framework')}-{conditions.get('param.model.backend')}"
+        framework, backend = (str(conditions.get(f"param.model.{key}")) for key in ("framework", "backend"))
+        runtime = runtime_of(framework, backend, conditions)
         with self._capturing:
             if runtime not in self._here:
-                found = capture(runtime if runtime in RUNTIMES else "images").facts
-                facts = {**capture("images").facts, **found}
+                facts = {**capture(PREPARATION).facts, **capture(runtime).facts}
                 own = {name: value for name, value in facts.items() if not name.startswith("variable.")}
                 self._here[runtime] = digest(own)
         return self._here[runtime]

@@ -10,13 +10,13 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tracking.audit.audit import Audit, audit
 from tracking.audit.divergence import divergence, to_dict
-from tracking.capture.environment import RUNTIMES
+from tracking.capture.environment import PREPARATION, Runtime, runtime_of
 from tracking.replay.conditions import packages_in, settable
 from tracking.replay.environments import others
 from tracking.replay.errors import RefusedError, UnavailableError
@@ -30,8 +30,8 @@ from tracking.runs.words import change_text
 NOT_REPRODUCED = "not reproduced"
 CAPTURE = """
 import json, sys
-from tracking.capture.environment import capture
-print(json.dumps([dict(capture(runtime).facts) for runtime in sys.argv[1:]]))
+from tracking.capture.environment import Runtime, capture
+print(json.dumps([dict(capture(Runtime(**each)).facts) for each in json.loads(sys.argv[1])]))
 """
 
 
@@ -138,19 +138,18 @@ def _as_run(run: Run, outcome: Outcome, facts: dict[str, Scalar], canaries: tupl
 
 def _facts(run: Run, python: Path) -> dict[str, Scalar]:
     """The environment as a run would record it: captured with that interpreter; variables and images are as recorded."""
-    runtime = f"{run.params.get('model.framework')}-{run.params.get('model.backend')}"
-    preparing, *computing = _captured(python, ["images", *([runtime] if runtime in RUNTIMES else [])])
-    found = {name: value for name, value in preparing.items() if name in run.environment}
-    for facts in computing:
-        found |= facts
+    framework, backend = (str(run.params.get(f"model.{key}")) for key in ("framework", "backend"))
+    preparing, computing = _captured(python, [PREPARATION, runtime_of(framework, backend, run.environment)])
+    found = {**{name: value for name, value in preparing.items() if name in run.environment}, **computing}
     kept = {name: value for name, value in run.environment.items() if name.startswith(("variable.", "images."))}
     return {**{name: value for name, value in found.items() if not name.startswith("variable.")}, **kept}
 
 
-def _captured(python: Path, runtimes: list[str]) -> list[dict[str, Scalar]]:
+def _captured(python: Path, runtimes: list[Runtime]) -> list[dict[str, Scalar]]:
     here = str(Path(__file__).resolve().parents[2])
     environ = {**os.environ, "PYTHONPATH": here, "PYTHONDONTWRITEBYTECODE": "1"}
-    ended = subprocess.run([str(python), "-c", CAPTURE, *runtimes], env=environ, capture_output=True, text=True)
+    asked = json.dumps([asdict(runtime) for runtime in runtimes])
+    ended = subprocess.run([str(python), "-c", CAPTURE, asked], env=environ, capture_output=True, text=True)
     if ended.returncode != 0:
         last = (ended.stderr.strip() or "no reason given").splitlines()[-1]
         raise UserError(f"{python}: cannot say what it is: {redact(last)}")

@@ -26,12 +26,14 @@ def show_options(parser: argparse.ArgumentParser) -> None:
 
 def show(options: argparse.Namespace) -> int:
     """Print the conditions of this machine."""
-    from tracking.capture.environment import RUNTIMES, capture
+    from tracking.capture.environment import capture
+    from weighbridge.networks.adapters import runtimes
 
-    chosen = [options.runtime] if options.runtime else list(RUNTIMES)
-    if options.runtime and options.runtime not in RUNTIMES:
-        raise UserError(f"--runtime: unknown runtime {options.runtime!r}; known: {', '.join(RUNTIMES)}")
-    facts = {runtime: dict(capture(runtime).facts) for runtime in chosen}
+    known = runtimes()
+    if options.runtime and options.runtime not in known:
+        raise UserError(f"--runtime: unknown runtime {options.runtime!r}; known: {', '.join(known)}")
+    chosen = [options.runtime] if options.runtime else list(known)
+    facts = {name: dict(capture(known[name]).facts) for name in chosen}
     if options.json:
         print_json(facts)
     else:

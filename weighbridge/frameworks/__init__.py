@@ -1,9 +1,14 @@
-"""Frameworks behind one door: `load(spec)` imports the adapter named by `spec.framework` and no other."""
+"""Frameworks behind one door: `load(spec)` imports the adapter named by `spec.framework` and no other.
+
+An adapter is a module here whose name does not begin with an underscore. It has `load(spec)` and says what it is in `ADAPTER`; it
+imports no framework at its top. Nothing else has to be told of it.
+"""
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -11,6 +16,7 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.process.progress import progress
+from weighbridge.weights.files import save_tensors
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,28 @@ class Classifier(Protocol):
 
     def weights(self) -> dict[str, np.ndarray]:
         """Every weight and buffer by name, copied."""
+        ...
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A finished program that was written: what loads it, and where it is."""
+
+    framework: str
+    backend: str
+    path: Path
+
+
+@runtime_checkable
+class Exportable(Protocol):
+    """A classifier that can be written as a finished program, the way the framework's users do it."""
+
+    def export(self, folder: Path, size: int) -> Exported:
+        """Write the program for images of `size` pixels to `folder`.
+
+        Raises:
+            UserError: this backend has no such program.
+        """
         ...
 
 
@@ -193,14 +221,62 @@ class Network(Classifier, Protocol):
         ...
 
 
+def save_weights(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
+    """Write the classifier's weights to `folder`, as a table of tensors; the spec that loads them."""
+    save_tensors(classifier.weights(), folder / "model.safetensors")
+    return replace(spec, weights=folder / "model.safetensors", sha256=None)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What an adapter says of itself, so that nothing else needs to know its name.
+
+    Attributes:
+        backends: what can compute for it, the default first; written out, for params read it from the source. What torch,
+            TensorFlow, JAX, onnxruntime and LiteRT compute with is known (`tracking.capture.environment.COMPUTING`).
+        libraries: what else takes part, as far as `tracking.capture.packages.INSTALLED_AS` knows it by name.
+        packages: further installed packages that can move a number.
+        variables: further environment variables (names or patterns) that can move a number.
+        program: whether its files are finished programs: they can only be asked, not written, trained or watched.
+        save: writes a loaded classifier to a folder; the spec that loads it from there. Not asked of programs.
+    """
+
+    backends: tuple[str, ...]
+    libraries: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    program: bool = False
+    save: Callable[[Classifier, Spec, Path], Spec] = save_weights
+
+
+def frameworks() -> tuple[str, ...]:
+    """The name of every adapter, sorted: the values that `framework` in `params.yaml` may have."""
+    return tuple(sorted(each.name for each in pkgutil.iter_modules(__path__) if not each.name.startswith("_")))
+
+
+def find_adapter(framework: str) -> Adapter:
+    """What the adapter of `framework` says of itself.
+
+    Raises:
+        UserError: there is none.
+    """
+    return cast(Adapter, _module(framework).ADAPTER)
+
+
+def _module(framework: str) -> Any:
+    if framework not in frameworks():
+        raise UserError(f"unknown framework {framework!r}; known: {', '.join(frameworks())}")
+    return importlib.import_module(f"{__name__}.{framework}")
+
+
 def load(spec: Spec) -> Classifier:
     """Build the network, load its weights, and verify that the backend is the one asked for.
 
     Raises:
-        UserError: unknown architecture, unusable weights, another backend than asked for, or a mode or layout that it has not.
+        UserError: unknown framework or architecture, unusable weights, another backend than asked for, or a mode or
+            layout that it has not.
     """
-    adapter = importlib.import_module(f"weighbridge.frameworks.{spec.framework}")
-    classifier = cast(Classifier, adapter.load(spec))
+    classifier = cast(Classifier, _module(spec.framework).load(spec))
     if not spec.training and spec.layout is None:
         return classifier
     if not isinstance(classifier, Network):

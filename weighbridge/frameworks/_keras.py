@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Behaviour, Spec, Training, batches_per_epoch, cosine_rate, epoch_batches
+from weighbridge.frameworks import Behaviour, Exported, Spec, Training, batches_per_epoch, cosine_rate, epoch_batches
 from weighbridge.frameworks._keras_layers import batchnorms, no_gradient
 
 
@@ -37,7 +38,7 @@ def start(spec: Spec) -> tuple[Any, str]:
         )
     device = _device(spec)
     keras.utils.clear_session()  # or the layers of a second model in this process get other names
-    _seed(keras, spec)
+    _seed(keras, spec.seed)
     return keras, device
 
 
@@ -71,15 +72,15 @@ def quiet_native_logs() -> Iterator[None]:
         os.close(kept)
 
 
-def _seed(keras: Any, spec: Spec) -> None:
+def _seed(keras: Any, seed: int) -> None:
     """As `keras.utils.set_random_seed`, which would import TensorFlow under every backend wherever it is installed."""
-    if spec.backend == "tensorflow":
-        keras.utils.set_random_seed(spec.seed)
+    if keras.backend.backend() == "tensorflow":
+        keras.utils.set_random_seed(seed)
         return
-    random.seed(spec.seed)
-    np.random.seed(spec.seed)
-    if spec.backend == "torch":
-        sys.modules["torch"].manual_seed(spec.seed)
+    random.seed(seed)
+    np.random.seed(seed)
+    if keras.backend.backend() == "torch":
+        sys.modules["torch"].manual_seed(seed)
 
 
 def _device(spec: Spec) -> str:
@@ -204,9 +205,17 @@ class KerasNetwork:
     def retarget(self, classes: int, seed: int) -> "KerasNetwork":
         import keras
 
-        keras.utils.set_random_seed(seed)
+        _seed(keras, seed)
         scores = keras.layers.Dense(classes, name="new_head")(self.last_features())
         return KerasNetwork(keras.Model(self.model.input, scores), self.device)
+
+    def export(self, folder: Path, size: int) -> Exported:
+        import keras
+
+        if keras.backend.backend() != "tensorflow":
+            raise UserError(f"Keras on {keras.backend.backend()} has no export here (SavedModel needs TensorFlow)")
+        self.model.export(folder / "model", verbose=False)
+        return Exported("savedmodel", "tensorflow", folder / "model")
 
     def weights(self) -> dict[str, np.ndarray]:
         import keras

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Behaviour, Training, batches_per_epoch, cosine_rate, epoch_batches
+from weighbridge.frameworks import Behaviour, Exported, Training, batches_per_epoch, cosine_rate, epoch_batches
 from weighbridge.frameworks._torch_layers import (
     batch_of,
     batchnorms,
@@ -240,9 +240,9 @@ class TorchNetwork:
             train_all_but(self.module, still)
         self.module.eval()
 
-    def export_onnx(self, path: Path, side: int) -> None:
+    def export(self, folder: Path, size: int) -> Exported:
         """Write an ONNX file with a free batch dimension (https://docs.pytorch.org/docs/stable/onnx.html)."""
-        example = torch.zeros(2, 3, side, side, device=self.device)
+        path, example = folder / "model.onnx", torch.zeros(2, 3, size, size, device=self.device)
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of torch.export about torch itself
             torch.onnx.export(
@@ -256,6 +256,7 @@ class TorchNetwork:
                 verbose=False,
             )
         _without_places(path)
+        return Exported("onnx", "onnxruntime", path)
 
 
 def _without_places(path: Path) -> None:

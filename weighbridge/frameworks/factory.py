@@ -4,9 +4,11 @@ import importlib.util
 from typing import Any
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Spec
+from weighbridge.frameworks import Adapter, Spec
 from weighbridge.frameworks._factories import call_factory
 from weighbridge.process.torchvision_operators import define_missing_operators
+
+ADAPTER = Adapter(backends=("torch",), libraries=("torchvision",), packages=("safetensors",))
 
 
 def load(spec: Spec) -> Any:

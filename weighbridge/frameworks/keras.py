@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Spec, _keras
+from weighbridge.frameworks import Adapter, Spec, _keras
 from weighbridge.weights.confinement import read_confined
 from weighbridge.weights.files import load_tensors, require_same_tensors
 from weighbridge.weights.readers import keras_weights
+
+ADAPTER = Adapter(backends=("tensorflow", "jax", "torch"), libraries=("keras",))
 
 
 def load(spec: Spec) -> Any:

@@ -4,12 +4,21 @@ A file whose configuration holds code (a Lambda layer, somebody's own class) is 
 (https://keras.io/guides/serialization_and_saving/).
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Spec, _keras
+from weighbridge.frameworks import Adapter, Classifier, Spec, _keras
 from weighbridge.weights.files import require_safe_keras
+
+
+def _save(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
+    classifier.inside.save(folder / "model.keras")
+    return replace(spec, weights=folder / "model.keras", sha256=None)
+
+
+ADAPTER = Adapter(backends=("tensorflow", "jax", "torch"), libraries=("keras",), save=_save)
 
 
 def load(spec: Spec) -> Any:

@@ -4,16 +4,18 @@ A process of its own opens the file first, with bounded memory and time. One tha
 are covered neither by the file's sha256 nor by DVC.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Spec
+from weighbridge.frameworks import Adapter, Spec
 from weighbridge.weights.confinement import read_confined
-from weighbridge.weights.readers import onnx_model
+from weighbridge.weights.readers import Reading, RefusedError
 
+ADAPTER = Adapter(backends=("onnxruntime",), program=True)
 _TOKENS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
 
 
@@ -23,7 +25,7 @@ def load(spec: Spec) -> "OnnxClassifier":
 
     if spec.weights is None:
         raise UserError(f"params.yaml: {spec.architecture}: an ONNX model needs its file under `weights`")
-    read_confined(onnx_model, spec.weights)
+    read_confined(open_file, spec.weights)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if spec.threads is not None:
@@ -44,6 +46,47 @@ def _providers(onnxruntime: Any, device: str) -> list[str]:
         )
     wanted = ["CUDAExecutionProvider"] if device != "cpu" else []
     return [name for name in [*wanted, "CPUExecutionProvider"] if name in there]
+
+
+def open_file(path: Path) -> Reading:
+    """Nothing, if an `.onnx` file holds all its tensors and onnxruntime opens it, on the CPU."""
+    import onnx
+    import onnxruntime
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, OSError, ValueError) as problem:
+        raise RefusedError(f"not an ONNX model ({_line(problem)})") from problem
+    if (name := next(_external_files(model), None)) is not None:
+        raise RefusedError(
+            f"keeps tensors in another file ({name!r}), which its hash does not cover; save it as one file: "
+            "onnx.save(onnx.load(...), ..., save_as_external_data=False)"
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as problem:
+        raise RefusedError(f"not a model that onnxruntime can open ({_line(problem)[-200:]})") from problem
+    return {}, {}
+
+
+def _line(problem: Exception) -> str:
+    return " ".join(str(problem).split())
+
+
+def _external_files(message: Any) -> Iterator[str]:
+    """The files that tensors anywhere in an ONNX message are kept in: weights, attributes, subgraphs, functions."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        if message.external_data or message.data_location == message.EXTERNAL:
+            yield next((entry.value for entry in message.external_data if entry.key == "location"), "")
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from _external_files(part)
 
 
 class OnnxClassifier:

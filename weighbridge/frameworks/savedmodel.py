@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Spec, _keras
+from weighbridge.frameworks import Adapter, Spec, _keras
 
+ADAPTER = Adapter(backends=("tensorflow",), program=True)
 _GRAPH_BYTES = 2 * 2**30  # protobuf's own bound
 # Operations that TensorFlow counts as stateful, of which a classifier needs these: variables, calls, tables, random numbers.
 _HARMLESS = frozenset(

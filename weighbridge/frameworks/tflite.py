@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Spec
+from weighbridge.frameworks import Adapter, Spec
 from weighbridge.weights.confinement import read_confined
-from weighbridge.weights.readers import litert_model
+from weighbridge.weights.readers import Reading, RefusedError
+
+ADAPTER = Adapter(backends=("litert",), program=True)
 
 
 def load(spec: Spec) -> "LiteClassifier":
@@ -24,8 +26,19 @@ def load(spec: Spec) -> "LiteClassifier":
         raise UserError(
             "params.yaml: inference.device is cuda, but LiteRT computes on the CPU here; set it to auto or cpu"
         )
-    read_confined(litert_model, spec.weights)
+    read_confined(open_file, spec.weights)
     return LiteClassifier(Interpreter(model_path=str(spec.weights), num_threads=spec.threads), spec.weights)
+
+
+def open_file(path: Path) -> Reading:
+    """Nothing, if LiteRT opens a `.tflite` file and finds all its operators."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        Interpreter(model_path=str(path), num_threads=1).allocate_tensors()
+    except (ValueError, RuntimeError) as problem:
+        raise RefusedError(f"LiteRT cannot open it ({' '.join(str(problem).split())[-200:]})") from problem
+    return {}, {}
 
 
 class LiteClassifier:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Spec
+from weighbridge.frameworks import Adapter, Spec
 from weighbridge.process.torchvision_operators import define_missing_operators
 from weighbridge.weights.files import Tensors
+
+ADAPTER = Adapter(backends=("torch",), libraries=("timm", "torchvision"), packages=("safetensors",))
 
 
 def load(spec: Spec) -> Any:

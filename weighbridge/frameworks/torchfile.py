@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Spec
+from weighbridge.frameworks import Adapter, Spec
 from weighbridge.weights.files import require_pinned
+
+ADAPTER = Adapter(backends=("torch",), libraries=("torchvision",), program=True)
 
 
 def load(spec: Spec) -> "TorchProgram":

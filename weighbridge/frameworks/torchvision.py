@@ -4,10 +4,11 @@ import re
 from typing import Any
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Spec
+from weighbridge.frameworks import Adapter, Spec
 from weighbridge.process.torchvision_operators import define_missing_operators
 from weighbridge.weights.files import Tensors
 
+ADAPTER = Adapter(backends=("torch",), libraries=("torchvision",), packages=("safetensors",))
 _AUXILIARY = {"Inception3": ("AuxLogits",), "GoogLeNet": ("aux1", "aux2")}
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # as in torchvision.models.densenet
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Spec
+from weighbridge.frameworks import Adapter, Classifier, Spec, save_weights
 from weighbridge.process.torchvision_operators import define_missing_operators
 from weighbridge.weights.files import Tensors
 
@@ -21,6 +21,16 @@ _TASKS = {
     "text": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
     "next token": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
 }
+
+
+def _save(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
+    """With the `config.json` by which the class is built."""
+    if spec.weights is not None and (config := _folder(spec.weights) / "config.json").is_file():
+        (folder / "config.json").write_bytes(config.read_bytes())
+    return save_weights(classifier, spec, folder)
+
+
+ADAPTER = Adapter(backends=("torch",), libraries=("transformers",), packages=("safetensors",), save=_save)
 
 
 def load(spec: Spec) -> Any:

@@ -1,13 +1,13 @@
-"""How the layers of a loaded model are watched while it predicts, by what the model is: torch, Keras, ONNX.
+"""How the layers of a loaded model are watched while it predicts, by what the model is: torch, Keras, ONNX, or as it says itself.
 
-Nothing here is needed to predict, so a change here invalidates no prediction: that is why adapters know nothing of it.
-The framework is already in this process; it is found through the model.
+Nothing here is needed to predict, so a change here invalidates no prediction: that is why the adapters of torch, Keras and ONNX
+know nothing of it. The framework is already in this process; it is found through the model.
 """
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,14 +18,25 @@ from weighbridge.networks.layer_outputs import Recorder, kind_of
 _CHANNELS_LAST_IN_TORCH = {"Linear", "LayerNorm", "Embedding"}
 
 
+@runtime_checkable
+class Watchable(Protocol):
+    """A classifier of an adapter that knows itself how its layers are watched."""
+
+    def watch(self, images: np.ndarray, recorder: Recorder) -> np.ndarray:
+        """Predict once and give every layer's output to `recorder`; the scores."""
+        ...
+
+
 def record_layers(classifier: Classifier, images: np.ndarray, weights: Path, recorder: Recorder) -> str | None:
     """Predict once and give every layer's output to `recorder`, the scores last; or say why that cannot be done."""
     inside = classifier.inside
-    if hasattr(inside, "trainable_weights"):  # before torch: Keras' models on its torch backend are torch modules too
-        watch: Callable[..., np.ndarray] = _of_keras
+    if isinstance(classifier, Watchable):
+        watch: Callable[..., np.ndarray] = _as_it_says
+    elif hasattr(inside, "trainable_weights"):  # before torch: Keras' models on its torch backend are torch modules too
+        watch = _of_keras
     elif hasattr(inside, "named_modules"):
         watch = _of_torch
-    elif weights.suffix == ".onnx":
+    elif hasattr(classifier, "session"):
         watch = _of_onnx
     else:
         return f"{weights.name} is a compiled program: its layers cannot be seen"
@@ -34,6 +45,10 @@ def record_layers(classifier: Classifier, images: np.ndarray, weights: Path, rec
     except UserError as problem:
         return str(problem)
     return None
+
+
+def _as_it_says(classifier: Watchable, images: np.ndarray, _weights: Path, recorder: Recorder) -> np.ndarray:
+    return classifier.watch(images, recorder)
 
 
 def _of_torch(classifier: Classifier, images: np.ndarray, _weights: Path, recorder: Recorder) -> np.ndarray:

@@ -1,27 +1,39 @@
 """What names one architecture: shared by `models` and `pretrain` in `params.yaml`."""
 
+import ast
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import model_validator
 
+from tracking.runs.errors import UserError
 from weighbridge.params.section import Section, nearest
 
-_KERAS = ("tensorflow", "jax", "torch")
+_ADAPTERS = Path(__file__).resolve().parents[1] / "frameworks"
 
 
-BACKENDS = {
-    "torchvision": ("torch",),
-    "timm": ("torch",),
-    "transformers": ("torch",),
-    "factory": ("torch",),
-    "torchfile": ("torch",),
-    "keras": _KERAS,
-    "kerasfile": _KERAS,
-    "savedmodel": ("tensorflow",),
-    "tflite": ("litert",),
-    "onnx": ("onnxruntime",),
-}
+@cache
+def backends() -> Mapping[str, tuple[str, ...]]:
+    """The backends of every framework, as its adapter declares them: read from its source, as nothing here imports an adapter."""
+    return {path.stem: _declared(path) for path in sorted(_ADAPTERS.glob("*.py")) if not path.stem.startswith("_")}
+
+
+def _declared(path: Path) -> tuple[str, ...]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if (
+            isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) == "ADAPTER"
+            and isinstance(node.value, ast.Call)
+        ):
+            written = {each.arg: each.value for each in node.value.keywords}
+            with suppress(KeyError, ValueError):  # not named, or not written out
+                return tuple(ast.literal_eval(written["backends"]))
+    raise UserError(
+        f"{path}: an adapter says what it is: ADAPTER = Adapter(backends=(...), ...), the names written out"
+    )
 
 
 class Network(Section):
@@ -37,14 +49,16 @@ class Network(Section):
     def _first_backend(cls, value: Any) -> Any:
         if not isinstance(value, Mapping) or "backend" in value:
             return value
-        known = BACKENDS.get(str(value.get("framework")))
+        known = backends().get(str(value.get("framework")))
         return {**value, "backend": known[0]} if known else value
 
     @model_validator(mode="after")
     def _backend_belongs_to_framework(self) -> "Network":
-        if self.framework not in BACKENDS:
-            raise ValueError(f"unknown framework {self.framework!r}{nearest(self.framework, BACKENDS)}")
-        if self.backend not in BACKENDS[self.framework]:
-            known = ", ".join(BACKENDS[self.framework])
-            raise ValueError(f"{self.framework} has no backend {self.backend!r}; known: {known}")
+        known = backends()
+        if self.framework not in known:
+            raise ValueError(f"unknown framework {self.framework!r}{nearest(self.framework, known)}")
+        if self.backend not in known[self.framework]:
+            raise ValueError(
+                f"{self.framework} has no backend {self.backend!r}; known: {', '.join(known[self.framework])}"
+            )
         return self

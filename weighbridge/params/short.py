@@ -4,7 +4,7 @@ from typing import Any
 
 from weighbridge.params.downloads import usual_file
 from weighbridge.params.job import Job
-from weighbridge.params.networks import BACKENDS
+from weighbridge.params.networks import backends
 
 
 def short(job: Job) -> dict[str, Any]:
@@ -12,7 +12,7 @@ def short(job: Job) -> dict[str, Any]:
     found = job.model_dump(exclude_defaults=True, include=set(Job.model_fields))
     for section in ("models", "pretrain"):
         for entry in found.get(section, {}).values():
-            _leave_out(entry, "backend", BACKENDS[entry["framework"]][0])
+            _leave_out(entry, "backend", backends()[entry["framework"]][0])
     for entry in found.get("downloads", {}).values():
         _leave_out(entry, "file", usual_file(entry.get("name") or "", entry.get("url") or ""))
     for entry in found.get("imports", {}).values():

@@ -1,9 +1,8 @@
 """Files of formats that can harm their reader, read in a child process that can be killed. What comes back is numbers.
 
-The child (`weighbridge.weights.readers`) sees no environment variable but those that Python needs to start, has bounded
-memory, processor
-time and output (on Linux and macOS), and hands back one `.safetensors` file and a JSON of notes. One that dies, overruns or
-refuses is a `UserError` of one line.
+The child (`weighbridge.weights.confined`) sees no environment variable but those that Python needs to start, has bounded memory,
+processor time and output (on Linux and macOS), and hands back one `.safetensors` file and a JSON of notes. One that dies,
+overruns or refuses is a `UserError` of one line.
 """
 
 import json
@@ -26,7 +25,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 
 
 def read_confined(reader: Callable[[Path], Reading], path: Path) -> Reading:
-    """What the reader, a function of `weighbridge.weights.readers`, finds in the file: arrays by name, and notes.
+    """What the reader, a module's function by its own name, finds in the file: arrays by name, and notes.
 
     Raises:
         UserError: it refuses the file, dies of it, or takes too long.
@@ -43,7 +42,7 @@ def read_confined(reader: Callable[[Path], Reading], path: Path) -> Reading:
 
 def _ask(reader: Callable[[Path], Reading], path: Path, folder: Path) -> dict[str, Any]:
     seconds = SECONDS + path.stat().st_size / BYTES_A_SECOND
-    program = [sys.executable, "-m", reader.__module__, reader.__name__]
+    program = [sys.executable, "-m", "weighbridge.weights.confined", reader.__module__, reader.__name__]
     command = [*program, str(path.resolve()), str(folder), str(int(seconds) + 1)]
     try:
         code = subprocess.run(

@@ -99,7 +99,7 @@ def load_tensors(path: Path) -> Tensors:
     `.safetensors` (https://huggingface.co/docs/safetensors) is read here. torch's pickled state dicts (zipped or from before
     torch 1.6) and NumPy's arrays are read in another process (`weighbridge.weights.confinement`). A training script's
     checkpoint gives the
-    weights that lie under one of `_readers.WRAPPERS`; a line on stderr says which, if there was a choice.
+    weights that lie under one of `readers.WRAPPERS`; a line on stderr says which, if there was a choice.
 
     Raises:
         UserError: another format, a file that would need code, a damaged one, or one that unpacks to too much.

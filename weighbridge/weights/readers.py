@@ -1,13 +1,13 @@
-"""The child's side of `weighbridge.weights.confinement`: `python -m weighbridge.weights.readers READER FILE FOLDER SECONDS`.
+"""Readers of files of unknown origin, run by `weighbridge.weights.confined` in a process of their own.
 
-A reader gets a path and returns arrays by name, and notes. `RefusedError` is what it says of a file that it does not take.
+A reader (one of these, or an adapter's own) gets a path and returns arrays by name, and notes. `RefusedError` is what it says of
+a file that it does not take.
 """
 
 import json
 import re
-import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from weighbridge.weights.keras_configs import code_in
 Reading = tuple[dict[str, np.ndarray], dict[str, Any]]
 # under what a training script keeps the weights, best first: an averaged copy is the one that gets published
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")
-_GIB = 2**30
 
 
 class RefusedError(Exception):
@@ -173,96 +172,3 @@ def _datasets(file: Any) -> Iterator[Any]:
 def _require_little(path: Path, total: int) -> None:
     if total > unpacked_limit(path):
         raise RefusedError(f"{path.stat().st_size} bytes would become {total}")
-
-
-def litert_model(path: Path) -> Reading:
-    """Nothing, if LiteRT opens a `.tflite` file and finds all its operators."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        Interpreter(model_path=str(path), num_threads=1).allocate_tensors()
-    except (ValueError, RuntimeError) as problem:
-        raise RefusedError(f"LiteRT cannot open it ({' '.join(str(problem).split())[-200:]})") from problem
-    return {}, {}
-
-
-def onnx_model(path: Path) -> Reading:
-    """Nothing, if an `.onnx` file holds all its tensors and onnxruntime opens it, on the CPU."""
-    import onnx
-    import onnxruntime
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except (DecodeError, OSError, ValueError) as problem:
-        raise RefusedError(f"not an ONNX model ({_line(problem)})") from problem
-    if (name := next(_external_files(model), None)) is not None:
-        raise RefusedError(
-            f"keeps tensors in another file ({name!r}), which its hash does not cover; save it as one file: "
-            "onnx.save(onnx.load(...), ..., save_as_external_data=False)"
-        )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as problem:
-        raise RefusedError(f"not a model that onnxruntime can open ({_line(problem)[-200:]})") from problem
-    return {}, {}
-
-
-def _line(problem: Exception) -> str:
-    return " ".join(str(problem).split())
-
-
-def _external_files(message: Any) -> Iterator[str]:
-    """The files that tensors anywhere in an ONNX message are kept in: weights, attributes, subgraphs, functions."""
-    if message.DESCRIPTOR.name == "TensorProto":
-        if message.external_data or message.data_location == message.EXTERNAL:
-            yield next((entry.value for entry in message.external_data if entry.key == "location"), "")
-        return
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for part in [value] if hasattr(value, "ListFields") else value:
-                yield from _external_files(part)
-
-
-READERS: dict[str, Callable[[Path], Reading]] = {
-    function.__name__: function
-    for function in (torch_state, numpy_arrays, keras_weights, keras_model, litert_model, onnx_model)
-}
-
-
-def _limit(path: Path, seconds: int) -> None:
-    """Bound what this process may take; Windows has no such limits, and the parent's clock remains."""
-    try:
-        import resource
-    except ImportError:
-        return
-    size = path.stat().st_size
-    limits = {"CPU": seconds, "FSIZE": _GIB + 40 * size, "CORE": 0, "AS": 16 * _GIB + 60 * size}
-    for name, wanted in limits.items():
-        _, most = resource.getrlimit(kind := getattr(resource, f"RLIMIT_{name}"))
-        bound = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-        resource.setrlimit(kind, (bound, bound))
-
-
-def main(reader: str, path: Path, folder: Path, seconds: int) -> None:
-    """Read, and write `tensors.safetensors` and `notes.json`; of a refused file only its notes."""
-    from safetensors.numpy import save_file
-
-    _limit(path, seconds)
-    try:
-        tensors, notes = READERS[reader](path)
-        save_file(
-            {name: np.asarray(value, order="C") for name, value in tensors.items()}, folder / "tensors.safetensors"
-        )
-    except RefusedError as problem:
-        notes = {"refusal": str(problem)}
-    except MemoryError:
-        notes = {"refusal": "wants more memory than a file of its size may"}
-    (folder / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))

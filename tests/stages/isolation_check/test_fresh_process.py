@@ -12,12 +12,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages.isolation_check import fresh_process as _elsewhere  # noqa: E402
 from stages.isolation_check.fresh_process import ways_elsewhere  # noqa: E402
 from tests.closure import ROOT  # noqa: E402
 from tests.stages.isolation_check.leaking_networks import export_by_trace, found, samples  # noqa: E402
 from tracking.runs.findings import Finding  # noqa: E402
-from weighbridge.frameworks import Spec, load  # noqa: E402
+from weighbridge import frameworks  # noqa: E402
+from weighbridge.frameworks import Exported, Spec, load  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
 from weighbridge.weights.files import save_tensors  # noqa: E402
 
@@ -61,10 +61,11 @@ def test_a_torch_network_says_the_same_after_saving_and_decides_the_same_as_onnx
 class ExportsTrainingMode(TorchNetwork):
     """Is exported as it is in training."""
 
-    def export_onnx(self, path: Path, side: int) -> None:
+    def export(self, folder: Path, size: int) -> Exported:
         self.module.train()
-        export_by_trace(self, path)
+        export_by_trace(self, folder / "model.onnx")
         self.module.eval()
+        return Exported("onnx", "onnxruntime", folder / "model.onnx")
 
 
 def test_a_file_exported_in_training_mode_is_named(spec: Spec) -> None:
@@ -79,7 +80,7 @@ def test_weights_that_are_saved_in_half_precision_are_found(spec: Spec, monkeypa
         halved = {name: value.astype(np.float16).astype(value.dtype) for name, value in tensors.items()}
         save_tensors(halved, path)
 
-    monkeypatch.setattr(_elsewhere, "save_tensors", in_half_precision)
+    monkeypatch.setattr(frameworks, "save_tensors", in_half_precision)
     said = asked(spec)
     assert said["reload"].verdict == "fail"
     assert said["reload"].evidence["reload_max_score_difference"] > 10 * ROUNDING

@@ -7,8 +7,8 @@ import pytest
 
 from tests.tracking.capture.machines import NAMES, recorded
 from tests.tracking.capture.processes import PACKAGES, settings_of
+from tests.tracking.capture.runtimes import RUNTIMES, capture
 from tracking.audit.causes import RULES, UNKNOWN, CanChange, cause_of
-from tracking.capture.environment import RUNTIMES, capture
 from tracking.capture.variables import READ_BY
 
 SLOW = {"keras-tensorflow", "keras-jax", "keras-torch"}

@@ -173,7 +173,7 @@ def test_every_difference_is_a_root_or_filed_under_one() -> None:
 
 FACTS = """
 import json, sys, torch
-from tracking.capture.environment import capture
+from tests.tracking.capture.runtimes import capture
 from tracking.capture.process_settings import settings
 torch.nn.Conv2d(3, 8, 3)(torch.zeros(1, 3, 16, 16))
 print(json.dumps({**capture("torchvision-torch").facts, **settings()}))

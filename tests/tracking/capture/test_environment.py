@@ -6,13 +6,15 @@ import random
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from tests.tracking.capture.machines import NAMES, machine_of, recorded, with_packages
-from tracking.capture.environment import EVERYWHERE, PARTS, PREPARING, RUNTIMES, Environment, capture, capture_preparing
+from tests.tracking.capture.runtimes import DECLARED, RUNTIMES, capture
+from tracking.capture.environment import EVERYWHERE, PREPARING, Environment, Runtime, capture_preparing, runtime_of
+from tracking.capture.environment import capture as capture_one
 from tracking.capture.machine import Machine, Package, this_machine
 from tracking.capture.packages import INSTALLED_AS
 from tracking.capture.variables import READ_BY, variables
@@ -231,21 +233,25 @@ def test_a_recipe_knows_the_libraries_that_it_names_and_no_other() -> None:
     assert [name for name, facts in seeing.items() if "package.pillow" not in facts] == ["tokenizers"]
 
 
-def test_every_pair_of_framework_and_backend_has_a_runtime() -> None:
-    from weighbridge.params.networks import BACKENDS
+def test_packages_and_variables_of_a_runtime_that_nobody_else_knows_are_facts() -> None:
+    environ = {"TOY_ROUNDING": "up", "TOY_KEY": "x", "OMP_NUM_THREADS": "2"}
+    machine = replace(with_packages(recorded("intel-container"), Package("toy", "1.2")), environ=environ)
+    plain = capture_one(Runtime("toy-numpy", ()), machine).facts
+    declared = capture_one(Runtime("toy-numpy", (), ("toy",), ("TOY_ROUND*",)), machine).facts
+    assert dict(declared.items() - plain.items()) == {"package.toy": "1.2", "variable.TOY_ROUNDING": "up"}
 
-    assert {f"{framework}-{each}" for framework, backends in BACKENDS.items() for each in backends} == COMPUTING
+
+def test_the_runtime_of_a_run_captures_every_package_that_the_run_recorded() -> None:
+    machine = with_packages(recorded("intel-container"), Package("torch", "2.13"), Package("timm", "1.0"))
+    facts = capture("timm-torch", machine).facts
+    assert capture_one(runtime_of("timm", "torch", facts), machine) == capture("timm-torch", machine)
+    assert capture_one(runtime_of("unheard-of", "torch", facts), machine).facts == facts
 
 
 def test_codecs_are_facts_of_images_only() -> None:
     machine = replace(recorded("intel-container"), codecs=lambda: {"libjpeg_turbo": "3.1.0"})
     seeing = {runtime for runtime in RUNTIMES if capture(runtime, machine).facts.get("codec.libjpeg_turbo") == "3.1.0"}
     assert seeing == {"images"}
-
-
-def test_an_unknown_runtime_is_named() -> None:
-    with pytest.raises(UserError, match=r"unknown runtime 'theano-cpu'.*torchvision-torch"):
-        capture("theano-cpu")
 
 
 # ---- secrets
@@ -271,7 +277,8 @@ def test_a_variable_off_the_list_is_never_kept() -> None:
 
 
 def test_every_part_of_a_runtime_is_known_by_its_packages_or_its_variables() -> None:
-    parts = {part for parts in (*PARTS.values(), *PREPARING.values()) for part in parts} | set(EVERYWHERE)
+    declared = [runtime.libraries for runtime in DECLARED.values()]
+    parts = {part for parts in (*declared, *PREPARING.values()) for part in parts} | {"safetensors", *EVERYWHERE}
     assert parts == READ_BY.keys() | INSTALLED_AS.keys()
 
 
@@ -328,10 +335,10 @@ events = []
 started = ("subprocess.Popen", "os.fork", "os.posix_spawn", "os.system", "os.exec", "socket.connect")
 sys.addaudithook(lambda event, arguments: events.append(event) if event in started else None)
 import hashlib, json
-from tracking.capture.environment import RUNTIMES, capture
+from tracking.capture.environment import Runtime, capture
 from tracking.capture.machine import this_machine
-machine = this_machine()
-text = json.dumps([dict(capture(runtime, machine).facts) for runtime in RUNTIMES])
+machine, runtimes = this_machine(), [Runtime(**each) for each in json.loads(sys.argv[1])]
+text = json.dumps([dict(capture(runtime, machine).facts) for runtime in runtimes])
 print(hashlib.sha256(text.encode()).hexdigest())
 print(json.dumps(sorted(module for module in sys.modules if "." not in module)))
 print(json.dumps(events))
@@ -342,7 +349,7 @@ KEPT = ("PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "OMP_NUM_THREADS", "ONE
 def fresh_process(environ: Mapping[str, str], folder: Path) -> list[str]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", SCRIPT, json.dumps([asdict(runtime) for runtime in DECLARED.values()])],
         env={**environ, **kept, "PYTHONPATH": str(ROOT)},
         cwd=folder,
         capture_output=True,

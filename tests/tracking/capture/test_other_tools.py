@@ -12,7 +12,7 @@ from functools import cache
 import pytest
 
 from tests.tracking.capture.machines import NAMES, recorded
-from tracking.capture.environment import RUNTIMES, capture
+from tests.tracking.capture.runtimes import RUNTIMES, capture
 from tracking.capture.machine import Machine, this_machine
 from tracking.capture.process_settings import JAX, KERAS, TENSORFLOW, TORCH, settings
 from tracking.capture.shared_libraries import shared_objects

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.tracking.capture.machines import NAMES, recorded
-from tracking.capture.environment import RUNTIMES, capture
+from tests.tracking.capture.runtimes import RUNTIMES, capture
 from tracking.capture.machine import Machine, this_machine
 from tracking.capture.timing_context import context
 

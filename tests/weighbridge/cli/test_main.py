@@ -207,7 +207,7 @@ def test_without_runs_it_says_how_to_make_them(weighbridge: Command, tmp_path: P
 
 
 def test_show_prints_the_facts_of_every_runtime(weighbridge: Command) -> None:
-    from tracking.capture.environment import RUNTIMES, capture
+    from tests.tracking.capture.runtimes import RUNTIMES, capture
 
     code, out, _ = weighbridge("show", "--json")
     assert code == 0
@@ -215,7 +215,7 @@ def test_show_prints_the_facts_of_every_runtime(weighbridge: Command) -> None:
 
 
 def test_show_as_text_has_a_line_for_every_fact_of_a_runtime(weighbridge: Command) -> None:
-    from tracking.capture.environment import RUNTIMES, capture
+    from tests.tracking.capture.runtimes import RUNTIMES, capture
 
     runtime = RUNTIMES[0]
     _, out, _ = weighbridge("show", "--runtime", runtime)

@@ -69,7 +69,7 @@ def test_what_is_complete_stays_as_it_is(path: Path) -> None:
         ("claims:\n", "claim:\n", "unknown key 'claim'; did you mean 'claims'?"),
         ("classes: 10", "classes: ten", "data.classes"),
         ("backend: onnxruntime", "backend: torch", "onnx has no backend 'torch'; known: onnxruntime"),
-        ("framework: onnx\n", "framework: onyx\n", "unknown framework 'onyx'; did you mean 'onnx'? known: torchvision"),
+        ("framework: onnx\n", "framework: onyx\n", "unknown framework 'onyx'; did you mean 'onnx'? known: factory, keras"),
         ("recipe: digits-64\n    batch_size", "recipe: digits-65\n    batch_size", "no 'digits-65'; did you mean 'digits-64'?"),
         ("reference: resnet18-torchvision", "reference: resnet19", "backend_parity.resnet18-onnx.reference"),
         ("antialias: true", "antialias: false", "antialias"),
