@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from stages.report import __main__ as stage
+from stages.report import sections
 from stages.report.__main__ import report
+from stages.report.charts import decades, linear
+from stages.report.grouping import split
 from tracking.runs.findings import Finding, Verdict, save_findings
 from tracking.runs.run import Run
 from weighbridge.params.backend_parity import Parity
@@ -284,7 +287,7 @@ def test_curves_of_one_group_share_a_chart_and_losses_are_no_fractions() -> None
     curves = {
         f"transfer_check.{name}": ((1, 0.5), (2, 0.9)) for name in ("train.lr_0.1", "train.lr_0.01", "loss.lr_0.1")
     }
-    panels = dict(stage._panels({**curves, "pretrain.train": ((1, 0.5),), "transfer_check.drift.lr_0.1": ((1, 1.5),)}))
+    panels = dict(sections._panels({**curves, "pretrain.train": ((1, 0.5),), "transfer_check.drift.lr_0.1": ((1, 1.5),)}))
     assert {title: [name for name, _ in series] for title, series in panels.items()} == {
         "transfer_check train": ["lr_0.1", "lr_0.01"],
         "transfer_check: loss": ["lr_0.1"],
@@ -335,7 +338,7 @@ def test_what_is_equal_is_told_once_and_what_differs_for_each_model() -> None:
 
 def test_true_and_one_are_not_equal() -> None:
     facts = {"one": {"flag": True}, "two": {"flag": 1}}
-    assert stage._split(facts).differing == {"flag": [True, 1]}
+    assert split(facts).differing == {"flag": [True, 1]}
 
 
 def test_times_are_summed_and_a_stage_without_a_note_is_said_to_have_none() -> None:
@@ -361,18 +364,18 @@ def test_every_drawing_says_in_words_what_it_shows() -> None:
 
 @pytest.mark.parametrize("values", [[0.97], [0.0], [0.95, 0.98], [0.0, 0.0], [1e-9, 4e8], [-3.0, 2.0]])
 def test_an_axis_holds_its_values_between_its_ticks(values: list[float]) -> None:
-    axis = stage._linear(values)
+    axis = linear(values)
     assert axis.ticks[0] <= min(values) <= max(values) <= axis.ticks[-1]
     assert 2 <= len(axis.ticks) <= 9
     assert all(0 <= axis.at(value) <= 100 for value in values)
 
 
 def test_an_axis_of_accuracies_ends_at_one() -> None:
-    assert stage._linear([0.93, 1.0]).ticks[-1] == 1.0
+    assert linear([0.93, 1.0]).ticks[-1] == 1.0
 
 
 def test_a_difference_of_zero_has_a_place_on_a_logarithmic_axis() -> None:
-    axis = stage._decades([0.0, 2e-5, 1e-3])
+    axis = decades([0.0, 2e-5, 1e-3])
     assert axis.at(0.0) == 0.0
     assert 0 < axis.at(2e-5) < axis.at(1e-3) <= 100
 

@@ -1,0 +1,184 @@
+"""What single checks found: modes, transfer, preprocessing mistakes, published numbers."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stages.report.charts import Axis, Lines, Row, Rows, labelled, linear, placed, tick, tick_percent
+from stages.report.grouping import grouped
+from stages.report.numbers import is_finite, percent
+from tracking.runs.findings import Finding
+
+
+@dataclass(frozen=True)
+class Modes:
+    """What each model made of each situation of `mode_check`.
+
+    Attributes:
+        columns: model, framework with its version.
+        rows: the situation, and for each column (verdict, outcome), None where it was not tried.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str] | None, ...]], ...]
+
+
+def modes(found: Iterable[Finding]) -> Modes | None:
+    columns: dict[str, str] = {}
+    rows: dict[str, dict[str, tuple[str, str]]] = {}
+    for finding in found:
+        if finding.check == "mode_check" and "row" in finding.evidence:
+            cell = finding.evidence["row"]
+            columns[finding.subject] = str(cell["version"])
+            rows.setdefault(cell["situation"], {})[finding.subject] = finding.verdict.value, str(cell["outcome"])
+    table = ((situation, tuple(map(cells.get, columns))) for situation, cells in rows.items())
+    return Modes(tuple(columns.items()), tuple(table)) if rows else None
+
+
+RATE = re.compile(r"lr_(.+)\.(target|source|drift)")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What `transfer_check` saw of one model; rows are (learning rate, target, source, drift)."""
+
+    subject: str
+    frozen: tuple[float | None, float | None]
+    rows: tuple[tuple[float | None, ...], ...]
+    charts: tuple[Lines, ...]
+
+
+def transfers(found: Iterable[Finding]) -> Iterator[Transfer]:
+    for subject, members in grouped((each for each in found if each.check == "transfer_check"), "subject").items():
+        evidence = {name: value for finding in members for name, value in finding.evidence.items() if is_finite(value)}
+        sweep: dict[float, dict[str, float]] = {}
+        for name, value in evidence.items():
+            if matched := RATE.fullmatch(name):
+                sweep.setdefault(float(matched[1]), {})[matched[2]] = value
+        if sweep:
+            yield _transfer(subject, (evidence.get("frozen_target"), evidence.get("frozen_source")), sweep)
+
+
+def _transfer(
+    subject: str, frozen: tuple[float | None, float | None], sweep: Mapping[float, Mapping[str, float]]
+) -> Transfer:
+    rates = sorted(sweep)
+    x = Axis(rates[0], max(rates[-1], rates[0] * 1.01), tuple(rates), log=True)
+    levels = {name: value for name, value in zip(("target", "source"), frozen, strict=True) if value is not None}
+    charts = (
+        _sweep("Accuracy on both tasks", subject, x, sweep, ("target", "source"), levels),
+        _sweep("Drift of the pre-trained weights", subject, x, sweep, ("drift",), {}),
+    )
+    rows = tuple((rate, *(sweep[rate].get(name) for name in ("target", "source", "drift"))) for rate in rates)
+    return Transfer(subject, frozen, rows, charts)
+
+
+def _sweep(
+    title: str,
+    subject: str,
+    x: Axis,
+    sweep: Mapping[float, Mapping[str, float]],
+    names: Sequence[str],
+    levels: Mapping[str, float],
+) -> Lines:
+    points = {name: [(rate, row[name]) for rate, row in sorted(sweep.items()) if name in row] for name in names}
+    values = [value for pairs in points.values() for _, value in pairs]
+    y = linear([*values, *levels.values()] if levels else [0.0, *values])
+    series = (
+        (
+            name,
+            placed(pairs, x, y),
+            tuple(f"{name}: {percent(value)} at learning rate {rate:g}" for rate, value in pairs),
+        )
+        for name, pairs in points.items()
+        if pairs
+    )
+    across = tuple(
+        (f"{name}, frozen features", round(100 - y.at(value), 2), percent(value)) for name, value in levels.items()
+    )
+    ticks = labelled(x, tick), labelled(y, tick_percent)
+    return Lines(title, (subject,), "learning rate", *ticks, tuple(series), across)
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """What `preprocess_check` saw of one model: a row for every mistake, the costliest first, drawn and in numbers."""
+
+    subject: str
+    sentence: str
+    chart: Rows
+    rows: tuple[Mapping[str, Any], ...]
+
+
+def mistakes(found: Iterable[Finding]) -> Iterator[Mistakes]:
+    for finding in found:
+        if finding.check == "preprocess_check" and "mistakes" in finding.evidence:
+            names = finding.evidence["mistakes_columns"]
+            rows = tuple(dict(zip(names, row, strict=True)) for row in finding.evidence["mistakes"])
+            yield Mistakes(finding.subject, finding.sentence, _costs(rows), rows)
+
+
+def _costs(rows: Sequence[Mapping[str, Any]]) -> Rows:
+    """The change of top-1 accuracy under each mistake, with its interval; 0 is the recipe in use."""
+    names = ("difference", "difference_low", "difference_high")
+    axis = linear([0.0, *(row[name] for row in rows for name in names)])
+    return Rows(labelled(axis, tick_percent), tuple(_mistaken(axis, row) for row in rows))
+
+
+def _mistaken(axis: Axis, row: Mapping[str, Any]) -> Row:
+    low, high = row["difference_low"], row["difference_high"]
+    points = f"{100 * row['difference']:+.1f} points"
+    interval = f"95% interval {100 * low:+.1f} to {100 * high:+.1f}"
+    note = f"{points}, {row['flips']} flip{'' if row['flips'] == 1 else 's'}"
+    marks = ((axis.at(row["difference"]), "circle", points),)
+    return Row(row["mistake"], note, spans=((axis.at(low), axis.at(high), interval),), marks=marks)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What `published_check` saw: tables (sentence, columns, rows) and a chart of the pairs, where there are any."""
+
+    tables: tuple[tuple[str, Sequence[str], Sequence[Sequence[str]]], ...]
+    chart: Rows | None
+
+
+def published(together: Iterable[Finding]) -> Published | None:
+    tables, pairs = [], []
+    for finding in together:
+        evidence = finding.evidence
+        tables += [
+            (finding.sentence, evidence[f"{name}_columns"], rows)
+            for name, rows in evidence.items()
+            if f"{name}_columns" in evidence
+        ]
+        pairs += [finding] if "difference_low" in evidence else []
+    return Published(tuple(tables), _paired(pairs)) if tables or pairs else None
+
+
+def _paired(pairs: Sequence[Finding]) -> Rows | None:
+    """The paired difference with its interval, and the range of the published one; 0 is no difference."""
+    if not pairs:
+        return None
+    values = [0.0]
+    for pair in pairs:
+        values += [pair.evidence["difference_low"], pair.evidence["difference_high"], *_published_ends(pair)]
+    axis = linear(values)
+    return Rows(labelled(axis, tick_percent), tuple(_pair(axis, pair) for pair in pairs))
+
+
+def _published_ends(pair: Finding) -> list[float]:
+    return [points / 100 for points in pair.evidence["published_difference_points"]]
+
+
+def _pair(axis: Axis, pair: Finding) -> Row:
+    evidence = pair.evidence
+    low, high, measured = (evidence[name] for name in ("difference_low", "difference_high", "difference"))
+    ends = _published_ends(pair)
+    under = f"published {' to '.join(f'{100 * end:+.2f}' for end in dict.fromkeys(ends))}" if ends else ""
+    marks = [(axis.at(end), "diamond", f"published {100 * end:+.2f} points") for end in ends]
+    marks.append((axis.at(measured), "circle", f"measured {100 * measured:+.2f} points"))
+    interval = f"95% interval {100 * low:+.2f} to {100 * high:+.2f}"
+    span = (axis.at(low), axis.at(high), interval)
+    note = f"{100 * measured:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
+    return Row(f"{evidence['candidate']} − {evidence['reference']}", note, under, (span,), tuple(marks))
