@@ -50,6 +50,12 @@ def test_the_shipped_suites_are_valid(path: Path) -> None:
     assert load_completed(path).weighed
 
 
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_a_shipped_suite_is_a_screen_long(path: Path) -> None:
+    longest = 130 if path.stem == "published-2019" else 40  # that one lists the files of fifteen models
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= longest
+
+
 def test_the_committed_params_are_what_the_default_suite_comes_to() -> None:
     assert load_params(ROOT / "params.yaml").suite == "suites/digits.yaml"
     assert load_yaml(ROOT / "params.yaml") == complete(digits(suite="suites/digits.yaml"))
