@@ -204,5 +204,12 @@ def test_the_example_of_a_check_works() -> None:
     assert [finding.verdict for finding in namespace["confidence_check"]("m", right)] == ["skip"]
 
 
+def test_the_example_of_an_adapter_says_what_adapters_say() -> None:
+    (block,) = blocks(TEXTS["docs/add-an-adapter.md"], "python")
+    namespace: dict[str, Any] = {}
+    exec(block, namespace)
+    assert namespace["ADAPTER"].program is True
+
+
 def test_the_readme_is_short() -> None:
     assert len(TEXTS["README.md"].splitlines()) <= README_LINES
