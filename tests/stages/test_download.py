@@ -337,15 +337,15 @@ def test_torchvisions_names_are_found_in_its_own_table() -> None:
     assert isinstance(found, Remote)
     assert found.url.endswith("/resnet50-11ad3fa6.pth")
     assert (found.checksum, found.algorithm()) == ("11ad3fa6", "sha256")
-    with pytest.raises(UserError, match="torchvision publishes no such weights"):
+    with pytest.raises(UserError, match="torchvision publishes no such weights; did you mean 'IMAGENET1K_V.'"):
         find_remote("torchvision/ResNet50/IMAGENET1K_V9", {})
 
 
 def test_timms_names_are_found_in_its_own_table() -> None:
     needs("timm")
     assert find_remote("timm/resnet50.a1_in1k", {}) == Repository("timm/resnet50.a1_in1k", ("model.safetensors",))
-    with pytest.raises(UserError, match="timm publishes no such weights"):
-        find_remote("timm/resnet50.no_such_tag", {})
+    with pytest.raises(UserError, match="timm publishes no such weights; did you mean 'resnet50"):
+        find_remote("timm/resnet50.a9_in1k", {})
 
 
 def test_keras_names_are_found_by_asking_its_builder() -> None:

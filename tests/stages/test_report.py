@@ -287,7 +287,9 @@ def test_curves_of_one_group_share_a_chart_and_losses_are_no_fractions() -> None
     curves = {
         f"transfer_check.{name}": ((1, 0.5), (2, 0.9)) for name in ("train.lr_0.1", "train.lr_0.01", "loss.lr_0.1")
     }
-    panels = dict(sections._panels({**curves, "pretrain.train": ((1, 0.5),), "transfer_check.drift.lr_0.1": ((1, 1.5),)}))
+    panels = dict(
+        sections._panels({**curves, "pretrain.train": ((1, 0.5),), "transfer_check.drift.lr_0.1": ((1, 1.5),)})
+    )
     assert {title: [name for name, _ in series] for title, series in panels.items()} == {
         "transfer_check train": ["lr_0.1", "lr_0.01"],
         "transfer_check: loss": ["lr_0.1"],

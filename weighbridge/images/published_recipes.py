@@ -17,6 +17,7 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.params.recipes import Crop, Declaration, Normalise, Recipe, Resize
+from weighbridge.params.section import nearest
 from weighbridge.process.torchvision_operators import define_missing_operators
 
 _STEPS: dict[str, Any] = {
@@ -110,7 +111,8 @@ def _by_timm(declared: Declaration) -> Recipe:
     try:
         found = timm.get_pretrained_cfg(name, allow_unregistered=False)
     except RuntimeError as problem:  # no such architecture, or no such tag
-        raise UserError(f"params.yaml: timm publishes no weights {name!r}; see timm.list_pretrained()") from problem
+        near = nearest(name, timm.list_pretrained())
+        raise UserError(f"params.yaml: timm publishes no weights {name!r}{near}") from problem
     said = data.resolve_data_config(pretrained_cfg=found.to_dict(), use_test_size=True)
     _, height, width = said["input_size"]
     if height != width or said["crop_mode"] not in ("center", "squash"):

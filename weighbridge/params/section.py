@@ -76,10 +76,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown `name`: which known one it resembles, and all there are unless they are many."""
     names = list(known)
     like = get_close_matches(name, names, n=1)
-    every = f"known: {', '.join(names) or 'none'}"
-    if not like:
-        return f"; {every}"
-    return f"; did you mean {like[0]!r}?" + (f" {every}" if len(names) <= 24 else "")
+    resembled = f"did you mean {like[0]!r}?" if like else ""
+    every = f"known: {', '.join(names) or 'none'}" if len(names) <= (24 if like else 100) else ""
+    return "; " + " ".join(filter(None, (resembled, every))) if resembled or every else ""
 
 
 def load_yaml(path: Path) -> Any:

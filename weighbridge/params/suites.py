@@ -24,6 +24,7 @@ def use(suite: Path, params: Path = PARAMS) -> str:
         raise UserError(f"{params}: not found; run this in the project's folder")
     in_place = suite.resolve() == params.resolve()
     asked = load_suite(suite)
+    suite = _seen_from(params, suite)
     job = complete(asked if in_place else {**asked, "suite": suite.as_posix()}, suite)
     present = _read(params)
     if in_place and job == asked:
@@ -38,6 +39,14 @@ def use(suite: Path, params: Path = PARAMS) -> str:
         said = f"{params} is complete" if in_place else f"{params} is now {suite}; {back}"
     pruned = prune(params.with_name("dvc.yaml"), params.with_name("dvc.lock"), job)
     return f"{said}; dvc.lock: {len(pruned)} stages of other jobs taken out" if pruned else said
+
+
+def _seen_from(params: Path, suite: Path) -> Path:
+    """A suite of the project, which others have elsewhere, by its path in there."""
+    try:
+        return suite.resolve().relative_to(params.resolve().parent)
+    except ValueError:
+        return suite
 
 
 def _is_kept(params: Path, present: str, suites: Path) -> bool:

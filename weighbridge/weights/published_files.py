@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.runs.errors import UserError
+from weighbridge.params.section import nearest
 
 TRANSFORMERS_FILES = ("*.json", "*.safetensors", "vocab.txt", "merges.txt")
 
@@ -65,8 +66,17 @@ def find_remote(name: str, arguments: Mapping[str, Any]) -> Remote | Repository:
     except ImportError as problem:
         raise UserError(f"params.yaml: {name}: {publisher} is not installed ({problem})") from problem
     if found is None:
-        raise UserError(f"params.yaml: {name}: {publisher} publishes no such weights")
+        raise UserError(f"params.yaml: {name}: {publisher} publishes no such weights{_nearest(publisher, rest)}")
     return found
+
+
+def _nearest(publisher: str, name: str) -> str:
+    """What the library does publish that is called most like it."""
+    if publisher == "timm":
+        return nearest(name, importlib.import_module("timm").list_pretrained())
+    family, _, member = name.partition("/")
+    weights = getattr(importlib.import_module("torchvision.models"), f"{family}_Weights", None)
+    return nearest(member, weights.__members__) if publisher == "torchvision" and weights else ""
 
 
 def _torchvision(name: str, _arguments: Mapping[str, Any]) -> Remote | None:

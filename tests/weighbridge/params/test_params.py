@@ -9,7 +9,7 @@ from tests.closure import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.params.complete import complete
 from weighbridge.params.pipeline import CHECKS
-from weighbridge.params.section import load_yaml
+from weighbridge.params.section import load_yaml, nearest
 from weighbridge.params.whole import load_completed, load_params
 
 DEFAULT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -144,6 +144,20 @@ def test_a_download_is_called_as_its_publisher_would() -> None:
     url = {"c": {"url": "https://x.example/w/net.safetensors?download=1", "sha256": "0" * 64}}
     files = {key: each["file"] for key, each in complete({"downloads": {**named, **url}})["downloads"].items()}
     assert files == {"a": "weights.h5", "b": "model.safetensors", "c": "net.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "words"),
+    [
+        ("lyers", ["layers", "other"], "; did you mean 'layers'? known: layers, other"),
+        ("x", ["layers", "other"], "; known: layers, other"),
+        ("x", [], "; known: none"),
+        ("n7x", [f"n{number}" for number in range(40)], "; did you mean 'n7'?"),
+        ("other", [f"n{number}" for number in range(400)], ""),
+    ],
+)
+def test_the_nearest_name_is_said_and_all_unless_they_are_many(name: str, known: list[str], words: str) -> None:
+    assert nearest(name, known) == words
 
 
 # ---- stages

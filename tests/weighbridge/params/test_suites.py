@@ -52,6 +52,11 @@ def test_the_file_says_which_suite_wrote_it_and_how_to_change_it(project: Path) 
     assert "`weighbridge use params.yaml`" in comments[1]
 
 
+def test_a_suite_of_the_project_is_named_by_its_path_in_there(project: Path) -> None:
+    use(project / PHOTOS)
+    assert load_params().suite == "suites/photos.yaml"
+
+
 def test_the_same_suite_gives_the_same_bytes(project: Path) -> None:
     use(PHOTOS)
     first = PARAMS.read_bytes()
