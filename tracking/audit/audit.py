@@ -17,15 +17,14 @@ from typing import Any
 from tracking.audit.causes import cause_of
 from tracking.audit.consequences import roots
 from tracking.audit.divergence import divergence, to_dict
-from tracking.audit.statistics import mcnemar_exact, newcombe, paired_difference
+from tracking.audit.grades import Grades, grade
 from tracking.runs.errors import UserError
-from tracking.runs.run import FOREIGN, Run, Scalar, unpack_decisions
+from tracking.runs.run import FOREIGN, Run, Scalar
 
-NOISE = 0.05  # two accuracies are `within noise` when the p-value is at least this
 SECTIONS = ("param", "input", "code", "environment")
 
 
-class Outcome(StrEnum):
+class AuditOutcome(StrEnum):
     """The cell of the two-by-two table."""
 
     REPRODUCED = "reproduced"
@@ -66,68 +65,6 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Grades:
-    """How far the results agree, finest level first; None where a run did not record what it takes to tell.
-
-    Attributes:
-        bits_same: whether every score carries the same bits.
-        samples: how many samples were compared one by one.
-        flips: how many of them have another top-1 class.
-        relabelled: how many of them have another label.
-        top1_before, top1_after: top-1 accuracy, fractions.
-        only_before, only_after: samples that only one of the runs gets right.
-        change: 95 % interval of the change of top-1 accuracy, fractions (paired where the samples are the same).
-        p_value: exact two-sided McNemar test on the same samples.
-        other: numbers of other checks that differ, by name: (before, after).
-    """
-
-    bits_same: bool | None = None
-    samples: int | None = None
-    flips: int | None = None
-    relabelled: int | None = None
-    top1_before: float | None = None
-    top1_after: float | None = None
-    only_before: int | None = None
-    only_after: int | None = None
-    change: tuple[float, float] | None = None
-    p_value: float | None = None
-    other: Mapping[str, tuple[Scalar, Scalar]] | None = None
-
-    @property
-    def finest(self) -> str | None:
-        """The finest level that both runs recorded: ``bits``, ``decisions``, ``accuracy``, or None."""
-        levels = {"bits": self.bits_same, "decisions": self.flips, "accuracy": self.accuracy_same}
-        return next((level for level, seen in levels.items() if seen is not None), None)
-
-    @property
-    def same(self) -> bool:
-        """Whether scores, decisions and accuracy are equal as far as both runs recorded them.
-
-        The numbers of other checks do not count: they have parameters of their own, which are no conditions of the run.
-        """
-        return self.bits_same is not False and not self.decided_differently
-
-    @property
-    def accuracy_same(self) -> bool | None:
-        if self.top1_before is None or self.top1_after is None:
-            return None
-        return self.top1_before == self.top1_after
-
-    @property
-    def decided_differently(self) -> bool:
-        return bool(self.flips) or bool(self.relabelled) or self.accuracy_same is False
-
-    @property
-    def within_noise(self) -> bool | None:
-        """Whether chance alone could account for the change of accuracy; None if nothing changed or none can say."""
-        if not self.decided_differently:
-            return None
-        if self.p_value is not None:
-            return self.p_value >= NOISE
-        return None if self.change is None else self.change[0] <= 0 <= self.change[1]
-
-
-@dataclass(frozen=True)
 class Audit:
     """What `audit` found. Equal runs give equal audits.
 
@@ -147,11 +84,11 @@ class Audit:
     unrecorded: Mapping[str, tuple[str, ...]]
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> AuditOutcome:
         differ = any(difference.matters for difference in self.differences)
         if self.grades.same:
-            return Outcome.ROBUST if differ else Outcome.REPRODUCED
-        return Outcome.EXPLAINED if differ else Outcome.UNEXPLAINED
+            return AuditOutcome.ROBUST if differ else AuditOutcome.REPRODUCED
+        return AuditOutcome.EXPLAINED if differ else AuditOutcome.UNEXPLAINED
 
     @property
     def suspects(self) -> tuple[Difference, ...]:
@@ -205,7 +142,7 @@ def audit(before: Run, after: Run) -> Audit:
     silent = {name for names in unrecorded.values() for name in names}
     comparable = (old.keys() | new.keys()) - silent
     differing = {name for name in comparable if not _equal(old, new, name)}
-    grades = _grade(before, after)
+    grades = grade(before, after)
     if grades.finest is None:
         names = " and ".join(f"{run.subject} {run.id[:12]}" for run in (before, after))
         raise UserError(f"{names} recorded no result in common")
@@ -303,66 +240,3 @@ def _ranked(differences: list[Difference], grades: Grades) -> tuple[Difference, 
         return not each.matters, flipped and each.can_change != "decisions", each.rank, each.name
 
     return tuple(sorted(differences, key=place))
-
-
-# ---- results
-
-
-def _grade(before: Run, after: Run) -> Grades:
-    own = {"bits_same": _same_or_unknown(before.results, after.results, "scores.sha256"), **_accuracies(before, after)}
-    other = _other_results(before, after)
-    if _same_samples(before, after):
-        return Grades(**own, **_paired(before, after), other=other)
-    return Grades(**own, change=_unpaired(before, after), other=other)
-
-
-def _same_or_unknown(old: Mapping[str, Scalar], new: Mapping[str, Scalar], name: str) -> bool | None:
-    return old[name] == new[name] if name in old and name in new else None
-
-
-def _accuracies(before: Run, after: Run) -> dict[str, Any]:
-    return {"top1_before": before.results.get("top1"), "top1_after": after.results.get("top1")}
-
-
-def _same_samples(before: Run, after: Run) -> bool:
-    names = before.decisions.get("names.sha256")
-    return names is not None and names == after.decisions.get("names.sha256")
-
-
-def _paired(before: Run, after: Run) -> dict[str, Any]:
-    old, new = before.decisions, after.decisions
-    top1, top1_after = unpack_decisions(old["top1"]), unpack_decisions(new["top1"])
-    labels, labels_after = unpack_decisions(old["labels"]), unpack_decisions(new["labels"])
-    right, right_after = top1 == labels, top1_after == labels_after
-    b, c = int((right & ~right_after).sum()), int((~right & right_after).sum())
-    return {
-        "samples": len(top1),
-        "flips": int((top1 != top1_after).sum()),
-        "relabelled": int((labels != labels_after).sum()),
-        "only_before": b,
-        "only_after": c,
-        "change": paired_difference(b, c, len(top1)),
-        "p_value": mcnemar_exact(b, c),
-    }
-
-
-def _unpaired(before: Run, after: Run) -> tuple[float, float] | None:
-    """The interval of the change of accuracy on different samples, from the counts alone."""
-    old, new = _right_of(before), _right_of(after)
-    return newcombe(*old, *new) if old and new else None
-
-
-def _right_of(run: Run) -> tuple[int, int] | None:
-    top1, samples = run.results.get("top1"), run.results.get("samples")
-    if not isinstance(top1, int | float) or not isinstance(samples, int) or samples <= 0:
-        return None
-    return round(top1 * samples), samples
-
-
-def _other_results(before: Run, after: Run) -> dict[str, tuple[Scalar, Scalar]]:
-    shared = (before.results.keys() & after.results.keys()) - {"top1", "scores.sha256", "decisions.sha256"}
-    return {
-        name: (before.results[name], after.results[name])
-        for name in sorted(shared)
-        if before.results[name] != after.results[name]
-    }

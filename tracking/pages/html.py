@@ -5,7 +5,7 @@ from html import escape
 from string import Template
 from typing import TYPE_CHECKING
 
-from tracking.audit.audit import Audit, Difference, Outcome
+from tracking.audit.audit import Audit, AuditOutcome, Difference
 from tracking.pages.text import (
     UNTOLD,
     headline,
@@ -124,10 +124,10 @@ def _results(audit: Audit) -> str:
     return f"<h2>Results</h2>{_table([], rows)}"
 
 
-def _grid(outcome: Outcome) -> str:
+def _grid(outcome: AuditOutcome) -> str:
     same_same, same_differ, differ_same, differ_differ = (
         f'<td class="{each.value}{" here" if each is outcome else ""}">{each.value}</td>'
-        for each in (Outcome.REPRODUCED, Outcome.ROBUST, Outcome.UNEXPLAINED, Outcome.EXPLAINED)
+        for each in (AuditOutcome.REPRODUCED, AuditOutcome.ROBUST, AuditOutcome.UNEXPLAINED, AuditOutcome.EXPLAINED)
     )
     return (
         '<h2>Outcome</h2><table class="grid"><tr><th></th><th>conditions same</th><th>conditions differ</th></tr>'

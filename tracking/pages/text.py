@@ -4,8 +4,9 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tracking.audit.audit import Audit, Difference, Grades, Outcome
+from tracking.audit.audit import Audit, AuditOutcome, Difference
 from tracking.audit.divergence import divergence, divergence_lines
+from tracking.audit.grades import Grades
 from tracking.runs.run import Run, Scalar
 from tracking.runs.words import change_text, counted, value_text
 
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
     from tracking.audit.matrix import Group, Matrix
 
 SAYS = {
-    Outcome.REPRODUCED: "the same result under the same conditions",
-    Outcome.ROBUST: "the same result although conditions differ",
-    Outcome.EXPLAINED: "another result, and conditions differ that could have changed it",
-    Outcome.UNEXPLAINED: "another result, and no recorded condition differs that could have changed it",
+    AuditOutcome.REPRODUCED: "the same result under the same conditions",
+    AuditOutcome.ROBUST: "the same result although conditions differ",
+    AuditOutcome.EXPLAINED: "another result, and conditions differ that could have changed it",
+    AuditOutcome.UNEXPLAINED: "another result, and no recorded condition differs that could have changed it",
 }
 COLOURS = {
-    Outcome.REPRODUCED: "\033[1;32m",
-    Outcome.ROBUST: "\033[1;32m",
-    Outcome.EXPLAINED: "\033[1;33m",
-    Outcome.UNEXPLAINED: "\033[1;31m",
+    AuditOutcome.REPRODUCED: "\033[1;32m",
+    AuditOutcome.ROBUST: "\033[1;32m",
+    AuditOutcome.EXPLAINED: "\033[1;33m",
+    AuditOutcome.UNEXPLAINED: "\033[1;31m",
 }
 KINDS = {"param": "parameter", "input": "input", "code": "code fact", "environment": "environment fact"}
 WIDTH = 110
@@ -72,7 +73,7 @@ def summary_text(audits: Sequence[Audit], colour: bool = False) -> str:
         cells[0] = _coloured(each.outcome, cells[0]) if colour else cells[0]
         lines.append("  ".join([*cells, row[3]]).rstrip())
     against = [f"against {short(audits[0].before)}", ""] if len(befores) == 1 else []
-    counts = {outcome: sum(each.outcome is outcome for each in audits) for outcome in Outcome}
+    counts = {outcome: sum(each.outcome is outcome for each in audits) for outcome in AuditOutcome}
     total = ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count)
     return "\n".join([*against, *lines, "", total])
 
@@ -85,7 +86,7 @@ def _compared(audit: Audit, befores: set[str]) -> str:
     return f"{short(audit.before)} -> {after}"
 
 
-def _coloured(outcome: Outcome, text: str) -> str:
+def _coloured(outcome: AuditOutcome, text: str) -> str:
     return f"{COLOURS[outcome]}{text}\033[0m"
 
 

@@ -94,7 +94,7 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
 
 def audit(options: argparse.Namespace) -> int:
     """Compare runs and print what changed and what could have changed it."""
-    from tracking.audit.audit import Outcome
+    from tracking.audit.audit import AuditOutcome
 
     audits, several = _audits(options)
     if options.html:
@@ -106,7 +106,7 @@ def audit(options: argparse.Namespace) -> int:
         print_json(found if several else found[0])
     else:
         _print_audits(audits)
-    good = all(each.outcome in (Outcome.REPRODUCED, Outcome.ROBUST) for each in audits)
+    good = all(each.outcome in (AuditOutcome.REPRODUCED, AuditOutcome.ROBUST) for each in audits)
     return 1 if options.strict and not good else 0
 
 

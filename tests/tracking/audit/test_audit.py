@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from tracking.audit.audit import Grades, Outcome, audit
+from tracking.audit.audit import AuditOutcome, audit
+from tracking.audit.grades import Grades
 from tracking.pages.html import audit_page
 from tracking.pages.text import audit_text, result_rows, summary_text
 from tracking.runs.errors import UserError
@@ -104,30 +105,30 @@ def without(run: Run, part: str, *names: str) -> Run:
 
 def test_the_same_run_twice_is_reproduced() -> None:
     found = audit(weighed(), weighed())
-    assert found.outcome is Outcome.REPRODUCED
+    assert found.outcome is AuditOutcome.REPRODUCED
     assert found.differences == ()
 
 
 def test_the_same_scores_under_another_condition_are_robust_to_it() -> None:
     found = audit(weighed(), weighed(facts={"package.torch": "2.14.0"}))
-    assert found.outcome is Outcome.ROBUST
+    assert found.outcome is AuditOutcome.ROBUST
     assert [each.name for each in found.suspects] == ["package.torch"]
 
 
 def test_other_scores_under_another_condition_are_explained() -> None:
     found = audit(weighed(), weighed(bits="other", facts={"variable.ONEDNN_MAX_CPU_ISA": "AVX2"}))
-    assert found.outcome is Outcome.EXPLAINED
+    assert found.outcome is AuditOutcome.EXPLAINED
     assert [each.name for each in found.suspects] == ["variable.ONEDNN_MAX_CPU_ISA"]
 
 
 def test_other_scores_under_the_same_conditions_are_unexplained() -> None:
-    assert audit(weighed(), weighed(bits="other")).outcome is Outcome.UNEXPLAINED
+    assert audit(weighed(), weighed(bits="other")).outcome is AuditOutcome.UNEXPLAINED
 
 
 @pytest.mark.parametrize(("name", "value"), [("gpu.0.clock_mhz", 1200), ("os.kernel", "6.1")])
 def test_what_cannot_change_a_prediction_explains_nothing(name: str, value: Any) -> None:
     found = audit(weighed(), weighed(bits="other", facts={name: value}))
-    assert found.outcome is Outcome.UNEXPLAINED
+    assert found.outcome is AuditOutcome.UNEXPLAINED
     assert found.suspects == ()
     assert [each.name for each in found.harmless] == [name]
 
@@ -159,7 +160,7 @@ def test_one_and_one_point_zero_are_the_same_number() -> None:
 def test_what_another_schema_lacks_is_not_recorded_and_not_different() -> None:
     old = without(replace(weighed(), schema=7), "environment", "package.pillow")
     found = audit(old, weighed(bits="other"))
-    assert found.outcome is Outcome.UNEXPLAINED
+    assert found.outcome is AuditOutcome.UNEXPLAINED
     assert found.unrecorded == {"before": ("package.pillow",)}
 
 
@@ -181,7 +182,7 @@ def test_a_value_that_differs_between_schemas_is_still_a_difference() -> None:
 
 def test_a_commit_with_the_same_code_files_accuses_nobody() -> None:
     found = audit(weighed(), weighed(bits="other", code={"commit": "e" * 40, "dirty": True, "patch": "f" * 64}))
-    assert found.outcome is Outcome.UNEXPLAINED
+    assert found.outcome is AuditOutcome.UNEXPLAINED
     assert {each.name for each in found.harmless} == {"code.commit", "code.dirty", "code.patch"}
     assert "only names the code" in found.harmless[0].reason
 
@@ -298,14 +299,14 @@ def test_runs_on_different_samples_are_compared_by_their_intervals() -> None:
 def test_other_labels_for_the_same_samples_are_said() -> None:
     found = audit(weighed(), weighed(labels=wrong(3)))
     assert found.grades.relabelled == 3
-    assert found.outcome is Outcome.UNEXPLAINED
+    assert found.outcome is AuditOutcome.UNEXPLAINED
     assert "3 of 540 differ" in audit_text(found)
 
 
 def test_runs_that_only_share_an_accuracy_are_compared_at_that_level() -> None:
     foreign = Run("x", "", {}, {}, {}, {}, {"top1": 1.0}, schema=0)
     found = audit(foreign, weighed())
-    assert (found.outcome, found.grades.finest) == (Outcome.REPRODUCED, "accuracy")
+    assert (found.outcome, found.grades.finest) == (AuditOutcome.REPRODUCED, "accuracy")
     assert "compared by top-1 accuracy, no finer result was recorded in both" in audit_text(found)
     assert "10 conditions not recorded in both" in audit_text(found)
 
@@ -320,7 +321,7 @@ def test_numbers_of_other_checks_are_told_and_do_not_decide() -> None:
     run = weighed()
     other = replace(run, results={**run.results, "transfer_check.lr_0.1": 0.9})
     found = audit(replace(run, results={**run.results, "transfer_check.lr_0.1": 0.8}), other)
-    assert found.outcome is Outcome.REPRODUCED
+    assert found.outcome is AuditOutcome.REPRODUCED
     assert found.grades.other == {"transfer_check.lr_0.1": (0.8, 0.9)}
 
 
