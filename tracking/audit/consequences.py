@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-BACKEND = ("param.model.framework", "param.model.backend", "variable.KERAS_BACKEND")
+BACKEND = ("param.model.framework", "param.model.backend")
 NETWORK = ("param.model.architecture", "param.model.arguments*")
 PIXELS = ("param.model.recipe", "param.recipe.*", "param.data.*", "input.images", "input.manifest")
 DECODERS = (
@@ -59,7 +59,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"torch\.onednn\..*", ("variable.ONEDNN_*", "variable.DNNL_*")),
     (r"torch\.capability", ("variable.ATEN_CPU_CAPABILITY",)),
     (r"numpy\.simd\..*", ("variable.NPY_*",)),
-    (r"pool\..*", ("variable.OPENBLAS_*", "variable.MKL_*", "variable.BLIS_*")),
+    (r"pool\..*", ("variable.OPENBLAS_*", "variable.MKL_*")),
     (r"tensorflow\.(?:onednn|deterministic)", ("variable.TF_ENABLE_ONEDNN_OPTS", "variable.TF_*DETERMINISTIC*")),
     (r".*tf32.*", ("variable.*TF32*",)),
     (r"keras\..*", ("variable.KERAS_*", *BACKEND)),

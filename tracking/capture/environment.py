@@ -47,7 +47,7 @@ PREPARING: Mapping[str, tuple[str, ...]] = {
     "tokenizers": ("tokenizers",),
 }
 
-EVERYWHERE = ("numpy", "libc")
+EVERYWHERE = ("numpy", "openblas", "libc")
 
 
 @dataclass(frozen=True)

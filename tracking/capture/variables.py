@@ -2,8 +2,9 @@
 
 The names are those found in the binaries and sources of torch 2.13, TensorFlow 2.21, jax 0.10, onnxruntime 1.32, Keras
 3.15, timm 1.0, transformers 5.24, oneDNN 3, MKL and OpenBLAS 0.3, less what only logs, caches or moves memory.
-`CUDA_VISIBLE_DEVICES` is not among them: `gpus` applies it. libjpeg-turbo's `JSIMD_*` are not: every setting gave the same
-pixels on 60 photographs.
+`CUDA_VISIBLE_DEVICES` is not among them: `gpus` applies it. `OMP_NUM_THREADS`, which OpenBLAS reads too, is recorded where
+OpenMP computes; how many threads OpenBLAS took is in the facts of the process (`pool.*`). libjpeg-turbo's `JSIMD_*` are not:
+every setting gave the same pixels on 60 photographs.
 """
 
 import os
@@ -17,6 +18,13 @@ from tracking.runs.secrets import redact
 READ_BY: Mapping[str, tuple[str, ...]] = {
     "libc": ("GLIBC_TUNABLES", "LD_PRELOAD"),
     "numpy": ("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"),
+    "openblas": (
+        "OPENBLAS_CORETYPE",
+        "OPENBLAS_NUM_THREADS",
+        "OPENBLAS_DEFAULT_NUM_THREADS",
+        "OPENBLAS_BLOCK_FACTOR",
+        "GOTO_NUM_THREADS",
+    ),
     "openmp": (
         "OMP_NUM_THREADS",
         "OMP_THREAD_LIMIT",

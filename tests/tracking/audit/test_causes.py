@@ -8,7 +8,9 @@ import pytest
 from tests.tracking.capture.machines import NAMES, recorded
 from tests.tracking.capture.processes import PACKAGES, settings_of
 from tests.tracking.capture.runtimes import RUNTIMES, capture
-from tracking.audit.causes import RULES, UNKNOWN, CanChange, cause_of
+from tracking.audit.causes import UNKNOWN, CanChange, cause_of, rules
+from tracking.audit.consequences import ONE_SIDED
+from tracking.audit.consequences import RULES as CONSEQUENCES
 from tracking.capture.variables import READ_BY
 
 SLOW = {"keras-tensorflow", "keras-jax", "keras-torch"}
@@ -54,6 +56,33 @@ def test_no_variable_on_the_list_lacks_a_cause() -> None:
     assert without_cause(names) == []
 
 
+def share_a_name(one: str, other: str) -> bool:
+    """Whether some name matches both patterns, in which only ``*`` is special."""
+    if not one or not other:
+        return not (one or other).strip("*")
+    if one[0] == "*":
+        return share_a_name(one[1:], other) or share_a_name(one, other[1:])
+    if other[0] == "*":
+        return share_a_name(other, one)
+    return one[0] == other[0] and share_a_name(one[1:], other[1:])
+
+
+def never_captured(patterns: Iterable[str]) -> list[str]:
+    """Those patterns of environment variables that no variable on the list of `capture` matches."""
+    captured = [f"variable.{pattern}" for patterns in READ_BY.values() for pattern in patterns]
+    variables = [pattern for pattern in patterns if pattern.startswith("variable.")]
+    return [each for each in variables if not any(share_a_name(each, pattern) for pattern in captured)]
+
+
+def test_every_variable_that_has_a_rule_is_captured() -> None:
+    upstream = [pattern for _, patterns in (*CONSEQUENCES, *ONE_SIDED) for pattern in patterns]
+    assert never_captured([*(rule.pattern for rule in rules()), *upstream]) == []
+
+
+def test_the_test_of_captured_variables_can_fail() -> None:
+    assert never_captured(["variable.BLIS_*", "variable.KMP_AFFINITY", "variable.*TF32*"]) == ["variable.BLIS_*"]
+
+
 def test_no_condition_of_a_run_lacks_a_cause() -> None:
     assert without_cause(CONDITIONS) == []
 
@@ -63,14 +92,14 @@ def test_the_guard_can_fail() -> None:
 
 
 def test_every_rule_can_be_reached() -> None:
-    names = [rule.pattern.replace("*", "x") for rule in RULES]
-    shadowed = [rule.pattern for rule, name in zip(RULES, names, strict=True) if cause_of(name) is not rule]
+    names = [rule.pattern.replace("*", "x") for rule in rules()]
+    shadowed = [rule.pattern for rule, name in zip(rules(), names, strict=True) if cause_of(name) is not rule]
     assert shadowed == []
 
 
 def test_every_rule_gives_a_reason_and_every_effect_its_source() -> None:
-    assert all(rule.reason for rule in RULES)
-    assert [rule.pattern for rule in RULES if bool(rule.effect) != bool(rule.source)] == []
+    assert all(rule.reason for rule in rules())
+    assert [rule.pattern for rule in rules() if bool(rule.effect) != bool(rule.source)] == []
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,7 @@ def test_onednn_variables_reach_every_runtime_that_computes_with_onednn_and_no_o
         ("NVIDIA_TF32_OVERRIDE", COMPUTING - {"tflite-litert"}),
         ("TIMM_FUSED_ATTN", {"timm-torch"}),
         ("GLIBC_TUNABLES", set(RUNTIMES)),
+        ("OPENBLAS_CORETYPE", set(RUNTIMES)),
         ("PYTHONHASHSEED", set()),
         ("TF_CPP_MIN_LOG_LEVEL", set()),
         ("COMET_API_KEY", set()),
