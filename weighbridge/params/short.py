@@ -10,6 +10,8 @@ from weighbridge.params.networks import backends
 def short(job: Job) -> dict[str, Any]:
     """A suite that comes to `job`; what its own suite said in one line is written out."""
     found = job.model_dump(exclude_defaults=True, include=set(Job.model_fields))
+    if not job.checks:
+        found["checks"] = "none"
     for section in ("models", "pretrain"):
         for entry in found.get(section, {}).values():
             _leave_out(entry, "backend", backends()[entry["framework"]][0])

@@ -58,7 +58,7 @@ def is_as_written(text: str) -> bool:
 def plain_yaml(value: Mapping[str, Any], *, compact: bool = False) -> str:
     """Keys as they come, no aliases; one value a line, or lists and mappings that hold no others on one line."""
     yaml = YAML()
-    yaml.width = 4096
+    yaml.width = 120 if compact else 4096
     yaml.default_flow_style = None if compact else False
     yaml.representer.ignore_aliases = lambda *_: True
     stream = StringIO()

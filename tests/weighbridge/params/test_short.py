@@ -37,6 +37,10 @@ def test_what_follows_from_another_key_is_left_out_too() -> None:
     assert found["imports"]["t"].keys() == {"framework", "architecture", "predictions"}
 
 
+def test_no_checks_are_said_in_a_word() -> None:
+    assert short(params(checks="none"))["checks"] == "none"
+
+
 def test_what_is_not_the_default_stays() -> None:
     job = params(models={"m": {"published": "keras/VGG16", "backend": "jax"}}, checks=["layers"])
     found = short(job)
