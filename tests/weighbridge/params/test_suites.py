@@ -93,6 +93,14 @@ def test_an_edit_by_hand_that_is_kept_nowhere_else_is_not_overwritten(project: P
     assert load_yaml(PARAMS)["data"]["classes"] == 8
 
 
+def test_params_beside_the_suite_are_no_copy_of_themselves(project: Path) -> None:
+    Path("mine.yaml").write_text(SUITE)
+    use(PHOTOS)
+    edited_by_hand()
+    with pytest.raises(UserError, match="kept nowhere else"):
+        use(Path("mine.yaml"))
+
+
 def test_an_edit_by_hand_that_was_completed_is_still_one(project: Path) -> None:
     use(PHOTOS)
     PARAMS.write_text(PARAMS.read_text().replace("classes: 7", "classes: 8").replace("- layers\n", ""))
