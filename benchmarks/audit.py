@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from tracking.audit.audit import audit
-from tracking.pages.html import audit_page
-from tracking.pages.text import audit_text
+from tracking.pages.html_audit import audit_page
+from tracking.pages.text_audit import audit_text
 from tracking.runs.run import Run, pack_decisions
 
 ROOT = Path(__file__).parents[1]

@@ -1,7 +1,6 @@
 """Commands that read what was recorded and run nothing: show, runs, audit, compare, matrix."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 from tracking.lookup.find import find_run, find_runs, run_files, sample_names
 from tracking.runs.errors import UserError
 from weighbridge.cli.options import RUN, Command, add_folder, add_html, add_json
-from weighbridge.cli.output import print_json, write_file
+from weighbridge.cli.output import print_json, screen, write_file
 
 if TYPE_CHECKING:
     from tracking.audit.audit import Audit
@@ -37,7 +36,7 @@ def show(options: argparse.Namespace) -> int:
     if options.json:
         print_json(facts)
     else:
-        from tracking.pages.text import environment_text
+        from tracking.pages.text_environment import environment_text
 
         print(environment_text(facts), end="")
     return 0
@@ -53,13 +52,13 @@ def runs_options(parser: argparse.ArgumentParser) -> None:
 
 def runs(options: argparse.Namespace) -> int:
     """Print every run that is known here."""
-    from tracking.pages.tables import runs_rows, runs_text
+    from tracking.pages.text_runs import runs_rows, runs_text
 
     rows = runs_rows(_readable(run_files(options.folder)), options.folder)
     if options.json:
         print_json(rows)
     elif rows:
-        print(runs_text(rows))
+        print(runs_text(rows, screen()))
     else:
         print(f"no runs in {options.folder}: `dvc repro` makes them")
     return 0
@@ -98,7 +97,7 @@ def audit(options: argparse.Namespace) -> int:
 
     audits, several = _audits(options)
     if options.html:
-        from tracking.pages.html import audit_page
+        from tracking.pages.html_audit import audit_page
 
         write_file(options.html, audit_page(audits))
     if options.json:
@@ -131,13 +130,12 @@ def _pairs(before: "list[Run]", after: "list[Run]") -> "list[tuple[Run, Run]]":
 
 
 def _print_audits(audits: "list[Audit]") -> None:
-    from tracking.pages.text import audit_text, summary_text
+    from tracking.pages.text_audit import audit_text, summary_text
 
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     if len(audits) > 1:
-        print(summary_text(audits, colour))
+        print(summary_text(audits, screen()))
     else:
-        print(audit_text(audits[0], colour), end="")
+        print(audit_text(audits[0], screen()), end="")
 
 
 # ---- compare
@@ -182,9 +180,9 @@ def compare(options: argparse.Namespace) -> int:
     if options.json:
         print_json(found.to_dict(names, listed))
     else:
-        from tracking.pages.text import comparison_text
+        from tracking.pages.text_compare import comparison_text
 
-        print(comparison_text(found, names, listed), end="")
+        print(comparison_text(found, names, listed, screen()), end="")
     return 0
 
 
@@ -201,17 +199,17 @@ def matrix_options(parser: argparse.ArgumentParser) -> None:
 def matrix(options: argparse.Namespace) -> int:
     """Put many runs side by side and print which conditions go with the result."""
     from tracking.audit.matrix import matrix as side_by_side
-    from tracking.pages.text import matrix_text
+    from tracking.pages.text_matrix import matrix_text
 
     found = side_by_side([run for reference in options.runs for run in find_runs(reference, options.folder)])
     if options.html:
-        from tracking.pages.html import matrix_page
+        from tracking.pages.html_matrix import matrix_page
 
         write_file(options.html, matrix_page(found))
     if options.json:
         print_json(found.to_dict())
     else:
-        print(matrix_text(found), end="")
+        print(matrix_text(found, screen()), end="")
     return 0
 
 

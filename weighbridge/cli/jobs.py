@@ -11,7 +11,7 @@ from typing import Any
 from tracking.lookup.find import FOLDER
 from tracking.runs.errors import UserError
 from weighbridge.cli.options import Command, add_json, positive
-from weighbridge.cli.output import print_json
+from weighbridge.cli.output import print_json, screen
 
 WEIGHED = Path("suites/weighed.yaml")
 REPORT = FOLDER / "report.html"
@@ -191,11 +191,11 @@ def _repro() -> int:
 
 
 def _print_runs(models: list[str]) -> int:
-    from tracking.pages.tables import runs_rows, runs_text
+    from tracking.pages.text_runs import runs_rows, runs_text
     from tracking.runs.run import Run
 
     paths = [FOLDER / "runs" / f"{name}.json" for name in models]
-    print(runs_text(runs_rows([(path, Run.load(path)) for path in paths], FOLDER)))
+    print(runs_text(runs_rows([(path, Run.load(path)) for path in paths], FOLDER), screen()))
     print(f"report: {REPORT}")
     return 0
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tracking.lookup.find import find_run
 from tracking.runs.errors import UserError
 from weighbridge.cli.options import RUN, Command, add_folder, add_html, add_json, add_max_runs, add_trust, positive
-from weighbridge.cli.output import print_json, print_progress, write_file
+from weighbridge.cli.output import print_json, print_progress, screen, write_file
 
 if TYPE_CHECKING:
     from tracking.audit.audit import Audit
@@ -69,7 +69,7 @@ def explain(options: argparse.Namespace) -> int:
     from tracking.explain.explain import located
     from tracking.explain.schema import save
     from tracking.explain.search_result import SearchVerdict
-    from tracking.pages.text_explain import certificate_text
+    from tracking.pages.text_certificate import certificate_text
 
     before, after = (find_run(reference, options.folder) for reference in (options.before, options.after))
     replayer = _trusting(options, before, after)
@@ -78,7 +78,7 @@ def explain(options: argparse.Namespace) -> int:
     path = options.certificate or options.folder / "certificates" / f"{before.id[:12]}-{after.id[:12]}.json"
     save(found, path)
     if options.html:
-        from tracking.pages.html_explain import certificate_page
+        from tracking.pages.html_certificate import certificate_page
 
         write_file(options.html, certificate_page(found))
     if options.json:
@@ -95,7 +95,7 @@ def _log(found: "Certificate", compared: "Audit", options: argparse.Namespace) -
         return
     from tracking.explain.as_run import as_run
     from tracking.explain.schema import text_of
-    from tracking.pages.text_explain import headline
+    from tracking.pages.text_certificate import headline
     from tracking.trackers import connect
 
     kept = as_run(found, text_of(found), compared, headline(found))
@@ -106,7 +106,7 @@ def _log(found: "Certificate", compared: "Audit", options: argparse.Namespace) -
 def _explain_published(options: argparse.Namespace) -> int:
     """Try recipes until the run meets its published accuracy, and print what each gives."""
     from tracking.explain.recipe_search import published, try_recipes
-    from tracking.pages.text_explain import tried_text
+    from tracking.pages.text_recipe_search import tried_text
 
     ignored = {"--certificate": options.certificate, "--html": options.html, "--log": options.log}
     ignored |= {"--grade": options.grade != "bits", "--jobs": options.jobs != 1}
@@ -118,7 +118,7 @@ def _explain_published(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"tried": [asdict(each) for each in tried], "untried": untried})
     else:
-        print(tried_text(tried, claim, source, untried), end="")
+        print(tried_text(tried, claim, source, untried, screen()), end="")
     return 0
 
 
@@ -146,7 +146,7 @@ def verify(options: argparse.Namespace) -> int:
     from tracking.explain.trust import are_known
     from tracking.explain.verify import decisive
     from tracking.explain.verify import verify as verified
-    from tracking.pages.text_explain import checks_text
+    from tracking.pages.text_certificate import checks_text
 
     found = _certificate(options)
     trusted = options.trust or are_known(found["ends"].values(), options.folder)

@@ -11,8 +11,9 @@ import pytest
 
 from tracking.audit.audit import AuditOutcome, audit
 from tracking.audit.grades import Grades
-from tracking.pages.html import audit_page
-from tracking.pages.text import audit_text, result_rows, summary_text
+from tracking.pages.html_audit import audit_page
+from tracking.pages.terminal import Screen
+from tracking.pages.text_audit import audit_text, result_rows, summary_text
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run, pack_decisions
@@ -359,7 +360,7 @@ def test_the_text_names_suspect_values_reason_and_consequence(explained: Any) ->
 
 def test_the_text_has_no_colour_unless_asked(explained: Any) -> None:
     assert "\033" not in audit_text(explained)
-    assert "\033" in audit_text(explained, colour=True)
+    assert "\033" in audit_text(explained, Screen(colour=True))
 
 
 def test_a_value_cannot_write_to_the_terminal_or_fill_it() -> None:

@@ -12,7 +12,7 @@ from tests.tracking.audit.test_audit import LABELS, NAMES, weighed, wrong
 from tracking.audit.claims import load_claims
 from tracking.audit.compare import compare
 from tracking.audit.statistics import paired_bootstrap, paired_difference
-from tracking.pages.text import comparison_text, p_text
+from tracking.pages.text_compare import comparison_text, p_text
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from weighbridge.cli.main import main

@@ -7,7 +7,7 @@ import pytest
 
 from tracking.audit.audit import audit
 from tracking.audit.divergence import Parting, divergence, divergence_lines
-from tracking.pages.text import audit_text
+from tracking.pages.text_audit import audit_text
 from tracking.runs.canaries import FILE, INPUTS, Canary, write
 from tracking.runs.run import Run
 

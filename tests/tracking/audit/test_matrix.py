@@ -5,8 +5,8 @@ import pytest
 
 from tests.tracking.audit.test_audit import JUDGEMENTS, Judged, Page, weighed, without, wrong
 from tracking.audit.matrix import Matrix, matrix
-from tracking.pages.html import matrix_page
-from tracking.pages.text import matrix_text
+from tracking.pages.html_matrix import matrix_page
+from tracking.pages.text_matrix import matrix_text
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 

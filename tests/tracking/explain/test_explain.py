@@ -25,8 +25,9 @@ from tracking.explain.limits import Limits
 from tracking.explain.schema import FORM, load, parse, save, seal, text_of
 from tracking.explain.verify import consistent, decisive, verify
 from tracking.lookup.find import find_run
-from tracking.pages.html_explain import certificate_page
-from tracking.pages.text_explain import certificate_text, headline, tried_text
+from tracking.pages.html_certificate import certificate_page
+from tracking.pages.text_certificate import certificate_text, headline
+from tracking.pages.text_recipe_search import tried_text
 from tracking.runs.errors import UserError
 from tracking.runs.outcomes import Outcome
 from tracking.runs.run import Run

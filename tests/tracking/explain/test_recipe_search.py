@@ -6,7 +6,7 @@ import pytest
 from tests.tracking.recordings import LABELS, SCORES, Answering, recorded_run
 from tracking.explain.limits import Limits
 from tracking.explain.recipe_search import published, try_recipes
-from tracking.pages.text_explain import tried_text
+from tracking.pages.text_recipe_search import tried_text
 from tracking.replay.conditions import Conditions
 from tracking.replay.errors import RefusedError
 from tracking.runs.errors import UserError

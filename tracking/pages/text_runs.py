@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tracking.pages.terminal import PIPE, Screen, table_lines
 from tracking.runs.run import Run
+
+SHORTENED = {"id": 12, "commit": 10}
 
 
 def runs_rows(found: Iterable[tuple[Path, Run]], folder: Path) -> list[dict[str, Any]]:
@@ -15,17 +18,18 @@ def runs_rows(found: Iterable[tuple[Path, Run]], folder: Path) -> list[dict[str,
     return sorted(rows.values(), key=lambda row: (row["subject"], not row["current"]))
 
 
-def runs_text(rows: Sequence[Mapping[str, Any]]) -> str:
+def runs_text(rows: Sequence[Mapping[str, Any]], screen: Screen = PIPE) -> str:
     """The rows as a table for a terminal; ids and commits shortened."""
-    import pandas as pd
+    cells = [[_cell(name, value) for name, value in row.items()] for row in rows]
+    return "\n".join(table_lines(cells, list(rows[0]), screen))
 
-    table = pd.DataFrame(rows)
-    table["id"] = table["id"].str[:12]
-    table["commit"] = table["commit"].str[:10]
-    yes_no = {True: "yes", False: "no"}
-    for column in ("dirty", "current"):
-        table[column] = table[column].map(yes_no)
-    return str(table.astype(object).where(table.notna(), "-").to_string(index=False))
+
+def _cell(name: str, value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "-", True: "yes", False: "no"}[value]
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)[: SHORTENED.get(name)]
 
 
 def _row(run: Run, current: bool) -> dict[str, Any]:

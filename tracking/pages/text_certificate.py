@@ -1,18 +1,17 @@
 """Certificates and checks of them in words, for a terminal. Everything is read from the certificate's own values."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from tracking.audit.divergence import Parting, parting_text
-from tracking.runs.errors import UserError
+from tracking.pages.terminal import joined, printable
 from tracking.runs.words import counted
 
 if TYPE_CHECKING:
-    from tracking.explain.recipe_search import Tried
     from tracking.explain.verify import Check
 
-Values = Mapping[str, Any]
+Certificate = Mapping[str, Any]  # of the form `tracking.explain.schema.FORM`
 
 SAYS = {
     "proven": "run both ways, these alone carry A to B, and none of them can be left out: {minimal}",
@@ -24,7 +23,7 @@ SAYS = {
 }
 
 
-def headline(values: Values) -> str:
+def headline(values: Certificate) -> str:
     """The verdict as a sentence."""
     if values["verdict"] == "consistent with" and not values["minimal"]:
         return f"no cause is named: {values['reason']}"
@@ -32,8 +31,9 @@ def headline(values: Values) -> str:
     return SAYS[values["verdict"]].format(minimal=minimal, reason=values["reason"])
 
 
-def certificate_text(values: Values) -> str:
+def certificate_text(values: Certificate) -> str:
     """The whole certificate as lines of text."""
+    values = printable(values)
     ends = [f"  {name}  {end['subject']} {end['id'][:12]}" for name, end in values["ends"].items()]
     blocks = [
         [f"{values['verdict']}: {headline(values)}", *ends],
@@ -44,10 +44,10 @@ def certificate_text(values: Values) -> str:
         [_runs_line(values)],
         _places(values),
     ]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    return joined(blocks)
 
 
-def _difference(values: Values) -> list[str]:
+def _difference(values: Certificate) -> list[str]:
     whole = values["difference"]
     grade = f", held against one another at the grade of {values['grade']}" if values["grade"] else ""
     band = f"; repeats of one run differ in up to {counted(values['band'], 'decision')}" if values["band"] else ""
@@ -66,7 +66,7 @@ def points_text(points: float) -> str:
     return f"{points:+.2f} points of top-1 accuracy"
 
 
-def _shares(values: Values) -> list[str]:
+def _shares(values: Certificate) -> list[str]:
     if not values["shares"]:
         return []
     changes = {factor["name"]: factor for factor in values["factors"]}
@@ -77,7 +77,7 @@ def _shares(values: Values) -> list[str]:
     return [*lines, *interaction_lines(values)]
 
 
-def share_text(share: Values) -> str:
+def share_text(share: Mapping[str, Any]) -> str:
     """Both measures with their intervals, and the error of sampling where orders were sampled."""
     low, high = share["flips_interval"]
     words = f"{flips_text(share['flips'])} (95 % interval {low:.4g} to {high:.4g})"
@@ -87,7 +87,7 @@ def share_text(share: Values) -> str:
     return words + (f"; orders sampled: ± {error['flips']:.2g}, ± {error['points']:.2g}" if any(error.values()) else "")
 
 
-def interaction_lines(values: Values) -> list[str]:
+def interaction_lines(values: Certificate) -> list[str]:
     return [
         f"  together {' and '.join(each['factors'])} change {each['flips']:+d} decisions and {each['correct']:+d} right "
         "answers beyond what each does alone"
@@ -95,19 +95,19 @@ def interaction_lines(values: Values) -> list[str]:
     ]
 
 
-def _cleared(values: Values) -> list[str]:
+def cleared(values: Certificate) -> list[Mapping[str, Any]]:
     """Factors that differ too: with the minimal set as in B, or as in A, all of them together change nothing."""
     if values["verdict"] != "proven":
         return []
-    rest = [each for each in values["factors"] if each["name"] not in values["minimal"]]
-    return (
-        ["differ too; together they change nothing here", *(f"  {each['name']}: {each['change']}" for each in rest)]
-        if rest
-        else []
-    )
+    return [each for each in values["factors"] if each["name"] not in values["minimal"]]
 
 
-def _unavailable(values: Values) -> list[str]:
+def _cleared(values: Certificate) -> list[str]:
+    lines = [f"  {each['name']}: {each['change']}" for each in cleared(values)]
+    return ["differ too; together they change nothing here", *lines] if lines else []
+
+
+def _unavailable(values: Certificate) -> list[str]:
     if not values["not_here"]:
         return []
     return [
@@ -116,19 +116,19 @@ def _unavailable(values: Values) -> list[str]:
     ]
 
 
-def _runs_line(values: Values) -> str:
+def _runs_line(values: Certificate) -> str:
     runs = counted(values["runs"], "run")
     return f"{runs} of {counted(len(values['hybrids']), 'hybrid')}: {', '.join(each['name'] for each in values['hybrids'])}"
 
 
-def _places(values: Values) -> list[str]:
+def _places(values: Certificate) -> list[str]:
     rows = place_rows(values)
     width = max((len(stage) for _, stage, _ in rows), default=0)
     lines = [f"  {hybrid}: {stage:{width}}  {words}" for hybrid, stage, words in rows]
     return ["where they first part from A, by canaries", *lines] if lines else []
 
 
-def place_rows(values: Values) -> list[tuple[str, str, str]]:
+def place_rows(values: Certificate) -> list[tuple[str, str, str]]:
     """Hybrid, stage, and where it parts there from A."""
     return [
         (hybrid, stage, parting_text(Parting(**parting)))
@@ -139,30 +139,6 @@ def place_rows(values: Values) -> list[tuple[str, str, str]]:
 
 def checks_text(checks: "Sequence[Check]") -> str:
     """What was looked at, line by line."""
-    return "".join(f"{'ok  ' if check.good else 'FAIL'}  {check.what}: {check.words}\n" for check in checks)
-
-
-def tried_text(tried: "Sequence[Tried]", claim: float, source: str, untried: int = 0) -> str:
-    """Which recipes meet a published number; `untried` is how many the limits left out.
-
-    Raises:
-        UserError: none was tried, so that nothing is excluded.
-    """
-    if not tried:
-        raise UserError(f"published: {claim:.4f} ({source}): no recipe could be run, so that none is excluded")
-    met = [each for each in tried if each.meets]
-    head = f"published: {claim:.4f} ({source})"
-    if met:
-        verdict = f"met by {counted(len(met), 'recipe')} of {len(tried)} tried, the nearest: {met[0].name}"
-    elif untried:
-        verdict = f"not met by {counted(len(tried), 'recipe')} tried; {untried} were not (--max-runs, --budget)"
-    else:
-        verdict = f"excluded: none of {counted(len(tried), 'recipe')} tried comes within its interval"
-    return "\n".join([head, verdict, *_tried_lines(tried)]) + "\n"
-
-
-def _tried_lines(tried: "Sequence[Tried]") -> Iterator[str]:
-    width = max(len(each.name) for each in tried)
-    for each in tried:
-        low, high = each.interval
-        yield f"  {each.name:{width}}  {each.top1:.4f}  {low:.4f} to {high:.4f}  {'meets it' if each.meets else ''}".rstrip()
+    return "".join(
+        f"{'ok  ' if check.good else 'FAIL'}  {printable(check.what)}: {printable(check.words)}\n" for check in checks
+    )

@@ -1,0 +1,87 @@
+"""Two runs compared image by image, in words, for a terminal."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from tracking.pages.terminal import PIPE, Screen, aligned, indented, joined, table_lines
+from tracking.pages.text_audit import short
+
+if TYPE_CHECKING:
+    from tracking.audit.claims import Claim
+    from tracking.audit.compare import Accuracy, Comparison
+
+
+def comparison_text(found: "Comparison", names: Sequence[str] | None, listed: int, screen: Screen = PIPE) -> str:
+    """Both accuracies, their paired difference, what is published of either, and the first `listed` flips."""
+    sides = zip("AB", (found.first, found.second), found.accuracies, strict=True)
+    rows = [(f"{letter}  {short(run)}", _accuracy_text(accuracy)) for letter, run, accuracy in sides]
+    blocks = [
+        [comparison_line(found)],
+        indented(aligned(rows)),
+        indented(aligned(_paired_rows(found))),
+        *(indented(block) for block in _published_blocks(found)),
+        _flip_lines(found, names, listed, screen),
+    ]
+    return joined(blocks)
+
+
+def comparison_line(found: "Comparison") -> str:
+    """The difference in one sentence, with its interval."""
+    samples = found.accuracies[0].samples
+    first, second = found.first.subject, found.second.subject
+    low, high = (100 * end for end in found.bootstrap)
+    if found.difference < 0:
+        first, second, low, high = second, first, -high, -low
+    if found.difference == 0:
+        return f"{first} and {second} get equally many of the same {samples:,} images right"
+    chance = "" if found.p_value < 0.05 else ", which may be chance"
+    return (
+        f"{second} beats {first} by {100 * abs(found.difference):.2f} points [{low:.2f}, {high:.2f}] "
+        f"on the same {samples:,} images{chance}"
+    )
+
+
+def p_text(p_value: float) -> str:
+    """For example ``6.7e-171``; what is too small for a float says so."""
+    return "< 1e-300" if p_value < 1e-300 else f"= {p_value:.2g}"
+
+
+def _accuracy_text(accuracy: "Accuracy") -> str:
+    ends = f"[{100 * accuracy.low:.2f}, {100 * accuracy.high:.2f}]"
+    return f"{100 * accuracy.top1:.2f} %  {ends}  {accuracy.right:,} of {accuracy.samples:,}"
+
+
+def _paired_rows(found: "Comparison") -> list[tuple[str, str]]:
+    ends = [" ".join(f"{100 * end:+.2f}" for end in interval) for interval in (found.bootstrap, found.interval)]
+    return [
+        ("B - A", f"{100 * found.difference:+.2f} points, 95 % interval {_ends(found.bootstrap)} (paired bootstrap)"),
+        *([] if ends[0] == ends[1] else [("", f"{_ends(found.interval)} (by formula)")]),
+        ("only B right, b", f"{found.only_second:,}"),
+        ("only A right, c", f"{found.only_first:,}"),
+        ("exact McNemar", f"p {p_text(found.p_value)}"),
+        ("top-1 flips", f"{len(found.flipped):,} of {found.accuracies[0].samples:,}"),
+    ]
+
+
+def _ends(interval: tuple[float, float]) -> str:
+    return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"
+
+
+def _published_blocks(found: "Comparison") -> Iterable[list[str]]:
+    for letter, accuracy, claims in zip("AB", found.accuracies, found.published, strict=True):
+        if claims:
+            rows = [_published_row(accuracy, claim) for claim in claims]
+            yield [f"published for {letter}, {claims[0].checkpoint}", *indented(aligned(rows))]
+
+
+def _published_row(accuracy: "Accuracy", claim: "Claim") -> tuple[str, str]:
+    judged = claim.judged(accuracy.low, accuracy.high)
+    return f"{claim.top1} %", f"{judged:11}  {claim.date:7}  {claim.source}"
+
+
+def _flip_lines(found: "Comparison", names: Sequence[str] | None, listed: int, screen: Screen) -> list[str]:
+    if not listed or not len(found.flipped):
+        return []
+    rows = [tuple(str(cell) for cell in flip) for flip in found.flips(names)[:listed]]
+    table = table_lines(rows, ("sample", "label", "A", "B"), screen, indent=4)
+    return [f"  flips, {len(rows)} of {len(found.flipped):,}", *table]
