@@ -19,13 +19,14 @@ import numpy as np
 from tracking.runs.canaries import FILE, INPUTS, write
 from weighbridge.frameworks import Classifier
 from weighbridge.images.recipes import decode, finish
-from weighbridge.images.samples import SampleSet, write_json
+from weighbridge.images.samples import SampleSet
 from weighbridge.networks.layer_outputs import SCORES, Layer, Recorder
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.watching import record_layers
 from weighbridge.params.layers import Canaries
 from weighbridge.params.recipes import Recipe, TextRecipe
 from weighbridge.params.whole import load_params
+from weighbridge.process.files import write_json
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 

@@ -22,12 +22,12 @@ from tracking.capture.timing_context import context as read_context
 from tracking.runs.errors import UserError
 from weighbridge.frameworks._factories import factory_file
 from weighbridge.images.published_recipes import processor_file
-from weighbridge.images.samples import write_json
 from weighbridge.networks.adapters import runtimes
 from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.recipes import Published, Recipe, TextRecipe
 from weighbridge.params.whole import Params, load_params
+from weighbridge.process.files import write_json
 from weighbridge.process.stage import run
 from weighbridge.texts.tokens import tokenizer_file
 

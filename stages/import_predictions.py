@@ -21,7 +21,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tracking.audit.statistics import wilson
 from tracking.runs.errors import UserError
-from weighbridge.images.samples import PredictionSet, TopClasses
+from weighbridge.networks.predictions import PredictionSet, TopClasses
 from weighbridge.params.imports import Import, ImportColumns
 from weighbridge.params.section import read
 from weighbridge.process.stage import replacing, run

@@ -15,9 +15,10 @@ from tracking.capture.network_settings import network_settings
 from tracking.capture.process_settings import random_states, randomness, settings
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier
-from weighbridge.images.samples import PredictionSet, SampleSet
+from weighbridge.images.samples import SampleSet
 from weighbridge.networks.class_order import NAMES, NOT_COMPARED, require_same_classes
 from weighbridge.networks.loading import asked_model, in_batches, load_model
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.models import Model
 from weighbridge.process.stage import replacing, run
 

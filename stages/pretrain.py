@@ -20,10 +20,11 @@ import pandas as pd
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Exportable, Network, Training
-from weighbridge.images.samples import SampleSet, write_json
+from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import in_batches, new_network
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.section import read
+from weighbridge.process.files import write_json
 from weighbridge.process.stage import replacing, run
 from weighbridge.weights.files import save_tensors
 

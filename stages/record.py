@@ -18,7 +18,8 @@ from tracking.capture.environment import Environment
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.run import Run, Scalar, pack_decisions
 from tracking.runs.secrets import redact
-from weighbridge.images.samples import PredictionSet, resolved_recipe
+from weighbridge.images.samples import resolved_recipe
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.recording import code, digests, flat, inputs, locked, read_lock
 from weighbridge.params.recipes import Recipe, TextRecipe
 from weighbridge.params.whole import Params, load_params

@@ -15,11 +15,12 @@ from typing import Any
 from tracking.audit.claims import Claim, claims_about, load_claims
 from tracking.runs.run import DECLARED, ORIGIN, Run, pack_decisions
 from tracking.runs.secrets import redact
-from weighbridge.images.samples import PredictionSet, write_json
 from weighbridge.networks.accuracy import held_against_claim, held_against_published, measure
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.recording import code, digests, flat, inputs, locked, read_lock
 from weighbridge.params.imports import Import
 from weighbridge.params.section import read
+from weighbridge.process.files import write_json
 from weighbridge.process.stage import replacing, run
 
 MODEL = {"framework", "backend", "architecture", "checkpoint", "claim"}

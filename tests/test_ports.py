@@ -13,8 +13,8 @@ from PIL import Image
 
 from stages.backend_parity.__main__ import backend_parity, layer_parity
 from tests.closure import ROOT
-from weighbridge.images.samples import PredictionSet
 from weighbridge.networks.layer_outputs import LayerSet
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.backend_parity import Parity
 from weighbridge.weights.files import load_tensors, save_tensors
 

@@ -29,9 +29,9 @@ from stages.backend_check.equivalence import Ratio, ratio_of_medians, tost
 from stages.backend_check.tasks import Reply, Request
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
-from weighbridge.images.samples import write_json
 from weighbridge.params.backend_check import BackendCheck
 from weighbridge.params.section import read
+from weighbridge.process.files import write_json
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import run
 

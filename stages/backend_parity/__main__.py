@@ -16,8 +16,8 @@ import numpy as np
 from stages.backend_parity.layer_matching import Comparison, compare
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
-from weighbridge.images.samples import PredictionSet
 from weighbridge.networks.layer_outputs import LayerSet
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.section import read
 from weighbridge.process.stage import run

@@ -24,9 +24,10 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoders import is_turned
-from weighbridge.images.samples import PredictionSet, SampleSet
+from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.preparations import Preparation, answers, distinct, side
 from weighbridge.params.fingerprint import Fingerprint, TopColumns
 from weighbridge.params.inference import Inference

@@ -21,8 +21,9 @@ from stages.isolation_check.fresh_process import ways_elsewhere
 from stages.isolation_check.scenarios import Asked, Case, State, Subject, ask, explain
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
-from weighbridge.images.samples import PredictionSet, SampleSet
+from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import asked_model, load_model, load_other, spec_of
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.score_differences import (
     SCENARIOS,
     CannotBeAskedError,

@@ -30,13 +30,14 @@ from stages.transfer_check.verdicts import CHECK, judge, skipped
 from tracking.runs.errors import UserError
 from tracking.runs.findings import save_findings
 from weighbridge.frameworks import Network
-from weighbridge.images.samples import SampleSet, write_json
+from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import asked_model, in_batches, load_network, random_network
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.recipes import Recipe
 from weighbridge.params.section import read
 from weighbridge.params.transfer_check import Transfer
+from weighbridge.process.files import write_json
 from weighbridge.process.stage import replacing, run
 
 

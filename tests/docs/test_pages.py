@@ -13,7 +13,7 @@ from tests.closure import ROOT
 from tests.docs.pages import BLOCK, PAGES, blocks, commands, inline_code, links, name_of, rows, section
 from tests.docs.test_commands import YOURS
 from tracking.runs.errors import UserError
-from weighbridge.images.samples import PredictionSet
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.complete import complete
 from weighbridge.params.shorthand import expand
 from weighbridge.params.whole import Params

@@ -10,7 +10,7 @@ from stages.accuracy_check import accuracy_check, measure
 from stages.backend_parity.__main__ import backend_parity
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, load_findings, save_findings
-from weighbridge.images.samples import PredictionSet
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.models import Claim
 

@@ -17,7 +17,7 @@ from tests.weighbridge.images.pictures import LinearClassifier, recipe, sample_s
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import is_turned
 from weighbridge.images.recipes import finish
-from weighbridge.images.samples import PredictionSet
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.preparations import Preparation
 from weighbridge.params.fingerprint import TopColumns
 

@@ -11,8 +11,8 @@ import pytest
 from stages.import_predictions import import_predictions, read_labels, read_predictions
 from tests.closure import ROOT
 from tracking.runs.errors import UserError
-from weighbridge.images.samples import PredictionSet, TopClasses
 from weighbridge.networks.accuracy import measure
+from weighbridge.networks.predictions import PredictionSet, TopClasses
 from weighbridge.params.imports import Import
 
 PUBLISHED = ROOT / "../shared/data"

@@ -12,8 +12,9 @@ from stages.accuracy_check import names_compared
 from stages.infer import infer
 from tests.closure import ROOT
 from tracking.runs.errors import UserError
-from weighbridge.images.samples import PredictionSet, SampleSet
+from weighbridge.images.samples import SampleSet
 from weighbridge.networks.class_order import require_same_classes
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.whole import load_params
 from weighbridge.weights.files import check_weights, load_tensors, require_same_tensors, save_tensors
 

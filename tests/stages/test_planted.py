@@ -18,7 +18,7 @@ from tests.stages import moving_networks as moving
 from tests.stages import small_networks as small
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks._torch import TorchNetwork
-from weighbridge.images.samples import PredictionSet
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.backend_parity import Parity
 
 FEW = moving.PARAMS.model_copy(update={"behaviours": "passes", "black_batches": 30})

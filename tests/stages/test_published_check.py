@@ -14,8 +14,8 @@ from tracking.audit.claims import Claim
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding
 from tracking.runs.run import Run
-from weighbridge.images.samples import PredictionSet, TopClasses
 from weighbridge.networks.accuracy import held_against_published, measure
+from weighbridge.networks.predictions import PredictionSet, TopClasses
 from weighbridge.params.imports import Import
 from weighbridge.params.published_check import PublishedCheck
 

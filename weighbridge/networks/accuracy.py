@@ -6,7 +6,7 @@ from tracking.audit.claims import AGREES, EXCEEDS, SHORT
 from tracking.audit.claims import Claim as Published
 from tracking.audit.statistics import wilson
 from tracking.runs.findings import Finding, Verdict
-from weighbridge.images.samples import PredictionSet
+from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.models import Claim
 
 CHECK = "accuracy_check"

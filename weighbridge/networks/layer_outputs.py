@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.images.samples import write_json
+from weighbridge.process.files import write_json
 
 SCORES = "scores"
 ANY = "any"

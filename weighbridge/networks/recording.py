@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from tracking.runs.errors import UserError
 from tracking.runs.run import Scalar, kept_change
 from tracking.runs.secrets import redact
-from weighbridge.images.samples import PredictionSet
+from weighbridge.networks.predictions import PredictionSet
 
 LOCK = Path("dvc.lock")
 CONTEXT = (":!params.yaml", ":!dvc.lock", ":!data")  # recorded as params, inputs and results, not as code

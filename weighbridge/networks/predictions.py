@@ -1,0 +1,120 @@
+"""What a model said of every sample (`PredictionSet`): plain files, an `.npy` an array, so that equal hashes mean equal bits."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weighbridge.process.files import read_array, read_json, write_json
+
+
+@dataclass(frozen=True)
+class TopClasses:
+    """The best classes of each sample and no others: all that somebody else's predictions may hold.
+
+    Attributes:
+        classes: int32, shape (samples, k), the best first.
+        scores: float32, shape (samples, k), falling along a row; None where only the order is known.
+    """
+
+    classes: np.ndarray
+    scores: np.ndarray | None
+
+    @classmethod
+    def ranked(cls, classes: np.ndarray, scores: np.ndarray) -> "TopClasses":
+        """Put each row's best first. Of equal scores the leftmost stays first, as `argmax` on the row decides."""
+        order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")
+        ranked = (np.take_along_axis(array, order, axis=1) for array in (classes, scores))
+        best, falling = ranked
+        return cls(best.astype(np.int32), falling.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class PredictionSet:
+    """What one model said of every sample: a score for every class, or only the best classes.
+
+    Attributes:
+        names: file names, unique, in order.
+        labels: int64, shape (samples,).
+        scores: float32, shape (samples, classes): logits, as the model gives them before a softmax; None where only the
+            best classes are known.
+        process: what the predicting process was: settings of its framework, the model's facts.
+        best: the best classes, where `scores` is None.
+    """
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+    scores: np.ndarray | None
+    process: dict[str, Any]
+    best: TopClasses | None = None
+
+    def __post_init__(self) -> None:
+        if (self.scores is None) == (self.best is None):
+            raise ValueError("predictions hold either scores or best classes")
+
+    @cached_property
+    def top1(self) -> np.ndarray:
+        """The best class of each sample (int64, shape (samples,)); of equal scores the lowest index."""
+        if self.best is not None:
+            return self.best.classes[:, 0].astype(np.int64)
+        return self._scores.argmax(axis=1)
+
+    @property
+    def ranks(self) -> int:
+        """The largest k for which "among the k best" is known and says something."""
+        return self.best.classes.shape[1] if self.best is not None else self._scores.shape[1] - 1
+
+    def correct(self, k: int = 1) -> np.ndarray:
+        """Whether the label is among the `k` best classes (bool, shape (samples,)).
+
+        A label tied with others counts only where fewer than `k` classes are strictly better or equal with a lower index.
+
+        Raises:
+            ValueError: fewer than `k` best classes are known.
+        """
+        if self.best is not None:
+            if k > self.ranks:
+                raise ValueError(f"only the {self.ranks} best classes are known, not {k}")
+            return np.asarray((self.best.classes[:, :k] == self.labels[:, None]).any(axis=1))
+        own = np.take_along_axis(self._scores, self.labels[:, None], axis=1)
+        index = np.arange(self._scores.shape[1])[None, :]
+        ahead = (self._scores > own) | ((self._scores == own) & (index < self.labels[:, None]))
+        return np.asarray(ahead.sum(axis=1) < k)
+
+    @property
+    def _scores(self) -> np.ndarray:
+        assert self.scores is not None
+        return self.scores
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What was predicted, by the name of its file: scores of every class, or the best classes and their scores."""
+        if self.best is None:
+            return {"scores": self._scores.astype(np.float32)}
+        scores = {} if self.best.scores is None else {"best_scores": self.best.scores.astype(np.float32)}
+        return {"best_classes": self.best.classes.astype(np.int32), **scores}
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "labels.npy", self.labels.astype(np.int64))
+        for name, array in self.arrays().items():
+            np.save(folder / f"{name}.npy", array)
+        write_json(folder / "names.json", list(self.names))
+        write_json(folder / "process.json", self.process)
+
+    @classmethod
+    def load(cls, folder: Path) -> "PredictionSet":
+        best = _read_best(folder) if (folder / "best_classes.npy").is_file() else None
+        return cls(
+            names=tuple(read_json(folder / "names.json")),
+            labels=read_array(folder / "labels.npy"),
+            scores=read_array(folder / "scores.npy") if best is None else None,
+            process=read_json(folder / "process.json"),
+            best=best,
+        )
+
+
+def _read_best(folder: Path) -> TopClasses:
+    scores = folder / "best_scores.npy"
+    return TopClasses(read_array(folder / "best_classes.npy"), read_array(scores) if scores.is_file() else None)
