@@ -22,7 +22,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from stages.fingerprint.__main__ import candidates
 from stages.fingerprint.likelihood import Match, match
 from weighbridge.frameworks import Classifier
-from weighbridge.images.recipes import finish
+from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import IMAGENET
@@ -76,7 +76,9 @@ class Bench:
         if not path.exists():
             _set(REFERENCE)
             batches = (self.files[start : start + BATCH] for start in range(0, len(self.files), BATCH))
-            prepared = (finish(np.stack([_pixels(file, change) for file in files]), recipe) for files in batches)
+            prepared = (
+                scale_and_normalise(np.stack([_pixels(file, change) for file in files]), recipe) for files in batches
+            )
             np.save(path, np.concatenate([self.classifier.predict(images).argmax(axis=1) for images in prepared]))
         return np.asarray(np.load(path))
 

@@ -48,7 +48,7 @@ def main(model: str, predictions: Path, samples: Path, claims: Path, findings: P
     chosen = read(Model, "models", model)
     predicted = PredictionSet.load(predictions)
     measured = measure(predicted)
-    shape = SampleSet.load(samples / "test").pixels.shape
+    shape = SampleSet.load(samples / "test").inputs.shape
     named = names_compared(model, predicted)
     published = claims_about(chosen.checkpoint, load_claims(claims), shape[1] if len(shape) == 4 else None)
     save_findings([*accuracy_check(model, measured, chosen.claim, chosen.checkpoint, published), *named], findings)

@@ -18,7 +18,7 @@ import numpy as np
 
 from tracking.runs.canaries import FILE, INPUTS, write
 from weighbridge.frameworks import Classifier
-from weighbridge.images.recipes import decode, finish
+from weighbridge.images.recipes import load_pixels, scale_and_normalise
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.layer_outputs import SCORES, Layer, Recorder
 from weighbridge.networks.loading import load_model
@@ -40,7 +40,7 @@ def canaries(classifier: Classifier, samples: SampleSet, weights: Path, batch_si
 
     The layers' places in that order are spaced logarithmically: where two networks part first is mostly at the beginning.
     """
-    inputs = made_up(params.inputs, samples.pixels.shape[1:], texts=isinstance(samples.recipe, TextRecipe))
+    inputs = made_up(params.inputs, samples.inputs.shape[1:], texts=isinstance(samples.recipe, TextRecipe))
     rows = [write("infer", INPUTS, list(inputs))]
     seen: dict[str, list[np.ndarray]] = {}
     batches = np.split(inputs, range(size := int(np.clip(batch_size, *BATCH)), len(inputs), size))
@@ -92,8 +92,8 @@ def steps(images: Path, samples: SampleSet, count: int) -> Iterator[str]:
     paths = [images / name for name in samples.shuffled(count).names]
     yield write("preprocess", FILE, [np.frombuffer(path.read_bytes(), np.uint8) for path in paths])
     for name, part in _parts(recipe):
-        yield write("preprocess", name, [decode(path, part) for path in paths])
-    yield write("preprocess", "arithmetic", [finish(decode(path, recipe), recipe) for path in paths])
+        yield write("preprocess", name, [load_pixels(path, part) for path in paths])
+    yield write("preprocess", "arithmetic", [scale_and_normalise(load_pixels(path, recipe), recipe) for path in paths])
 
 
 def _parts(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:

@@ -1,7 +1,7 @@
 """Decode and resize every image by one recipe; or turn every text into tokens.
 
 reads   images/, manifest.csv; environment/recipes/<recipe>.json, so that a change of a library that prepares runs it again
-writes  <prepared>/<split>/  pixels.npy (uint8 or float32, NHWC; of texts int32 token ids), labels.npy, samples.json (names,
+writes  <prepared>/<split>/  inputs.npy (uint8 or float32, NHWC; of texts int32 token ids), labels.npy, samples.json (names,
         classes, the recipe's steps, those that published weights declare looked up)
 params  recipes.<recipe>, data.classes
 """
@@ -13,7 +13,7 @@ import pandas as pd
 
 from tracking.runs.errors import UserError
 from weighbridge.images.published_recipes import resolve
-from weighbridge.images.recipes import decode
+from weighbridge.images.recipes import load_pixels
 from weighbridge.images.samples import SampleSet
 from weighbridge.params.data import Texts
 from weighbridge.params.recipes import AnyRecipe, Published, Recipe, TextRecipe
@@ -26,10 +26,10 @@ from weighbridge.texts.tokens import tokenise, without_last
 def preprocess(images: Path, rows: pd.DataFrame, recipe: Recipe, folder: Path) -> None:
     """Write pixels and labels of one split, in the manifest's order."""
     folder.mkdir(parents=True)
-    first = decode(images / rows["name"].iloc[0], recipe)
-    pixels = np.lib.format.open_memmap(folder / "pixels.npy", "w+", first.dtype, (len(rows), *first.shape))
+    first = load_pixels(images / rows["name"].iloc[0], recipe)
+    pixels = np.lib.format.open_memmap(folder / "inputs.npy", "w+", first.dtype, (len(rows), *first.shape))
     for index, name in progress(list(enumerate(rows["name"])), f"preprocess {folder.name}"):
-        image = decode(images / name, recipe)
+        image = load_pixels(images / name, recipe)
         if image.shape != first.shape:
             raise UserError(
                 f"{images / name}: is {image.shape[1]} x {image.shape[0]} after the recipe, the first image was "
@@ -52,7 +52,7 @@ def preprocess_texts(texts: Path, rows: pd.DataFrame, recipe: TextRecipe, folder
                 "target: last-token the classes are the model's vocabulary"
             )
     folder.mkdir(parents=True)
-    np.save(folder / "pixels.npy", ids)
+    np.save(folder / "inputs.npy", ids)
     np.save(folder / "labels.npy", labels)
 
 

@@ -36,10 +36,12 @@ def publish(runs: Sequence[Run], trackers: Mapping[str, Callable[[], Tracker]]) 
     published = {run.id: {"subject": run.subject} for run in runs}
     failed: dict[str, list[str]] = {}
     connected = {name: _attempt(connect_to, name, failed) for name, connect_to in trackers.items()}
-    pairs = [(name, tracker, weighed) for name, tracker in connected.items() if tracker is not None for weighed in runs]
-    for name, tracker, weighed in progress(pairs, "publish"):
-        address = _attempt(partial(tracker.log, weighed), f"{name} ({weighed.subject})", failed)
-        published[weighed.id][name] = address or ""
+    pairs = [
+        (name, tracker, each_run) for name, tracker in connected.items() if tracker is not None for each_run in runs
+    ]
+    for name, tracker, each_run in progress(pairs, "publish"):
+        address = _attempt(partial(tracker.log, each_run), f"{name} ({each_run.subject})", failed)
+        published[each_run.id][name] = address or ""
     if failed:
         raise UserError("; ".join(f"{', '.join(places)}: {reason}" for reason, places in failed.items()))
     return published

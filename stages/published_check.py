@@ -26,7 +26,7 @@ ALPHA = 0.05
 
 
 @dataclass(frozen=True)
-class Weighed:
+class RunWithClaims:
     """One run beside what is published of its checkpoint: by its publisher, and in the table that should come back."""
 
     run: Run
@@ -90,27 +90,27 @@ def published_check(asked: PublishedCheck, runs: Mapping[str, Run], claims: Sequ
     """
     if not (asked.table or asked.pairs or asked.statements):
         return
-    weighed = {name: _weigh(each, claims, asked.table) for name, each in runs.items()}
+    runs_with_claims = {name: _with_claims(each, claims, asked.table) for name, each in runs.items()}
     if asked.table is not None:
-        yield from _table(asked.table, weighed, asked.known)
-    yield from _publishers(weighed)
-    pairs = {key: _pair(key, compared, weighed) for key, compared in asked.pairs.items()}
+        yield from _table(asked.table, runs_with_claims, asked.known)
+    yield from _publishers(runs_with_claims)
+    pairs = {key: _pair(key, compared, runs_with_claims) for key, compared in asked.pairs.items()}
     for pair in pairs.values():
         yield _paired(pair)
     for key, statement in asked.statements.items():
         if statement.pairs:
             yield _of_pairs(key, statement, [pairs[name] for name in statement.pairs])
         else:
-            yield _of_runs(key, statement, [weighed[name] for name in statement.runs])
+            yield _of_runs(key, statement, [runs_with_claims[name] for name in statement.runs])
 
 
-def _weigh(each: Run, claims: Sequence[Claim], table: str | None) -> Weighed:
+def _with_claims(each: Run, claims: Sequence[Claim], table: str | None) -> RunWithClaims:
     about = claims_about(each.params.get("model.checkpoint"), claims, image_side(each.params))
     samples = int(each.results["samples"] or 0)
     cells = tuple(claim for claim in about if table and claim.source.startswith(table))
     publisher = str(each.params.get("model.checkpoint", "")).partition("/")[0]
     own = tuple(claim for claim in about if claim.framework == publisher and claim not in cells)
-    return Weighed(each, Accuracy.of(_hits(each, "top1"), samples), own, cells)
+    return RunWithClaims(each, Accuracy.of(_hits(each, "top1"), samples), own, cells)
 
 
 def _hits(each: Run, name: str) -> int:
@@ -120,10 +120,10 @@ def _hits(each: Run, name: str) -> int:
 # ---- a table, cell by cell
 
 
-def _table(source: str, weighed: Mapping[str, Weighed], known: Mapping[str, str]) -> Iterator[Finding]:
+def _table(source: str, runs_with_claims: Mapping[str, RunWithClaims], known: Mapping[str, str]) -> Iterator[Finding]:
     rows = [
         row
-        for name, each in weighed.items()
+        for name, each in runs_with_claims.items()
         for claim in each.cells
         if claim.framework == each.publisher
         for row in _cells(name, each.run, claim, known)
@@ -156,8 +156,8 @@ def _cells(name: str, each: Run, claim: Claim, known: Mapping[str, str]) -> Iter
 # ---- every run against its publisher
 
 
-def _publishers(weighed: Mapping[str, Weighed]) -> Iterator[Finding]:
-    known = {name: each for name, each in weighed.items() if each.own}
+def _publishers(runs_with_claims: Mapping[str, RunWithClaims]) -> Iterator[Finding]:
+    known = {name: each for name, each in runs_with_claims.items() if each.own}
     if not known:
         return
     parts = []
@@ -173,7 +173,7 @@ def _publishers(weighed: Mapping[str, Weighed]) -> Iterator[Finding]:
     yield Finding(CHECK, "publishers", Verdict.WARN if outside else Verdict.PASS, sentence, evidence)
 
 
-def _publisher_row(name: str, each: Weighed) -> list[str]:
+def _publisher_row(name: str, each: RunWithClaims) -> list[str]:
     published = ", ".join(f"{claim.top1} ({claim.date})" for claim in each.own)
     ends = f"{100 * each.accuracy.low:.2f} to {100 * each.accuracy.high:.2f}"
     judged = " or ".join({SHORT: "short", EXCEEDS: "above"}.get(word, word) for word in sorted(each.judged))
@@ -183,8 +183,8 @@ def _publisher_row(name: str, each: Weighed) -> list[str]:
 # ---- two runs on the same images
 
 
-def _pair(key: str, compared: Compared, weighed: Mapping[str, Weighed]) -> Pair:
-    reference, candidate = weighed[compared.reference], weighed[compared.candidate]
+def _pair(key: str, compared: Compared, runs_with_claims: Mapping[str, RunWithClaims]) -> Pair:
+    reference, candidate = runs_with_claims[compared.reference], runs_with_claims[compared.candidate]
     differences = [float(new.top1 - old.top1) for old in reference.own for new in candidate.own]
     published = (min(differences), max(differences)) if differences else None
     return Pair(
@@ -267,7 +267,7 @@ def _of_pairs(key: str, statement: Statement, pairs: Sequence[Pair]) -> Finding:
     return Finding(CHECK, key, verdict, sentence, {"pairs": rows, "pairs_columns": columns})
 
 
-def _of_runs(key: str, statement: Statement, runs: Sequence[Weighed]) -> Finding:
+def _of_runs(key: str, statement: Statement, runs: Sequence[RunWithClaims]) -> Finding:
     known = [each for each in runs if each.own]
     if not known:
         return _unknown(key, statement, ", ".join(each.run.subject for each in runs))

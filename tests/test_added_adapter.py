@@ -30,7 +30,7 @@ ADAPTER = Adapter(backends=("numpy",), packages=("threadpoolctl",), variables=("
 
 
 def load(spec: Spec) -> "Linear":
-    wanted = {"kernel": (spec.side * spec.side * 3, spec.classes), "bias": (spec.classes,)}
+    wanted = {"kernel": (spec.size * spec.size * 3, spec.classes), "bias": (spec.classes,)}
     if spec.weights is None:
         random = np.random.default_rng(spec.seed)
         return Linear({name: random.normal(size=shape).astype(np.float32) for name, shape in wanted.items()})

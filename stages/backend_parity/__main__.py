@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.backend_parity.layer_matching import Comparison, compare
+from stages.backend_parity.layer_matching import Comparison, compare_layers
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.networks.layer_outputs import LayerSet
@@ -103,9 +103,9 @@ def layer_parity(pair: Parity, reference: LayerSet, candidate: LayerSet) -> Find
         return Finding("backend_parity", pair.candidate, Verdict.SKIP, f"Layers were not compared: {reason}.")
     if reference.samples != candidate.samples:
         raise UserError(f"the layers of {pair.candidate} and {pair.reference} are of other images; run `dvc repro`")
-    compared = compare(reference.layers, candidate.layers, pair.layer_tolerance)
-    words = _agreement(pair, compared) if compared.parting is None else _parting(pair, compared)
-    verdict = Verdict.PASS if compared.parting is None else Verdict.FAIL
+    compared = compare_layers(reference.layers, candidate.layers, pair.layer_tolerance)
+    words = _agreement(pair, compared) if compared.divergence is None else _divergence(pair, compared)
+    verdict = Verdict.PASS if compared.divergence is None else Verdict.FAIL
     return Finding("backend_parity", pair.candidate, verdict, words, _layer_evidence(pair, compared))
 
 
@@ -119,17 +119,17 @@ def _agreement(pair: Parity, compared: Comparison) -> str:
     )
 
 
-def _parting(pair: Parity, compared: Comparison) -> str:
-    parting, before = compared.parting, compared.last_agreeing
-    assert parting is not None
+def _divergence(pair: Parity, compared: Comparison) -> str:
+    divergence, before = compared.divergence, compared.last_agreeing
+    assert divergence is not None
     until = (
         f"until {before.reference.name} they agree to {before.relative:.2g}" if before else "it is the first compared"
     )
-    name, other = parting.reference.name, parting.candidate.name
+    name, other = divergence.reference.name, divergence.candidate.name
     also = f" Without a counterpart beside it: {', '.join(compared.beside)}." if compared.beside else ""
     return (
         f"Parts from {pair.reference} at layer {name}{f' ({other})' if other != name else ''}: relative difference "
-        f"{parting.relative:.2g} where rounding explains {parting.allowed:.2g}; {until}. {_compared(compared)}, "
+        f"{divergence.relative:.2g} where rounding explains {divergence.allowed:.2g}; {until}. {_compared(compared)}, "
         f"and the scores are {compared.pairs[-1].relative:.2g} apart.{also}"
     )
 
@@ -140,7 +140,7 @@ def _compared(compared: Comparison) -> str:
 
 
 def _layer_evidence(pair: Parity, compared: Comparison) -> dict[str, Any]:
-    parting = compared.parting
+    divergence = compared.divergence
     rows = [
         [each.depth, each.reference.name, each.candidate.name, each.relative, each.allowed, each.largest]
         for each in compared.pairs
@@ -149,7 +149,7 @@ def _layer_evidence(pair: Parity, compared: Comparison) -> dict[str, Any]:
         "reference": pair.reference,
         "layers_compared": len(compared.pairs),
         "layers_worst_share_of_allowed": max(each.relative / each.allowed for each in compared.pairs),
-        "parts_at": parting and [parting.reference.name, parting.candidate.name],
+        "parts_at": divergence and [divergence.reference.name, divergence.candidate.name],
         "beside": list(compared.beside),
         "only_reference": list(compared.only_reference),
         "only_candidate": list(compared.only_candidate),

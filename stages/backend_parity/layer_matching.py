@@ -3,7 +3,7 @@
 Two frameworks neither name nor cut their layers alike: a normalisation may be folded into a convolution, a padding be a
 layer of its own, a flattened map run in another order. So layers are matched in order, by name, values and kind
 (`match`), and a difference of which later layers keep next to nothing cannot be one of the data that flow: it is a pair
-that does not belong together, or two ways of writing the same. What is left is a parting; the first of them is where a port
+that does not belong together, or two ways of writing the same. What is left is a divergence; the first of them is where a port
 or a backend goes wrong.
 
 The difference of a pair is relative to its size, sample by sample: |a - b| / max(|a|, |b|) in the 2-norm, the worst sample
@@ -48,44 +48,44 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every pair in order, the layers without a counterpart, and the first parting, if there is one.
+    """Every pair in order, the layers without a counterpart, and the first divergence, if there is one.
 
     Attributes:
-        beside: names of the layers without a counterpart just before and after the parting: it may be theirs.
+        beside: names of the layers without a counterpart just before and after the divergence: it may be theirs.
     """
 
     pairs: tuple[Pair, ...]
     only_reference: tuple[str, ...]
     only_candidate: tuple[str, ...]
-    parting: Pair | None
+    divergence: Pair | None
     beside: tuple[str, ...]
 
     @property
     def last_agreeing(self) -> Pair | None:
-        """The pair before the parting that the data last came through unharmed."""
-        before = [pair for pair in self.pairs if self.parting and pair.depth < self.parting.depth and pair.agrees]
+        """The pair before the divergence that the data last came through unharmed."""
+        before = [pair for pair in self.pairs if self.divergence and pair.depth < self.divergence.depth and pair.agrees]
         return before[-1] if before else None
 
 
-def compare(reference: Sequence[Layer], candidate: Sequence[Layer], tolerance: float) -> Comparison:
-    """Match, judge and look for the first parting; `tolerance` is what is allowed of the first layer."""
+def compare_layers(reference: Sequence[Layer], candidate: Sequence[Layer], tolerance: float) -> Comparison:
+    """Match, judge and look for the first divergence; `tolerance` is what is allowed of the first layer."""
     pairs = match(reference, candidate, tolerance)
-    parting = first_parting(pairs, reference, candidate)
+    divergence = first_divergence(pairs, reference, candidate)
     ours, theirs = {pair.reference.name for pair in pairs}, {pair.candidate.name for pair in pairs}
     return Comparison(
         tuple(pairs),
         tuple(layer.name for layer in reference if layer.name not in ours),
         tuple(layer.name for layer in candidate if layer.name not in theirs),
-        parting,
-        tuple(_beside(parting, reference, ours, "reference") + _beside(parting, candidate, theirs, "candidate")),
+        divergence,
+        tuple(_beside(divergence, reference, ours, "reference") + _beside(divergence, candidate, theirs, "candidate")),
     )
 
 
-def _beside(parting: Pair | None, layers: Sequence[Layer], matched: set[str], side: str) -> list[str]:
-    """The unmatched layers between the parting and the matched ones before and after it."""
-    if parting is None:
+def _beside(divergence: Pair | None, layers: Sequence[Layer], matched: set[str], side: str) -> list[str]:
+    """The unmatched layers between the divergence and the matched ones before and after it."""
+    if divergence is None:
         return []
-    start: Layer = getattr(parting, side)
+    start: Layer = getattr(divergence, side)
     before = {layer.name: layer.inputs for layer in layers}
     near = _reached(start.name, before, matched) | _reached(start.name, _followers(layers), matched)
     return [layer.name for layer in layers if layer.name in near - matched]
@@ -157,7 +157,7 @@ def _worth(pair: Pair) -> int:
     return SAME_NAME * (pair.reference.name == pair.candidate.name) + SAME_VALUES * pair.agrees + same_kind
 
 
-def first_parting(pairs: Sequence[Pair], reference: Sequence[Layer], candidate: Sequence[Layer]) -> Pair | None:
+def first_divergence(pairs: Sequence[Pair], reference: Sequence[Layer], candidate: Sequence[Layer]) -> Pair | None:
     """The first pair whose difference did not heal."""
     follows = _followers(reference), _followers(candidate)
     return next((pair for pair in pairs if not pair.agrees and not _healed(pair, pairs, follows)), None)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.isolation_check.fresh_process import ways_elsewhere
-from stages.isolation_check.scenarios import Asked, Case, State, Subject, ask, explain
+from stages.isolation_check.fresh_process import scenarios_elsewhere
+from stages.isolation_check.scenarios import Answer, Discrepancy, ModelUnderTest, State, ask, explain
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import SampleSet
@@ -27,9 +27,9 @@ from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.score_differences import (
     SCENARIOS,
     CannotBeAskedError,
-    Parting,
+    ScoreDifference,
     broken,
-    compare,
+    compare_scores,
     finding,
     skipped,
     spread_batches,
@@ -43,7 +43,9 @@ from weighbridge.process.progress import progress
 from weighbridge.process.stage import run
 
 
-def isolation_check(model: str, subject: Subject, alone: np.ndarray, params: IsolationCheck) -> Iterator[Finding]:
+def isolation_check(
+    model: str, subject: ModelUnderTest, alone: np.ndarray, params: IsolationCheck
+) -> Iterator[Finding]:
     """One finding for each scenario; `alone` are the scores of the subject's rows from a fresh process."""
     classifier = subject.fresh()
     before = State.of(classifier)
@@ -52,23 +54,23 @@ def isolation_check(model: str, subject: Subject, alone: np.ndarray, params: Iso
         try:
             asked = ask(subject, name, classifier)
             expected = (alone if name == "alone" else here)[asked.chosen]
-            parting = compare(_names(subject, asked), expected, asked.scores)
+            difference = compare_scores(_names(subject, asked), expected, asked.scores)
         except CannotBeAskedError as reason:
             yield skipped(model, name, str(reason))
         except UserError as reason:
             yield broken(model, name, str(reason))
         else:
-            case = Case(subject, name, classifier, before, expected, asked, params.max_score_difference)
-            yield _judged(model, case, parting)
+            case = Discrepancy(subject, name, classifier, before, expected, asked, params.max_score_difference)
+            yield _judged(model, case, difference)
 
 
-def _names(subject: Subject, asked: Asked) -> tuple[str, ...]:
+def _names(subject: ModelUnderTest, asked: Answer) -> tuple[str, ...]:
     return tuple(subject.samples.names[i] for i in subject.rows[asked.chosen])
 
 
-def _judged(model: str, case: Case, parting: Parting) -> Finding:
-    cause = explain(case) if verdict(SCENARIOS[case.name], parting, case.tolerance) is Verdict.FAIL else None
-    return finding(model, case.name, parting, case.tolerance, cause)
+def _judged(model: str, case: Discrepancy, difference: ScoreDifference) -> Finding:
+    cause = explain(case) if verdict(SCENARIOS[case.name], difference, case.tolerance) is Verdict.FAIL else None
+    return finding(model, case.name, difference, case.tolerance, cause)
 
 
 def main(model: str, samples: Path, weights: Path, predictions: Path, findings: Path) -> None:
@@ -80,15 +82,17 @@ def main(model: str, samples: Path, weights: Path, predictions: Path, findings: 
     save_findings(isolation_check(model, subject, alone[subject.rows], asked), findings)
 
 
-def _subject(chosen: Model, inference: Inference, classes: int, asked: IsolationCheck, test: SampleSet) -> Subject:
+def _subject(
+    chosen: Model, inference: Inference, classes: int, asked: IsolationCheck, test: SampleSet
+) -> ModelUnderTest:
     told = (chosen, inference, classes, test)
-    return Subject(
+    return ModelUnderTest(
         fresh=lambda: load_model(*told),
         other=cache(lambda: load_other(*told)),
         samples=test,
         batches=spread_batches(len(test), chosen.batch_size, asked.samples),
         one_by_one=asked.one_by_one,
-        elsewhere=ways_elsewhere(spec_of(*told), asked.seconds),
+        elsewhere=scenarios_elsewhere(spec_of(*told), asked.seconds),
     )
 
 

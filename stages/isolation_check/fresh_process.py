@@ -24,22 +24,22 @@ from weighbridge.networks.score_differences import CannotBeAskedError
 
 _PROJECT = Path(__file__).resolve().parents[2]
 
-Way = Callable[[Classifier, list[np.ndarray]], np.ndarray]
+Ask = Callable[[Classifier, list[np.ndarray]], np.ndarray]
 
 
-def ways_elsewhere(spec: Spec, seconds: int) -> Mapping[str, Way]:
+def scenarios_elsewhere(spec: Spec, seconds: int) -> Mapping[str, Ask]:
     """By scenario, how the loaded classifier is taken to another process and asked there about batches.
 
     Each raises a `CannotBeAskedError` where this model cannot go that way.
     """
     return {
-        "reload": partial(_through, _save, spec, seconds),
-        "export": partial(_through, _export, spec, seconds),
+        "reload": partial(ask_in_fresh_process, _save, spec, seconds),
+        "export": partial(ask_in_fresh_process, _export, spec, seconds),
         "serve": lambda _classifier, batches: ask_server(spec, batches, seconds),
     }
 
 
-def _through(
+def ask_in_fresh_process(
     write: Callable[[Classifier, Spec, Path], Spec],
     spec: Spec,
     seconds: int,
@@ -63,7 +63,7 @@ def _export(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
     if not isinstance(classifier, Exportable):
         raise CannotBeAskedError(f"{spec.framework} on {spec.backend} has no export here")
     try:
-        exported = classifier.export(folder, spec.side)
+        exported = classifier.export(folder, spec.size)
     except UserError as problem:
         raise CannotBeAskedError(str(problem)) from problem
     except Exception as problem:

@@ -32,7 +32,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelUnderTest:
     """A model that can be had as often as wanted, and the images it is asked about.
 
     Attributes:
@@ -65,7 +65,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Answer:
     """What a scenario brought.
 
     Attributes:
@@ -79,12 +79,12 @@ class Asked:
     given: list[np.ndarray] = field(default_factory=list)
 
 
-def alone(subject: Subject, classifier: Classifier) -> Asked:
+def alone(subject: ModelUnderTest, classifier: Classifier) -> Answer:
     """Each batch once, on arrays that nobody else has."""
     return _all(subject, subject.scores(classifier.predict))
 
 
-def repeated(subject: Subject, classifier: Classifier) -> Asked:
+def repeated(subject: ModelUnderTest, classifier: Classifier) -> Answer:
     """The same arrays twice; the second answer counts."""
     given = subject.arrays()
     for images in given:
@@ -92,9 +92,9 @@ def repeated(subject: Subject, classifier: Classifier) -> Asked:
     return _all(subject, np.concatenate([classifier.predict(images) for images in given]), given)
 
 
-def interleaved(subject: Subject, classifier: Classifier) -> Asked:
+def interleaved(subject: ModelUnderTest, classifier: Classifier) -> Answer:
     """Before every batch another model is asked about the same array."""
-    other = _used(subject)
+    other = exercise_other_model(subject)
     given, answers = subject.arrays(), []
     for images in given:
         other.predict(images)
@@ -102,20 +102,20 @@ def interleaved(subject: Subject, classifier: Classifier) -> Asked:
     return _all(subject, np.concatenate(answers), given)
 
 
-def after_others(subject: Subject, _classifier: Classifier) -> Asked:
+def after_others(subject: ModelUnderTest, _classifier: Classifier) -> Answer:
     """The model loaded anew in a process that has used others."""
-    _used(subject)
+    exercise_other_model(subject)
     return _all(subject, subject.scores(subject.fresh().predict))
 
 
-def singly(subject: Subject, classifier: Classifier) -> Asked:
+def one_at_a_time(subject: ModelUnderTest, classifier: Classifier) -> Answer:
     """One image a batch."""
     chosen = np.linspace(0, len(subject.rows) - 1, min(subject.one_by_one, len(subject.rows))).round().astype(int)
     answers = [classifier.predict(subject.samples.images(subject.rows[index : index + 1])) for index in chosen]
-    return Asked(np.concatenate(answers), chosen)
+    return Answer(np.concatenate(answers), chosen)
 
 
-def reordered(subject: Subject, classifier: Classifier) -> Asked:
+def reordered(subject: ModelUnderTest, classifier: Classifier) -> Answer:
     """All images shuffled across the batches."""
     order = np.random.default_rng(0).permutation(len(subject.rows))
     sizes = np.cumsum([batch.stop - batch.start for batch in subject.batches])[:-1]
@@ -126,28 +126,28 @@ def reordered(subject: Subject, classifier: Classifier) -> Asked:
     return _all(subject, scores)
 
 
-IN_PROCESS: Mapping[str, Callable[[Subject, Classifier], Asked]] = {
+IN_PROCESS: Mapping[str, Callable[[ModelUnderTest, Classifier], Answer]] = {
     "alone": alone,
     "repeated": repeated,
     "interleaved": interleaved,
     "after_others": after_others,
-    "batch": singly,
+    "batch": one_at_a_time,
     "order": reordered,
 }
 
 
-def ask(subject: Subject, name: str, classifier: Classifier) -> Asked:
+def ask(subject: ModelUnderTest, name: str, classifier: Classifier) -> Answer:
     """Go through a scenario, here or elsewhere."""
     if name in IN_PROCESS:
         return IN_PROCESS[name](subject, classifier)
     return _all(subject, subject.elsewhere[name](classifier, subject.arrays()))
 
 
-def _all(subject: Subject, scores: np.ndarray, given: list[np.ndarray] | None = None) -> Asked:
-    return Asked(scores, np.arange(len(subject.rows)), given or [])
+def _all(subject: ModelUnderTest, scores: np.ndarray, given: list[np.ndarray] | None = None) -> Answer:
+    return Answer(scores, np.arange(len(subject.rows)), given or [])
 
 
-def _used(subject: Subject) -> Classifier:
+def exercise_other_model(subject: ModelUnderTest) -> Classifier:
     """Another model, after a pass in training mode where it has one."""
     other = subject.other()
     if isinstance(other, Network):
@@ -182,7 +182,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Case:
+class Discrepancy:
     """Scores that part, to be explained.
 
     Attributes:
@@ -191,12 +191,12 @@ class Case:
         tolerance: below it a difference is rounding.
     """
 
-    subject: Subject
+    subject: ModelUnderTest
     name: str
     classifier: Classifier
     before: State
     expected: np.ndarray
-    asked: Asked
+    asked: Answer
     tolerance: float
 
     def fits(self, scores: np.ndarray) -> bool:
@@ -205,10 +205,10 @@ class Case:
         return distance(scores, self.asked.scores) <= max(self.tolerance, CLOSE * apart)
 
 
-def explain(case: Case) -> Cause:
+def explain(case: Discrepancy) -> Cause:
     """The first cause that shows; `unknown` when none does, with the reason where one could not be looked for."""
     problems = []
-    for look in LOOKS:
+    for look in CAUSES:
         try:
             cause = next(look(case), None)
         except UserError as problem:  # such as a model that cannot be loaded once more
@@ -220,7 +220,7 @@ def explain(case: Case) -> Cause:
     return "unknown", f"No cause that is known here shows.{unseen}"
 
 
-def _edited(case: Case) -> Iterator[Cause]:
+def _edited(case: Discrepancy) -> Iterator[Cause]:
     for batch, before, now in zip(case.subject.batches, case.subject.arrays(), case.asked.given, strict=False):
         rows = np.flatnonzero((before != now).reshape(len(before), -1).any(axis=1))
         if len(rows):
@@ -232,13 +232,13 @@ def _edited(case: Case) -> Iterator[Cause]:
             )
 
 
-def _moved(case: Case) -> Iterator[Cause]:
+def _moved(case: Discrepancy) -> Iterator[Cause]:
     if names := case.before.moved(State.of(case.classifier)):
         some = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
         yield "weights-moved", f"In between {len(names)} of its weights and buffers moved: {some}."
 
 
-def _by_chance(case: Case) -> Iterator[Cause]:
+def _by_chance(case: Discrepancy) -> Iterator[Cause]:
     """Answers that move from call to call: by drift, where nothing is drawn and a fresh copy gives the first answer again."""
     drawn = _draws(case)  # goes on from where a seed, set by loading a copy, would give the same draws once more
     again = ask(case.subject, case.name, case.classifier).scores
@@ -256,14 +256,14 @@ def _by_chance(case: Case) -> Iterator[Cause]:
         yield "chance", f"{moved}: something is drawn by chance, as by dropout."
 
 
-def _draws(case: Case) -> bool:
+def _draws(case: Discrepancy) -> bool:
     """Whether a batch draws a random number, in this process."""
     before = generators(case.classifier)
     case.classifier.predict(case.subject.arrays()[0])
     return generators(case.classifier) != before
 
 
-def _first_again(case: Case) -> bool:
+def _first_again(case: Discrepancy) -> bool:
     """Whether a fresh copy gives what was expected; in another process it was a fresh copy each time."""
     if case.name not in IN_PROCESS:
         return False
@@ -271,7 +271,7 @@ def _first_again(case: Case) -> bool:
     return distance(first, case.expected) <= case.tolerance
 
 
-def _training_mode(case: Case) -> Iterator[Cause]:
+def _training_mode(case: Discrepancy) -> Iterator[Cause]:
     network = case.subject.fresh()
     if not isinstance(network, Network):
         return
@@ -282,20 +282,20 @@ def _training_mode(case: Case) -> Iterator[Cause]:
             yield "training-mode", "These are its scores in training mode: it was left in that mode."
 
 
-def _wrong_inputs(case: Case) -> Iterator[Cause]:
+def _wrong_inputs(case: Discrepancy) -> Iterator[Cause]:
     if isinstance(case.subject.samples.recipe, TextRecipe) or case.name in IN_PROCESS.keys() - {"alone"}:
         return
     own = Preparation(case.subject.samples.recipe)
     model = case.subject.fresh()
     for name, preparation in mistakes(own.recipe).items():
         if preparation.geometry == own.geometry and not preparation.transposed:
-            pixels = case.subject.samples.pixels
+            pixels = case.subject.samples.inputs
             prepared = [np.ascontiguousarray(preparation.images(pixels[batch])) for batch in case.subject.batches]
             if case.fits(np.concatenate([model.predict(images) for images in prepared])):
                 yield "inputs", f"These are its scores of images prepared otherwise ({name}): the client sends those."
 
 
-def _shared(case: Case) -> Iterator[Cause]:
+def _shared(case: Discrepancy) -> Iterator[Cause]:
     if case.name not in ("interleaved", "after_others", "repeated"):
         return
     changed = case.before.changed(State.of(case.classifier))
@@ -309,9 +309,9 @@ def _shared(case: Case) -> Iterator[Cause]:
     )
 
 
-def _companions(case: Case) -> Iterator[Cause]:
+def _companions(case: Discrepancy) -> Iterator[Cause]:
     if case.name in ("batch", "order"):
         yield "companions", "Its scores depend on the other images in the batch, as with BatchNorm in training mode."
 
 
-LOOKS = (_edited, _training_mode, _moved, _by_chance, _wrong_inputs, _shared, _companions)
+CAUSES = (_edited, _training_mode, _moved, _by_chance, _wrong_inputs, _shared, _companions)

@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from stages.mode_check.behaviours import COLUMNS, behaviour_findings
-from stages.mode_check.forecast import HEADS_COLUMNS, cliffs, foreseen
+from stages.mode_check.forecast import HEADS_COLUMNS, data_findings, head_findings
 from stages.mode_check.passes import no_numbers, passes
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Network
@@ -59,7 +59,7 @@ def mode_check(
         yield wrong
         return
     yield from passes(model, network, mixed, params)
-    yield from foreseen(model, network, mixed, params.batch_size)
+    yield from data_findings(model, network, mixed, params.batch_size)
     yield from _heads(model, network, train, samples, params)
 
 
@@ -72,7 +72,7 @@ def _heads(
     elif train is None:
         yield Finding(CHECK, model, Verdict.SKIP, "There are no training images: no new head can be trained.")
     else:
-        yield from cliffs(model, network, train, test, params.frozen)
+        yield from head_findings(model, network, train, test, params.frozen)
 
 
 def _write(rows: Sequence[dict], columns: list[str], path: Path) -> None:

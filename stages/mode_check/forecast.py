@@ -76,12 +76,12 @@ class Prediction:
 
     Attributes:
         gaps: every BatchNorm layer's, in the network's order.
-        cliff: the accuracy, as a fraction, that inference mode will lack; None where the images are of one class, or too
+        forecast_drop: the accuracy, as a fraction, that inference mode will lack; None where the images are of one class, or too
             few for their classes, or where features are no numbers.
     """
 
     gaps: tuple[Gap, ...]
-    cliff: float | None
+    forecast_drop: float | None
 
     @property
     def widest(self) -> Gap:
@@ -104,7 +104,7 @@ def predict(
     return Prediction(tuple(gaps(own, data)), float(head.score(by_batch, labels) - head.score(still, labels)))
 
 
-def foreseen(model: str, network: Network, samples: SampleSet, size: int) -> Iterator[Finding]:
+def data_findings(model: str, network: Network, samples: SampleSet, size: int) -> Iterator[Finding]:
     """What these samples' own labels say."""
     own = network.weights()
     if not statistics(own):
@@ -112,20 +112,20 @@ def foreseen(model: str, network: Network, samples: SampleSet, size: int) -> Ite
         yield Finding(CHECK, model, Verdict.SKIP, sentence)
         return
     try:
-        yield _foreseen(model, *_looked(network, samples, size))
+        yield _data_finding(model, *_measured(network, samples, size))
     except UserError as problem:  # such as a last layer that cannot be found
         yield Finding(CHECK, model, Verdict.SKIP, f"The features cannot be had, so nothing is foretold: {problem}.")
     finally:
         network.restore(own)
 
 
-def _looked(network: Network, samples: SampleSet, size: int) -> tuple[Prediction, float, float]:
+def _measured(network: Network, samples: SampleSet, size: int) -> tuple[Prediction, float, float]:
     """The prediction, and the accuracy with the stored statistics and with those of the samples."""
     own = network.weights()
     data = data_statistics(network, samples.batches(size))
     right = [share_right(scores_in(network, samples, size, training=False), samples.labels)]
-    still = _passed(network.features, samples, size)
-    by_batch = _passed(partial(_by_batch, network), samples, size)
+    still = features_of(network.features, samples, size)
+    by_batch = features_of(partial(_by_batch, network), samples, size)
     network.restore({**own, **data})
     right.append(share_right(scores_in(network, samples, size, training=False), samples.labels))
     return predict(own, data, still, by_batch, samples.labels), right[0], right[1]
@@ -140,11 +140,11 @@ def _by_batch(network: Network, images: np.ndarray) -> np.ndarray:
     return network.features(images)
 
 
-def _passed(ask: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int) -> np.ndarray:
+def features_of(ask: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int) -> np.ndarray:
     return in_batches(ask, samples, size, "mode_check: statistics of the samples")
 
 
-def _foreseen(model: str, prediction: Prediction, top1: float, repaired: float) -> Finding:
+def _data_finding(model: str, prediction: Prediction, top1: float, repaired: float) -> Finding:
     widest = prediction.widest
     sentence = (
         f"The samples' statistics differ most from the stored ones in {widest.layer} of {len(prediction.gaps)} BatchNorm layers "
@@ -152,25 +152,25 @@ def _foreseen(model: str, prediction: Prediction, top1: float, repaired: float) 
         f"with the statistics estimated again on these samples the accuracy goes from {top1:.2%} to {repaired:.2%}."
     )
     evidence = {
-        **({} if prediction.cliff is None else {"cliff": prediction.cliff}),
+        **({} if prediction.forecast_drop is None else {"forecast_drop": prediction.forecast_drop}),
         "widest_distance": widest.distance,
         "top1_repaired": repaired,
         "statistics": [asdict(gap) for gap in prediction.gaps],
         "curves": {"distance": [[index, gap.distance] for index, gap in enumerate(prediction.gaps)]},
     }
-    large = (prediction.cliff or 0.0) > LARGE_GAP or repaired - top1 > LARGE_GAP
+    large = (prediction.forecast_drop or 0.0) > LARGE_GAP or repaired - top1 > LARGE_GAP
     return Finding(CHECK, model, Verdict.WARN if large else Verdict.PASS, sentence, evidence)
 
 
 def _loss(prediction: Prediction) -> str:
-    if prediction.cliff is None:
+    if prediction.forecast_drop is None:
         return ""
-    points = 100 * prediction.cliff
+    points = 100 * prediction.forecast_drop
     change = f"lose {points:.1f} points" if points > 0 else f"gain {-points:.1f} points" if points else "lose nothing"
     return f": a head trained on batch statistics would {change} in inference mode"
 
 
-def cliffs(model: str, network: Network, train: SampleSet, test: SampleSet, params: Frozen) -> Iterator[Finding]:
+def head_findings(model: str, network: Network, train: SampleSet, test: SampleSet, params: Frozen) -> Iterator[Finding]:
     """One finding for each shift, and one for how well the falls were foreseen."""
     own, known = network.weights(), []
     if not statistics(own):
@@ -190,7 +190,7 @@ def cliffs(model: str, network: Network, train: SampleSet, test: SampleSet, para
         prediction = predict(own, views.statistics, views.own[0], views.batch[0], seen.labels)
         outcomes = list(frozen_heads(network, task, views, name, params.seeds))
         source = _source(network, _chosen(test, params), parts[1].images, views.statistics, params.batch_size)
-        yield _fallen(model, name, outcomes, prediction, source)
+        yield _head_finding(model, name, outcomes, prediction, source)
         known.append((name, prediction, _mean(outcomes, OLD, "training") - _mean(outcomes, OLD, "inference")))
     yield from _validated(model, known)
 
@@ -255,13 +255,13 @@ def _values(outcomes: Sequence[Outcome], semantics: str, name: str) -> list[floa
 _SHORT = {OLD: "batch_never_updated", NAIVE: "batch_updated", INFERENCE: "inference", HELD: "batchnorm_held"}
 
 
-def _fallen(model: str, shift: str, outcomes: list[Outcome], prediction: Prediction, source: Source) -> Finding:
+def _head_finding(model: str, shift: str, outcomes: list[Outcome], prediction: Prediction, source: Source) -> Finding:
     gap = {each: _mean(outcomes, each, "training") - _mean(outcomes, each, "inference") for each in SEMANTICS}
-    fallen = _values(outcomes, OLD, "inference")
+    served = _values(outcomes, OLD, "inference")
     sentence = (
         f"Shift '{shift}', new heads over the frozen network, {len(outcomes) // len(SEMANTICS)} seeds: with batch statistics "
         f"that are never updated (Keras 2.1.3 to 2.2.4) {_mean(outcomes, OLD, 'training'):.1%} in training mode and "
-        f"{_mean(outcomes, OLD, 'inference'):.1%} ({min(fallen):.1%} to {max(fallen):.1%}) in inference mode on the same images, "
+        f"{_mean(outcomes, OLD, 'inference'):.1%} ({min(served):.1%} to {max(served):.1%}) in inference mode on the same images, "
         f"and {_mean(outcomes, OLD, 'repaired'):.1%} once the statistics are estimated again; the gap is {100 * gap[NAIVE]:.1f} "
         f"points where they are updated, {100 * gap[INFERENCE]:.1f} in inference mode, {100 * gap[HELD]:.1f} with every "
         f"BatchNorm in inference mode. On its own task the network is right on {source.stored:.1%} of these images, on "
@@ -269,7 +269,7 @@ def _fallen(model: str, shift: str, outcomes: list[Outcome], prediction: Predict
     )
     evidence = {
         **{f"heads.{shift}.{name}": value for name, value in _numbers(outcomes).items()},
-        **({} if prediction.cliff is None else {f"heads.{shift}.predicted_gap": prediction.cliff}),
+        **({} if prediction.forecast_drop is None else {f"heads.{shift}.predicted_gap": prediction.forecast_drop}),
         **{f"heads.{shift}.source_{name}": value for name, value in asdict(source).items()},
         "heads": [list(asdict(outcome).values()) for outcome in outcomes],
         "heads_columns": HEADS_COLUMNS,
@@ -297,7 +297,11 @@ _RANKED = {"predicted": ("prediction", "prediction"), "widest_distance": ("dista
 def _validated(model: str, known: list[tuple[str, Prediction, float]]) -> Iterator[Finding]:
     """How the falls foreseen agree with those measured; a correlation with what never varies is left out."""
     table = pd.DataFrame(
-        [(name, each.cliff, each.widest.distance, gap) for name, each, gap in known if each.cliff is not None],
+        [
+            (name, each.forecast_drop, each.widest.distance, gap)
+            for name, each, gap in known
+            if each.forecast_drop is not None
+        ],
         columns=["shift", "predicted", "widest_distance", "measured"],
     )
     if len(table) < 3:

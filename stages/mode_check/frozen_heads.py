@@ -107,7 +107,7 @@ def frozen_heads(network: Network, task: Task, views: Views, shift: str, seeds: 
     for seed in progress(seeds, f"mode_check: heads on {shift}"):
         network.restore(own)
         by_batch = _head(network, task, seed, {"training": True})
-        moved = _passed(network, task, {"training": False})
+        moved = _features_of(network, task, {"training": False})
         network.restore(own)
         still = _head(network, task, seed, {"training": False}, views.own[0])
         held = (
@@ -126,11 +126,11 @@ def see(network: Network, task: Task) -> Views:
     own = network.weights()
     again = data_statistics(network, _batches(task.seen.images, task.batch_size))
     still, held = (
-        _passed(network, task, mode) for mode in ({"training": False}, {"training": True, "batchnorm": False})
+        _features_of(network, task, mode) for mode in ({"training": False}, {"training": True, "batchnorm": False})
     )
-    batch = _passed(network, task, {"training": True})
+    batch = _features_of(network, task, {"training": True})
     network.restore({**own, **again})
-    repaired = _passed(network, task, {"training": False})
+    repaired = _features_of(network, task, {"training": False})
     network.restore(own)
     return Views(still, repaired, batch, held, again)
 
@@ -139,12 +139,14 @@ def _same(first: Features, second: Features) -> bool:
     return all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
 
 
-def _passed(network: Network, task: Task, mode: Mapping[str, bool]) -> Features:
-    seen, unseen = (_through(network, data.images, task.batch_size, mode) for data in (task.seen, task.unseen))
+def _features_of(network: Network, task: Task, mode: Mapping[str, bool]) -> Features:
+    seen, unseen = (
+        _features_in_batches(network, data.images, task.batch_size, mode) for data in (task.seen, task.unseen)
+    )
     return seen, unseen
 
 
-def _through(network: Network, images: np.ndarray, size: int, mode: Mapping[str, bool]) -> np.ndarray:
+def _features_in_batches(network: Network, images: np.ndarray, size: int, mode: Mapping[str, bool]) -> np.ndarray:
     return np.concatenate([network.features(batch, **mode) for batch in _batches(images, size)])
 
 
@@ -175,7 +177,11 @@ def _head(network: Network, task: Task, seed: int, mode: Mapping[str, bool], kno
     layer = MLPClassifier((), learning_rate_init=LEARNING_RATE, batch_size=HEAD_BATCH, random_state=seed)
     for _ in range(task.epochs):
         rows = rng.permutation(len(task.seen.labels))
-        features = _through(network, task.seen.images[rows], task.batch_size, mode) if known is None else known[rows]
+        features = (
+            _features_in_batches(network, task.seen.images[rows], task.batch_size, mode)
+            if known is None
+            else known[rows]
+        )
         scale = scale or float(np.sqrt(np.square(features, dtype=np.float64).mean())) or 1.0
         for _ in range(ROUNDS):
             layer.partial_fit(features / scale, task.seen.labels[rows], classes=np.unique(task.seen.labels))

@@ -10,7 +10,7 @@ from tracking.capture.network_settings import network_settings
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks import Network
-from weighbridge.images.recipes import finish
+from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.score_differences import distance
 from weighbridge.networks.state import generators, moves, scores_in, share_right, whole_batches
@@ -194,8 +194,8 @@ def randomness(model: str, network: Network, samples: SampleSet, params: ModeChe
 
 def black_images(samples: SampleSet, size: int) -> np.ndarray:
     """A batch of images (at most as many as there are samples) whose every pixel is 0 before the recipe's arithmetic."""
-    pixels = np.zeros((min(size, len(samples)), *samples.pixels.shape[1:]), samples.pixels.dtype)
-    return finish(pixels, samples.image_recipe)
+    pixels = np.zeros((min(size, len(samples)), *samples.inputs.shape[1:]), samples.inputs.dtype)
+    return scale_and_normalise(pixels, samples.image_recipe)
 
 
 def black(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:

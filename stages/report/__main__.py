@@ -96,7 +96,7 @@ def _seconds(note: Path) -> float | None:
 
 def _page(runs: Path, together: Path) -> str:
     params = load_params()
-    known = [Run.load(runs / f"{name}.json") for name in params.weighed]
+    known = [Run.load(runs / f"{name}.json") for name in params.run_names]
     notes = runs.parent / "timings"
     seconds = {name: _seconds(notes / f"{name}.json") for name in _stages(PIPELINE, params)}
     return report(known, params.backend_parity.values(), seconds, load_findings(together))

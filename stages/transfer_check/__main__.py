@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from stages.transfer_check.earlier_layers import Earlier, earlier_heads, pooled_layers, spread_out
-from stages.transfer_check.finetuning import Bout, Doors, Outcome, accuracy, fine_tuned, from_scratch
+from stages.transfer_check.finetuning import NetworkSource, Outcome, SeedData, accuracy, fine_tuned, from_scratch
 from stages.transfer_check.layerwise import Cut, layerwise
 from stages.transfer_check.probes import linear_probe, neighbour_probe, small_pixels
 from stages.transfer_check.scores import transfer_scores
@@ -41,26 +41,26 @@ from weighbridge.process.files import write_json
 from weighbridge.process.stage import replacing, run
 
 
-def transfer_check(task: Transfer, doors: Doors, target: Draws, source: SampleSet, batch_size: int) -> Study:
+def transfer_check(task: Transfer, networks: NetworkSource, target: Draws, source: SampleSet, batch_size: int) -> Study:
     """Everything that `task` asks for, each training from fresh weights."""
-    bouts = [Bout(train, target.test, source, batch_size, seed) for seed, train in target.train.items()]
-    network = doors.pretrained()
-    features = [_features(network, bout.train, batch_size) for bout in bouts]
-    scratch, cuts, unbuilt = _from_random_starts(task, doors, bouts)
+    seeds = [SeedData(train, target.test, source, batch_size, seed) for seed, train in target.train.items()]
+    network = networks.pretrained()
+    features = [_features(network, data.train, batch_size) for data in seeds]
+    scratch, cuts, unbuilt = _from_random_starts(task, networks, seeds)
     return Study(
         parameters=sum(value.size for name, value in network.weights().items() if name in network.trainable()),
         width=network.features(source.images(slice(0, 1))).shape[1],
-        drawn=len(bouts[0].train),
+        drawn=len(seeds[0].train),
         available=target.available,
-        probes=[_probed(network, task, bout, train) for bout, train in zip(bouts, features, strict=True)],
+        probes=[_probed(network, task, data, train) for data, train in zip(seeds, features, strict=True)],
         source=accuracy(network, source, batch_size),
         tested=(len(target.test), len(source)),
-        outcomes=list(_fine_tunings(task, doors, bouts)) + scratch,
+        outcomes=list(_fine_tunings(task, networks, seeds)) + scratch,
         cuts=cuts,
         unbuilt=unbuilt,
-        earlier=_earlier(network, task, bouts),
-        scores=_scores(network, bouts[0], features[0]),
-        similarity=_similarity(network, bouts[0], features[0]),
+        earlier=_earlier(network, task, seeds),
+        scores=_scores(network, seeds[0], features[0]),
+        similarity=_similarity(network, seeds[0], features[0]),
     )
 
 
@@ -68,84 +68,86 @@ def _features(network: Network, samples: SampleSet, batch_size: int) -> np.ndarr
     return in_batches(network.features, samples, batch_size, f"{CHECK}: features")
 
 
-def _probed(network: Network, task: Transfer, bout: Bout, train: np.ndarray) -> Probes:
-    test = _features(network, bout.test, bout.batch_size)
-    pixels = [in_batches(small_pixels, part, bout.batch_size, f"{CHECK}: pixels") for part in (bout.train, bout.test)]
+def _probed(network: Network, task: Transfer, data: SeedData, train: np.ndarray) -> Probes:
+    test = _features(network, data.test, data.batch_size)
+    pixels = [in_batches(small_pixels, part, data.batch_size, f"{CHECK}: pixels") for part in (data.train, data.test)]
     return Probes(
-        bout.seed,
-        linear_probe(train, bout.train.labels, test) == bout.test.labels,
-        neighbour_probe(train, bout.train.labels, test, task.neighbours) == bout.test.labels,
-        linear_probe(pixels[0], bout.train.labels, pixels[1]) == bout.test.labels,
+        data.seed,
+        linear_probe(train, data.train.labels, test) == data.test.labels,
+        neighbour_probe(train, data.train.labels, test, task.neighbours) == data.test.labels,
+        linear_probe(pixels[0], data.train.labels, pixels[1]) == data.test.labels,
     )
 
 
-def _earlier(network: Network, task: Transfer, bouts: list[Bout]) -> list[Earlier] | str:
+def _earlier(network: Network, task: Transfer, seeds: list[SeedData]) -> list[Earlier] | str:
     """Heads on earlier layers, or why there are none."""
     if task.earlier_layers == 0:
         return "transfer_check.earlier_layers in params.yaml is 0"
 
     def pooled(samples: SampleSet) -> dict[str, np.ndarray]:
-        return pooled_layers(network, samples, bouts[0].batch_size, f"{CHECK}: earlier layers")
+        return pooled_layers(network, samples, seeds[0].batch_size, f"{CHECK}: earlier layers")
 
     try:
-        test, *trains = [pooled(samples) for samples in (bouts[0].test, *(bout.train for bout in bouts))]
+        test, *trains = [pooled(samples) for samples in (seeds[0].test, *(data.train for data in seeds))]
     except UserError as problem:
         return str(problem)
     layers = spread_out([name for name in test if all(name in train for train in trains)], task.earlier_layers)
     if not layers:
         return "this network has no earlier layer to be told apart"
     return [
-        earlier_heads(layers, bout.seed, (train, bout.train.labels), (test, bout.test.labels))
-        for bout, train in zip(bouts, trains, strict=True)
+        earlier_heads(layers, data.seed, (train, data.train.labels), (test, data.test.labels))
+        for data, train in zip(seeds, trains, strict=True)
     ]
 
 
-def _fine_tunings(task: Transfer, doors: Doors, bouts: list[Bout]) -> Iterator[Outcome]:
-    for bout in bouts:
+def _fine_tunings(task: Transfer, networks: NetworkSource, seeds: list[SeedData]) -> Iterator[Outcome]:
+    for data in seeds:
         for rate in task.learning_rates:
-            yield fine_tuned(doors.pretrained(), task, bout, rate)
+            yield fine_tuned(networks.pretrained(), task, data, rate)
         for rate in task.probed_rates:
-            yield fine_tuned(doors.pretrained(), task, bout, rate, probed=True)
+            yield fine_tuned(networks.pretrained(), task, data, rate, probed=True)
 
 
-def _from_random_starts(task: Transfer, doors: Doors, bouts: list[Bout]) -> tuple[list[Outcome], list[Cut], str]:
+def _from_random_starts(
+    task: Transfer, networks: NetworkSource, seeds: list[SeedData]
+) -> tuple[list[Outcome], list[Cut], str]:
     """Networks from scratch, and those cut from them; or the reason why this architecture has no random start."""
     outcomes: list[Outcome] = []
     cuts: list[Cut] = []
-    for bout in bouts:
+    for data in seeds:
         for rate in task.scratch_rates:
             try:
-                fresh = doors.random(bout.seed)
+                fresh = networks.random(data.seed)
             except UserError as problem:
                 return [], [], str(problem)
-            outcome, weights = from_scratch(fresh, task, bout, rate)
+            outcome, weights = from_scratch(fresh, task, data, rate)
             outcomes.append(outcome)
             if task.cuts and rate == task.scratch_rates[0]:
-                cuts += layerwise(doors, task, bout, weights)
+                cuts += layerwise(networks, task, data, weights)
     return outcomes, cuts, ""
 
 
-def _scores(network: Network, bout: Bout, features: np.ndarray) -> dict[str, float]:
-    said = in_batches(network.predict, bout.train, bout.batch_size, f"{CHECK}: scores")
-    return transfer_scores(features, said, bout.train.labels)
+def _scores(network: Network, data: SeedData, features: np.ndarray) -> dict[str, float]:
+    said = in_batches(network.predict, data.train, data.batch_size, f"{CHECK}: scores")
+    return transfer_scores(features, said, data.train.labels)
 
 
-def _similarity(network: Network, bout: Bout, target: np.ndarray) -> Similarity | str:
+def _similarity(network: Network, data: SeedData, target: np.ndarray) -> Similarity | str:
     """Of the target's training images to the source's test images, or why it cannot be told."""
-    resize = bout.source.image_recipe.resize
+    resize = data.source.image_recipe.resize
     if resize is not None and not resize.antialias:
         return "the recipe resizes without antialiasing, which moves features by itself (Parmar et al. 2022)"
-    fewest = min(len(bout.train), len(bout.source))
+    fewest = min(len(data.train), len(data.source))
     if fewest < MIN_SAMPLES:
         return f"there are {fewest} images, and {MIN_SAMPLES} of target and source each are needed"
-    classes = len(np.unique(bout.source.labels))
+    classes = len(np.unique(data.source.labels))
     if classes < MIN_CLASSES:
         return f"the source has {classes} classes, and {MIN_CLASSES} are needed to give distances a scale"
-    source = _features(network, bout.source, bout.batch_size)
-    return similarity(source, bout.source.labels, target, bout.seed)
+    source = _features(network, data.source, data.batch_size)
+    return similarity(source, data.source.labels, target, data.seed)
 
 
-def _doors(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Doors | None:
+def _doors(model: Model, inference: Inference, classes: int, samples: SampleSet) -> NetworkSource | None:
     """None for an exported file."""
 
     def pretrained() -> Network:
@@ -155,7 +157,7 @@ def _doors(model: Model, inference: Inference, classes: int, samples: SampleSet)
 
     if load_network(model, inference, classes, samples) is None:
         return None
-    return Doors(pretrained, lambda seed: random_network(model, inference, classes, samples, seed))
+    return NetworkSource(pretrained, lambda seed: random_network(model, inference, classes, samples, seed))
 
 
 def _study(
@@ -164,12 +166,12 @@ def _study(
     """What was seen, or why this model cannot be looked at."""
     if not isinstance(source.recipe, Recipe):
         return "Its samples are texts, and the target is a folder of images."
-    doors = _doors(model, inference, classes, source)
-    if doors is None:
+    networks = _doors(model, inference, classes, source)
+    if networks is None:
         return "An exported file cannot be trained."
     sizes = task.samples, task.test_samples
     drawn = load_target(target, task.target, source.recipe, sizes, task.seeds)
-    return transfer_check(task, doors, drawn, source.shuffled(task.test_samples), model.batch_size)
+    return transfer_check(task, networks, drawn, source.shuffled(task.test_samples), model.batch_size)
 
 
 def main(model: str, samples: Path, weights: Path, target: Path, findings: Path, sweep: Path, scores: Path) -> None:

@@ -6,7 +6,7 @@ does not decide between two of them there is no advice.
 
 from dataclasses import dataclass
 
-from stages.transfer_check.seeds import Spread, beats
+from stages.transfer_check.seeds import MeanOverSeeds, significantly_better
 from stages.transfer_check.similarity import Similarity
 from stages.transfer_check.study import EARLIER, Study, best
 
@@ -34,8 +34,8 @@ class Quadrant:
 
     size: str
     kind: str
-    advised: Spread | None
-    other: Spread
+    advised: MeanOverSeeds | None
+    other: MeanOverSeeds
     other_way: str
 
     @property
@@ -48,9 +48,9 @@ class Quadrant:
         return "it was not tried" if self.advice == _EARLY else "every such training diverged"
 
     @property
-    def held(self) -> bool | None:
+    def advice_held(self) -> bool | None:
         """Whether the advice did better than everything else, or worse; None where that cannot be told."""
-        return None if self.advised is None else beats(self.advised, self.other)
+        return None if self.advised is None else significantly_better(self.advised, self.other)
 
 
 def quadrant(study: Study, few: int) -> Quadrant | str:

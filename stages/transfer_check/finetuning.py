@@ -13,7 +13,7 @@ from weighbridge.params.transfer_check import Transfer
 
 
 @dataclass(frozen=True)
-class Doors:
+class NetworkSource:
     """How to get a network anew, since training changes it.
 
     Attributes:
@@ -26,7 +26,7 @@ class Doors:
 
 
 @dataclass(frozen=True)
-class Bout:
+class SeedData:
     """What every way of one seed is given: the target's images, and the source's to see what is left."""
 
     train: SampleSet
@@ -65,26 +65,26 @@ class Outcome:
     diverged: int | None = None
 
 
-def fine_tuned(network: Network, task: Transfer, bout: Bout, rate: float, *, probed: bool = False) -> Outcome:
+def fine_tuned(network: Network, task: Transfer, data: SeedData, rate: float, *, probed: bool = False) -> Outcome:
     """Every weight of a fresh pre-trained network, under a new head; with `probed`, the head was trained first."""
     before, trainable = network.weights(), network.trainable()
-    retargeted = network.retarget(bout.classes, bout.seed)
+    retargeted = network.retarget(data.classes, data.seed)
     layers = backbone_layers(network, retargeted)
     method = "probed" if probed else "fine-tuned"
     if probed:
         retargeted.hold(set(first(layers, len(layers))))
-        fit(retargeted, task, bout, task.head_rate, "head", optimiser="adam")
+        fit(retargeted, task, data, task.head_rate, "head", optimiser="adam")
         retargeted.hold(frozenset())
-    curve = fit(retargeted, task, bout, rate, method)
+    curve = fit(retargeted, task, data, rate, method)
     after = network.weights()
     diverged = _diverged(curve, after)
     moved = {layer: [name for name in names if name in trainable] for layer, names in layers.items()}
     return Outcome(
         method,
         rate,
-        bout.seed,
-        accuracy(retargeted, bout.test, bout.batch_size),
-        accuracy(network, bout.source, bout.batch_size),
+        data.seed,
+        accuracy(retargeted, data.test, data.batch_size),
+        accuracy(network, data.source, data.batch_size),
         None if diverged else drift(before, after, [name for names in moved.values() for name in names]),
         {} if diverged else {layer: drift(before, after, names) for layer, names in moved.items() if names},
         curve,
@@ -100,17 +100,19 @@ def _diverged(curve: Sequence[tuple[float, float, float]], weights: Mapping[str,
     return min(epochs, default=None)
 
 
-def from_scratch(network: Network, task: Transfer, bout: Bout, rate: float) -> tuple[Outcome, dict[str, np.ndarray]]:
+def from_scratch(
+    network: Network, task: Transfer, data: SeedData, rate: float
+) -> tuple[Outcome, dict[str, np.ndarray]]:
     """A network from a random start, under a new head; with the weights that it came to."""
-    retargeted = network.retarget(bout.classes, bout.seed)
-    curve = fit(retargeted, task, bout, rate, "scratch")
-    reached = accuracy(retargeted, bout.test, bout.batch_size)
+    retargeted = network.retarget(data.classes, data.seed)
+    curve = fit(retargeted, task, data, rate, "scratch")
+    reached = accuracy(retargeted, data.test, data.batch_size)
     weights = retargeted.weights()
-    return Outcome("scratch", rate, bout.seed, reached, curve=curve, diverged=_diverged(curve, weights)), weights
+    return Outcome("scratch", rate, data.seed, reached, curve=curve, diverged=_diverged(curve, weights)), weights
 
 
 def fit(
-    network: Network, task: Transfer, bout: Bout, rate: float, label: str, *, optimiser: str = "sgd"
+    network: Network, task: Transfer, data: SeedData, rate: float, label: str, *, optimiser: str = "sgd"
 ) -> tuple[tuple[float, float, float], ...]:
     """Train on the target; the curve."""
     curve: list[tuple[float, float, float]] = []
@@ -121,12 +123,12 @@ def fit(
         epochs=task.epochs,
         batch_size=task.batch_size,
         shift_pixels=0,
-        seed=bout.seed,
-        label=f"transfer_check: {label} {rate:g}, seed {bout.seed}",
+        seed=data.seed,
+        label=f"transfer_check: {label} {rate:g}, seed {data.seed}",
         after_epoch=lambda epoch, loss, reached: curve.append((float(epoch), loss, reached)),
         warmup=task.warmup,
     )
-    network.fit(bout.train.images(), bout.train.labels, training)
+    network.fit(data.train.images(), data.train.labels, training)
     return tuple(curve)
 
 

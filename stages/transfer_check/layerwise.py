@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.transfer_check.finetuning import Bout, Doors, accuracy, fit
+from stages.transfer_check.finetuning import NetworkSource, SeedData, accuracy, fit
 from stages.transfer_check.layers import Layers, backbone_layers, cuts_of, first
 from weighbridge.params.transfer_check import Transfer
 
@@ -28,23 +28,29 @@ class Cut:
     target: float
 
 
-def layerwise(doors: Doors, task: Transfer, bout: Bout, base: Mapping[str, np.ndarray]) -> Iterator[Cut]:
+def layerwise(networks: NetworkSource, task: Transfer, data: SeedData, base: Mapping[str, np.ndarray]) -> Iterator[Cut]:
     """Every kind at every cut, for one seed. `base` holds the weights of the network trained on B from scratch."""
-    source = doors.pretrained()
+    source = networks.pretrained()
     weights: dict[str, Mapping[str, np.ndarray]] = {"A": source.weights(), "B": base, "R": {}}
-    layers = backbone_layers(source, source.retarget(bout.classes, bout.seed))
+    layers = backbone_layers(source, source.retarget(data.classes, data.seed))
     for count in cuts_of(layers, task.cuts):
         for kind in KINDS:
-            yield _transplanted(doors, task, bout, kind, weights[kind[0]], layers, count)
+            yield _transplanted(networks, task, data, kind, weights[kind[0]], layers, count)
 
 
 def _transplanted(
-    doors: Doors, task: Transfer, bout: Bout, kind: str, weights: Mapping[str, np.ndarray], layers: Layers, count: int
+    networks: NetworkSource,
+    task: Transfer,
+    data: SeedData,
+    kind: str,
+    weights: Mapping[str, np.ndarray],
+    layers: Layers,
+    count: int,
 ) -> Cut:
-    network = doors.random(bout.seed + _ANOTHER).retarget(bout.classes, bout.seed + _ANOTHER)
+    network = networks.random(data.seed + _ANOTHER).retarget(data.classes, data.seed + _ANOTHER)
     lower = first(layers, count)
     network.set_weights({name: weights[name] for name in lower} if weights else {})
     if not kind.endswith("+"):
         network.hold(set(lower))
-    fit(network, task, bout, task.scratch_rates[0], f"{kind}, {count} layers,")
-    return Cut(kind, count, len(layers), bout.seed, accuracy(network, bout.test, bout.batch_size))
+    fit(network, task, data, task.scratch_rates[0], f"{kind}, {count} layers,")
+    return Cut(kind, count, len(layers), data.seed, accuracy(network, data.test, data.batch_size))

@@ -9,7 +9,7 @@ from tracking.audit.statistics import wilson
 
 
 @dataclass(frozen=True)
-class Spread:
+class MeanOverSeeds:
     """A mean (a fraction) and its 95 % interval, over `values`, one a seed."""
 
     mean: float
@@ -25,7 +25,7 @@ class Spread:
         return {name: self.mean, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
-def spread(shares: Sequence[float], samples: int) -> Spread:
+def mean_over_seeds(shares: Sequence[float], samples: int) -> MeanOverSeeds:
     """Shares of `samples` that were right, one a seed.
 
     Of several seeds the interval is Student's, of what seeds do; a single one, or seeds that change nothing, know nothing of
@@ -34,12 +34,12 @@ def spread(shares: Sequence[float], samples: int) -> Spread:
     values = np.asarray(shares, dtype=float)
     mean = float(values.mean())
     if np.ptp(values) == 0:
-        return Spread(mean, *wilson(round(mean * samples), samples), tuple(values.tolist()))
+        return MeanOverSeeds(mean, *wilson(round(mean * samples), samples), tuple(values.tolist()))
     half = _half(values)
-    return Spread(mean, max(0.0, mean - half), min(1.0, mean + half), tuple(values.tolist()))
+    return MeanOverSeeds(mean, max(0.0, mean - half), min(1.0, mean + half), tuple(values.tolist()))
 
 
-def beats(first: Spread, second: Spread) -> bool | None:
+def significantly_better(first: MeanOverSeeds, second: MeanOverSeeds) -> bool | None:
     """Whether the first is greater beyond doubt (False: smaller); None where that cannot be told.
 
     Of several seeds, Student's 95 % interval of the differences seed by seed decides; of one, whether the intervals meet.

@@ -10,7 +10,7 @@ import pandas as pd
 from stages.transfer_check.earlier_layers import Earlier
 from stages.transfer_check.finetuning import Outcome
 from stages.transfer_check.layerwise import Cut
-from stages.transfer_check.seeds import Spread, spread
+from stages.transfer_check.seeds import MeanOverSeeds, mean_over_seeds
 from stages.transfer_check.similarity import Similarity
 
 EARLIER = "a linear head on an earlier layer"
@@ -57,7 +57,7 @@ class Study:
     scores: dict[str, float]
     similarity: Similarity | str
 
-    def probed(self, name: str) -> Spread:
+    def probed(self, name: str) -> MeanOverSeeds:
         """Accuracy on the target of the heads called `linear`, `neighbours` or `pixels`."""
         return self._target([float(getattr(each, name).mean()) for each in self.probes])
 
@@ -68,18 +68,18 @@ class Study:
             groups.setdefault((outcome.method, outcome.learning_rate), []).append(outcome)
         return groups
 
-    def target(self, outcomes: list[Outcome] | list[Cut]) -> Spread:
+    def target(self, outcomes: list[Outcome] | list[Cut]) -> MeanOverSeeds:
         """Accuracy on the target, over the seeds."""
         return self._target([each.target for each in outcomes])
 
-    def left(self, outcomes: list[Outcome]) -> Spread:
+    def left(self, outcomes: list[Outcome]) -> MeanOverSeeds:
         """Accuracy on the source task, over the seeds."""
-        return spread([each.source for each in outcomes if each.source is not None], self.tested[1])
+        return mean_over_seeds([each.source for each in outcomes if each.source is not None], self.tested[1])
 
-    def _target(self, shares: list[float]) -> Spread:
-        return spread(shares, self.tested[0])
+    def _target(self, shares: list[float]) -> MeanOverSeeds:
+        return mean_over_seeds(shares, self.tested[0])
 
-    def transfers(self) -> dict[str, Spread]:
+    def transfers(self) -> dict[str, MeanOverSeeds]:
         """Accuracy on the target by every way that uses the pre-trained weights and did not diverge."""
         heads = {"a linear head": self.probed("linear"), "nearest neighbours": self.probed("neighbours")}
         earlier = {} if isinstance(self.earlier, str) else {EARLIER: self.chosen_earlier(self.earlier)}
@@ -90,15 +90,15 @@ class Study:
         }
         return heads | earlier | tuned
 
-    def chosen_earlier(self, heads: list[Earlier]) -> Spread:
+    def chosen_earlier(self, heads: list[Earlier]) -> MeanOverSeeds:
         """Accuracy on the target of each seed's chosen one."""
         return self._target([float(each.right[each.chosen].mean()) for each in heads])
 
-    def at_layer(self, heads: list[Earlier], layer: str) -> Spread:
+    def at_layer(self, heads: list[Earlier], layer: str) -> MeanOverSeeds:
         """Accuracy on the target of the heads on this layer."""
         return self._target([float(each.right[layer].mean()) for each in heads])
 
-    def others(self) -> dict[str, Spread]:
+    def others(self) -> dict[str, MeanOverSeeds]:
         """The same by the ways that do not use them."""
         scratch = {
             way_named(*key): self.target(each)
@@ -131,7 +131,7 @@ def way_named(method: str, rate: float) -> str:
     return f"{words[method]} at {rate:g}"
 
 
-def best(ways: dict[str, Spread]) -> tuple[str, Spread]:
+def best(ways: dict[str, MeanOverSeeds]) -> tuple[str, MeanOverSeeds]:
     """The way of the greatest mean."""
     return max(ways.items(), key=lambda way: way[1].mean)
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tracking.runs.errors import UserError
 from weighbridge.images.class_folders import class_names, images_in, written
-from weighbridge.images.recipes import decode
+from weighbridge.images.recipes import load_pixels
 from weighbridge.images.samples import SampleSet
 from weighbridge.params.recipes import Recipe
 from weighbridge.params.transfer_check import Target
@@ -81,7 +81,7 @@ def _drawn(listed: Listed, samples: int, seed: int) -> Listed:
 def _decoded(chosen: Listed, classes: tuple[str, ...], recipe: Recipe) -> SampleSet:
     pixels: list[np.ndarray] = []
     for path, _ in progress(chosen, "transfer_check: target images"):
-        pixels.append(decode(path, recipe))
+        pixels.append(load_pixels(path, recipe))
         if pixels[-1].shape != pixels[0].shape:
             raise UserError(
                 f"{path}: is of another size after the recipe than {chosen[0][0].name}; add a crop to the recipe"

@@ -7,7 +7,7 @@ import numpy as np
 
 from stages.transfer_check.advice import Quadrant, quadrant
 from stages.transfer_check.finetuning import Outcome
-from stages.transfer_check.seeds import Spread, beats
+from stages.transfer_check.seeds import MeanOverSeeds, significantly_better
 from stages.transfer_check.similarity import Similarity
 from stages.transfer_check.study import Study, best, cuts_by_layers, diverged, way_named
 from tracking.audit.statistics import mcnemar_exact
@@ -60,13 +60,13 @@ def _heads(model: str, task: Transfer, study: Study) -> Finding:
 
 
 def _against_pixels(study: Study) -> tuple[bool | None, str, dict[str, float]]:
-    """Whether a linear head beats one on raw pixels (None: not to be told), by which test, and its p value.
+    """Whether a linear head significantly_better one on raw pixels (None: not to be told), by which test, and its p value.
 
     Seeds decide where they differ. A single one, or seeds that change nothing, leave the images to McNemar's test.
     """
     linear, pixels = study.probed("linear"), study.probed("pixels")
     if len(set(zip(linear.values, pixels.values, strict=True))) > 1:
-        return beats(linear, pixels), f"seed by seed, over {len(linear.values)} seeds", {}
+        return significantly_better(linear, pixels), f"seed by seed, over {len(linear.values)} seeds", {}
     first = study.probes[0]
     only, never = int((first.linear & ~first.pixels).sum()), int((first.pixels & ~first.linear).sum())
     p_value = mcnemar_exact(only, never)
@@ -130,7 +130,7 @@ def _scratch(model: str, task: Transfer, study: Study) -> Finding:
     if not spreads:
         return Finding(CHECK, model, Verdict.WARN, f"No training from scratch came to an end: {lost}.")
     (way, scratch), (transfer, transferred) = best(spreads), best(study.transfers())
-    won = beats(scratch, transferred)
+    won = significantly_better(scratch, transferred)
     evidence: dict[str, Any] = {"curves": {}}
     for (_, rate), outcomes in groups.items():
         if diverged(outcomes):
@@ -167,7 +167,7 @@ def _name(kind: str) -> str:
 
 
 def _cut(
-    model: str, layers: int, of: int, spreads: dict[str, Spread], base: Spread, evidence: dict[str, Any]
+    model: str, layers: int, of: int, spreads: dict[str, MeanOverSeeds], base: MeanOverSeeds, evidence: dict[str, Any]
 ) -> Finding:
     lost = spreads["BnB"].mean - spreads["AnB"].mean
     sentence = (
@@ -186,7 +186,7 @@ def _earlier(model: str, study: Study) -> Finding:
         return skipped(model, f"No head was put on an earlier layer: {study.earlier}.")
     heads, last, reached = study.earlier, study.probed("linear"), study.chosen_earlier(study.earlier)
     by_layer = {layer: study.at_layer(heads, layer) for layer in heads[0].right}
-    won = beats(reached, last)
+    won = significantly_better(reached, last)
     said = {True: "better than", False: "worse than", None: "no better and no worse than"}[won]
     chosen = " or ".join(dict.fromkeys(each.chosen for each in heads))
     sentence = (
@@ -233,7 +233,7 @@ def _advice(model: str, found: Quadrant | str, study: Study) -> Finding:
     if isinstance(found, str):
         return skipped(model, f"No advice from size and similarity: {found}.")
     seen = {True: "It holds here", False: "It does not hold here", None: "Here it cannot be told from the rest"}[
-        found.held
+        found.advice_held
     ]
     place = f"The target is {found.size} ({study.drawn} training images) and {found.kind} to the source"
     evidence: dict[str, Any] = {
@@ -249,4 +249,4 @@ def _advice(model: str, found: Quadrant | str, study: Study) -> Finding:
         f"{found.other_way}."
     )
     evidence |= found.advised.evidence("advised_target")
-    return Finding(CHECK, model, Verdict.WARN if found.held is False else Verdict.PASS, sentence, evidence)
+    return Finding(CHECK, model, Verdict.WARN if found.advice_held is False else Verdict.PASS, sentence, evidence)

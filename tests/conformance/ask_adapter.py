@@ -52,14 +52,14 @@ def resnet(spec: Spec) -> Any:
 
 
 def onnx_file(spec: Spec, folder: Path) -> Spec:
-    return replace(spec, weights=resnet(spec).export(folder, spec.side).path)
+    return replace(spec, weights=resnet(spec).export(folder, spec.size).path)
 
 
 def torch_program(spec: Spec, folder: Path) -> Spec:
     import torch
 
     batch = torch.export.Dim("batch")
-    example = torch.zeros(2, 3, spec.side, spec.side)
+    example = torch.zeros(2, 3, spec.size, spec.size)
     program = torch.export.export(resnet(spec).inside, (example,), dynamic_shapes=({0: batch},))
     torch.export.save(program, folder / "program.pt2")
     return pinned(spec, folder / "program.pt2")
@@ -113,7 +113,7 @@ CASES = {
 
 def ask(framework: str, backend: str, folder: Path) -> dict[str, Any]:
     spec = saved(framework, backend, folder)
-    images = np.random.default_rng(0).normal(size=(8, spec.side, spec.side, 3)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(8, spec.size, spec.size, 3)).astype(np.float32)
     untouched = images.copy()
     classifier, again = load(spec), load(spec)
     before = classifier.weights()

@@ -89,7 +89,7 @@ def _let_regnets_count_their_blocks(models: Any, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("architecture", REAL)
 def test_one_of_each_family_comes_back_from_its_file_and_has_features(architecture: str, tmp_path: Path) -> None:
     fresh = load(spec(architecture))
-    side = spec(architecture).side
+    side = spec(architecture).size
     scores = fresh.predict(images(side))
     again = load(spec(architecture, weights=written(fresh, tmp_path), seed=1))
     assert scores.shape == (2, 7)
@@ -106,7 +106,7 @@ def test_weights_with_and_without_auxiliary_heads_give_the_same_scores(
     architecture: str, head: str, tmp_path: Path
 ) -> None:
     fresh = load(spec(architecture, arguments={"init_weights": False}))
-    inputs = images(spec(architecture).side)
+    inputs = images(spec(architecture).size)
     scores = fresh.predict(inputs)
     whole = written(fresh, tmp_path)
     assert any(name.startswith(head) for name in fresh.weights())
@@ -149,7 +149,7 @@ def test_weights_under_their_published_names_are_translated(
         )
 
     path = written(fresh, tmp_path, older)
-    inputs = images(spec(architecture).side)
+    inputs = images(spec(architecture).size)
     assert np.array_equal(load(spec(architecture, weights=path, seed=1)).predict(inputs), fresh.predict(inputs))
 
 

@@ -73,7 +73,7 @@ def test_layers_of_a_network_are_kept_in_their_order(samples: SampleSet) -> None
 
 
 def test_steps_of_the_recipe_are_kept_and_an_other_step_shows_where_it_is(samples: SampleSet, tmp_path: Path) -> None:
-    changed = SampleSet(samples.names, samples.labels, samples.pixels, samples.classes, recipe(scale="-1..1"))
+    changed = SampleSet(samples.names, samples.labels, samples.inputs, samples.classes, recipe(scale="-1..1"))
     ours, theirs = list(steps(tmp_path, samples, 2)), list(steps(tmp_path, changed, 2))
     places = [Canary.read(row).place for row in ours]
     assert (places[:2], places[-1]) == (["file", "decode"], "arithmetic")

@@ -16,7 +16,7 @@ from tests.closure import ROOT
 from tests.weighbridge.images.pictures import LinearClassifier, recipe, sample_set, save_prepared, write_pictures
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import is_turned
-from weighbridge.images.recipes import finish
+from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.preparations import Preparation
 from weighbridge.params.fingerprint import TopColumns
@@ -69,14 +69,14 @@ def unknown_recipes() -> list:
 @pytest.mark.parametrize("change", unknown_recipes())
 def test_predictions_by_an_unknown_recipe_are_by_none_of_these(change, pictures: list[Path], tried: Tried) -> None:
     pixels = np.stack([np.asarray(change(Image.open(path))) for path in pictures])
-    observed = LinearClassifier().predict(finish(pixels, recipe())).argmax(axis=1)
+    observed = LinearClassifier().predict(scale_and_normalise(pixels, recipe())).argmax(axis=1)
     assert match(observed, tried.decisions, NOISE).made_by is None
 
 
 def test_another_mean_is_none_of_these(pictures: list[Path], tried: Tried) -> None:
     other = recipe(normalise={"mean": [0.43, 0.4, 0.37], "std": [0.2, 0.2, 0.2]})
-    pixels = sample_set(pictures, recipe(), LinearClassifier()).pixels
-    observed = LinearClassifier().predict(finish(pixels, other)).argmax(axis=1)
+    pixels = sample_set(pictures, recipe(), LinearClassifier()).inputs
+    observed = LinearClassifier().predict(scale_and_normalise(pixels, other)).argmax(axis=1)
     (finding,) = fingerprint("m", OWN, tried, Observed((), observed, None), NOISE)
     assert finding.verdict == "warn"
     assert finding.sentence.startswith(f"None of the {len(tried.decisions)} known recipes made these predictions")
@@ -245,7 +245,7 @@ def test_the_stage_finds_the_recipe_of_a_file_of_decisions(
     own = sample_set(few, recipe(), classifier)
     save_prepared(own, tmp_path / "prepared/digits-32/test")
     save_prepared(sample_set(few, recipe(channels="BGR"), classifier), tmp_path / "prepared/digits-64/test")
-    theirs = classifier.predict(finish(own.pixels, recipe(scale="-1..1", normalise=None))).argmax(axis=1)
+    theirs = classifier.predict(scale_and_normalise(own.inputs, recipe(scale="-1..1", normalise=None))).argmax(axis=1)
     np.save(tmp_path / "theirs.npy", theirs)
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")

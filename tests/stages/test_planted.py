@@ -13,9 +13,9 @@ from torch import nn
 
 from stages.backend_parity.__main__ import backend_parity, layer_parity
 from tests.conformance.test_behaviours import TORCH_WARNED
-from tests.stages import leaking_networks as leaking
-from tests.stages import moving_networks as moving
 from tests.stages import small_networks as small
+from tests.stages.isolation_check import leaking_networks as leaking
+from tests.stages.mode_check import moving_networks as moving
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks._torch import TorchNetwork
 from weighbridge.networks.predictions import PredictionSet

@@ -116,7 +116,7 @@ def test_a_published_recipe_is_written_down_step_by_step(tmp_path: Path, monkeyp
     declared = {"framework": "torchvision", "architecture": "resnet50", "weights": "IMAGENET1K_V2"}
     project(tmp_path, {"theirs": {"published": declared}})
     samples = prepare(tmp_path, monkeypatch, manifest(tmp_path, [path.name for path in paths], [0, 1]), "theirs")
-    assert samples.pixels.shape == (2, 224, 224, 3)
+    assert samples.inputs.shape == (2, 224, 224, 3)
     steps = json.loads((tmp_path / "prepared/test/samples.json").read_text())["recipe"]
     assert (steps["resize"]["size"], steps["crop"]["size"]) == (232, 224)
     assert resolved_recipe(tmp_path / "prepared/test") == samples.recipe
@@ -132,7 +132,7 @@ def test_a_class_without_samples_keeps_its_place(tmp_path: Path, monkeypatch: py
 def test_pixels_that_a_library_does_not_round_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = write_pictures(tmp_path / "files", 2)
     project(tmp_path, {"r": recipe().model_dump()})
-    monkeypatch.setattr(stage, "decode", lambda _path, _recipe: np.full((20, 20, 3), 0.25, np.float32))
+    monkeypatch.setattr(stage, "load_pixels", lambda _path, _recipe: np.full((20, 20, 3), 0.25, np.float32))
     samples = prepare(tmp_path, monkeypatch, manifest(tmp_path, [path.name for path in paths], [0, 1]), "r")
-    assert samples.pixels.dtype == np.float32
-    assert float(samples.pixels[0, 0, 0, 0]) == 0.25
+    assert samples.inputs.dtype == np.float32
+    assert float(samples.inputs[0, 0, 0, 0]) == 0.25

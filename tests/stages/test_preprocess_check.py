@@ -20,7 +20,7 @@ from tests.weighbridge.images.pictures import LinearClassifier, recipe, sample_s
 from tracking.audit.statistics import mcnemar_exact, paired_difference, wilson
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import ORIENTATION
-from weighbridge.images.recipes import decode, finish
+from weighbridge.images.recipes import load_pixels, scale_and_normalise
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks import preparations
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
@@ -89,14 +89,14 @@ def test_channels_swapped_before_and_after_normalising_are_told_apart() -> None:
     found = mistakes(recipe())
     before = found["BGR instead of RGB"].images(pixels)
     after = found["BGR instead of RGB, swapped after normalising"].images(pixels)
-    assert np.array_equal(before, finish(pixels[..., ::-1], recipe()))
-    assert np.array_equal(after, finish(pixels, recipe())[..., ::-1])
+    assert np.array_equal(before, scale_and_normalise(pixels[..., ::-1], recipe()))
+    assert np.array_equal(after, scale_and_normalise(pixels, recipe())[..., ::-1])
     assert not np.allclose(before, after)
 
 
 def test_normalising_twice_and_swapping_height_and_width_are_what_they_say() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
-    found, once = mistakes(recipe()), finish(pixels, recipe())
+    found, once = mistakes(recipe()), scale_and_normalise(pixels, recipe())
     mean, std = (np.asarray(values) for values in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     np.testing.assert_allclose(found["normalised twice"].images(pixels), (once - mean) / std, rtol=1e-5)
     assert np.array_equal(found["height and width swapped"].images(pixels), once.swapaxes(1, 2))
@@ -106,7 +106,7 @@ def test_every_number_of_a_cost_is_that_of_its_definition(pictures: list[Path], 
     classifier = LinearClassifier()
     samples = sample_set(pictures, recipe(), classifier)
     own = classifier.predict(samples.images())
-    other = classifier.predict(mistakes(recipe())["normalisation forgotten"].images(samples.pixels))
+    other = classifier.predict(mistakes(recipe())["normalisation forgotten"].images(samples.inputs))
     right, after = own.argmax(1) == samples.labels, other.argmax(1) == samples.labels
     lost, won = int((right & ~after).sum()), int((after & ~right).sum())
     cost = costs_by_name(measured)["normalisation forgotten"]
@@ -139,7 +139,7 @@ def test_a_wrong_recipe_in_use_is_noticed_by_the_mistake_that_scores_better(pict
     classifier = LinearClassifier()
     labels = sample_set(pictures, recipe(), classifier).labels
     swapped = sample_set(pictures, recipe(channels="BGR"), classifier)
-    wrong = SampleSet(swapped.names, labels, swapped.pixels, swapped.classes, swapped.recipe)
+    wrong = SampleSet(swapped.names, labels, swapped.inputs, swapped.classes, swapped.recipe)
     better = list(preprocess_check("m", measure(classifier, wrong, pictures[0].parent, 50), 120))[2]
     assert better.verdict == "warn"
     assert "better than the recipe in use: 'scaled as torch: x / 255, ImageNet's mean and std', +" in better.sentence
@@ -164,9 +164,9 @@ def test_a_mistake_that_cannot_be_made_here_is_left_out_with_its_reason(
     def without_opencv(path: Path, chosen: Recipe) -> np.ndarray:
         if chosen.decode == "opencv":
             raise UserError("opencv is not installed")
-        return decode(path, chosen)
+        return load_pixels(path, chosen)
 
-    monkeypatch.setattr(preparations, "decode", without_opencv)
+    monkeypatch.setattr(preparations, "load_pixels", without_opencv)
     classifier = LinearClassifier()
     found = measure(classifier, sample_set(pictures, recipe(), classifier), pictures[0].parent, 50)
     assert found.untried["decoded by opencv"] == "opencv is not installed"
@@ -179,7 +179,9 @@ def test_images_are_decoded_once_for_each_geometry_and_equal_ones_asked_about_on
     pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[Path] = []
-    monkeypatch.setattr(preparations, "decode", lambda path, chosen: decoded.append(path) or decode(path, chosen))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(
+        preparations, "load_pixels", lambda path, chosen: decoded.append(path) or load_pixels(path, chosen)
+    )  # type: ignore[func-returns-value]
     classifier = LinearClassifier()
     known = {
         "one": Preparation(recipe()),

@@ -27,7 +27,7 @@ class Spec:
         framework, backend: the adapter's file name, and what must compute (verified after import).
         architecture, arguments: the builder's name in the framework, and its keyword arguments.
         classes: how many scores the network gives.
-        side: height and width of its images, in pixels, or the length of its texts, in tokens.
+        size: height and width of its images, in pixels, or the length of its texts, in tokens.
         weights: the file (or folder of files) to load, or None for a random start from `seed`.
         threads: of the framework inside one operation; None leaves it to the machine.
         device: `auto` takes a GPU where there is one; `cpu` and `cuda` insist.
@@ -42,7 +42,7 @@ class Spec:
     architecture: str
     arguments: Mapping[str, Any]
     classes: int
-    side: int
+    size: int
     weights: Path | None
     threads: int | None
     seed: int

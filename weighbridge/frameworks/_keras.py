@@ -26,7 +26,7 @@ from weighbridge.frameworks._keras_layers import batchnorms, no_gradient
 
 def start(spec: Spec) -> tuple[Any, str]:
     """Import Keras on `spec.backend`, with threads, seed and device as asked; return it and the device (`cpu` or `cuda`)."""
-    pin(spec)
+    set_import_variables(spec)
     with quiet_native_logs():
         import keras
 
@@ -42,7 +42,7 @@ def start(spec: Spec) -> tuple[Any, str]:
     return keras, device
 
 
-def pin(spec: Spec) -> None:
+def set_import_variables(spec: Spec) -> None:
     """Set the variables that Keras and its backends read when they are imported."""
     if "keras" in sys.modules:
         return

@@ -29,7 +29,7 @@ from weighbridge.frameworks._torch_layers import (
 from weighbridge.weights.files import Tensors, load_tensors, require_same_tensors
 
 
-def pin(threads: int | None, seed: int, device: str) -> str:
+def configure(threads: int | None, seed: int, device: str) -> str:
     """Set thread count and seed, and choose the device (`cpu` or `cuda`)."""
     if threads is not None:
         torch.set_num_threads(threads)

@@ -22,7 +22,7 @@ def load(spec: Spec) -> Any:
 
     if importlib.util.find_spec("torchvision"):
         define_missing_operators()  # the user's file may import it, or a library that does
-    device = _torch.pin(spec.threads, spec.seed, spec.device)
+    device = _torch.configure(spec.threads, spec.seed, spec.device)
     module = call_factory(spec.architecture, spec.arguments, spec.classes)
     if not isinstance(module, nn.Module):
         raise UserError(f"{spec.architecture}: returns a {type(module).__name__}, not a torch.nn.Module")

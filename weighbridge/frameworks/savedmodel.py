@@ -48,7 +48,7 @@ def load(spec: Spec) -> "SavedModel":
     if spec.weights is None:
         raise UserError(f"params.yaml: {spec.architecture}: a SavedModel needs its folder under `weights`")
     _require_own_files(spec.weights)
-    _keras.pin(spec)
+    _keras.set_import_variables(spec)
     with _keras.quiet_native_logs():
         import tensorflow as tf
     device = _keras.tensorflow_device(spec)

@@ -19,7 +19,7 @@ def load(spec: Spec) -> Any:
     """Build `timm.create_model(<architecture>)` and load its state dict; weights of older names pass timm's own filter."""
     from weighbridge.frameworks import _torch
 
-    device = _torch.pin(spec.threads, spec.seed, spec.device)
+    device = _torch.configure(spec.threads, spec.seed, spec.device)
     module = _build(_import_timm(), spec)
     if spec.weights is not None:
         tensors = _renamed(module, _torch.read_state(spec.weights), spec.weights)

@@ -24,7 +24,7 @@ def load(spec: Spec) -> "TorchProgram":
     if spec.weights is None:
         raise UserError(f"params.yaml: {spec.architecture}: a torch program needs its file under `weights`")
     require_pinned(spec.weights, spec.sha256)
-    device = _torch.pin(spec.threads, spec.seed, spec.device)
+    device = _torch.configure(spec.threads, spec.seed, spec.device)
     readers = {".pt2": _exported, ".pt": _scripted}
     if spec.weights.suffix not in readers:
         raise UserError(f"{spec.weights}: a torch program's name ends in .pt2 (torch.export) or .pt (TorchScript)")

@@ -22,7 +22,7 @@ def load(spec: Spec) -> Any:
     """
     from weighbridge.frameworks import _torch
 
-    device = _torch.pin(spec.threads, spec.seed, spec.device)
+    device = _torch.configure(spec.threads, spec.seed, spec.device)
     models = _import_models()
     published = _published(models, spec)
     module = build(models, spec)

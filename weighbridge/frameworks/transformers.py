@@ -41,7 +41,7 @@ def load(spec: Spec) -> Any:
     """
     from weighbridge.frameworks import _torch
 
-    device = _torch.pin(spec.threads, spec.seed, spec.device)
+    device = _torch.configure(spec.threads, spec.seed, spec.device)
     transformers = _import_transformers()
     task, network = _task(transformers, spec.architecture)
     config = _config(network, spec, task)

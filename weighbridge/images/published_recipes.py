@@ -149,12 +149,14 @@ def _by_keras(declared: Declaration) -> Recipe:
 
 def _keras_mode(preprocess_input: Callable[[np.ndarray], np.ndarray]) -> str:
     """Which of Keras' modes a module's `preprocess_input` is, by trying."""
-    from weighbridge.images.recipes import finish
+    from weighbridge.images.recipes import scale_and_normalise
 
     pixels = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8)
     wanted = np.asarray(preprocess_input(pixels.astype(np.float32)))
     for mode, steps in _KERAS_MODES.items():
-        if np.allclose(finish(pixels, published_steps(resize=None, crop=None, **steps)), wanted, atol=1e-6):
+        if np.allclose(
+            scale_and_normalise(pixels, published_steps(resize=None, crop=None, **steps)), wanted, atol=1e-6
+        ):
             return mode
     raise UserError(f"{preprocess_input.__module__}.preprocess_input does what no recipe can say")
 

@@ -10,7 +10,7 @@ from weighbridge.images.resizing import resize_pixels
 from weighbridge.params.recipes import Crop, Recipe
 
 
-def decode(path: Path, recipe: Recipe) -> np.ndarray:
+def load_pixels(path: Path, recipe: Recipe) -> np.ndarray:
     """The image at `path` as pixels of shape (height, width, 3), RGB: every step that needs the whole image.
 
     They are uint8, or float32 in 0..255 where the recipe's library resizes to that (TensorFlow).
@@ -24,7 +24,7 @@ def decode(path: Path, recipe: Recipe) -> np.ndarray:
     return pixels if recipe.crop is None else _centre_crop(pixels, recipe.crop, path)
 
 
-def finish(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
+def scale_and_normalise(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Scale, normalise and order the channels of pixels (..., 3): a fresh float32 array, as the model wants them.
 
     The operations and their order are torchvision's (`ToTensor`, `Normalize`), those of `keras.applications` ("tf", "torch"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.images.recipes import finish
+from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.params.recipes import Recipe, TextRecipe
 from weighbridge.process.files import read_array, read_json, write_json
 
@@ -19,7 +19,7 @@ class SampleSet:
     Attributes:
         names: file names, unique, in the manifest's order.
         labels: int64, shape (samples,).
-        pixels: uint8 (float32 in 0..255 where the recipe resizes to that), shape (samples, height, width, 3); of texts int32
+        inputs: uint8 (float32 in 0..255 where the recipe resizes to that), shape (samples, height, width, 3); of texts int32
             token ids, shape (samples, length), -1 where a text has ended. Memory-mapped when loaded.
         classes: class names; a label is an index into them.
         recipe: the recipe; its arithmetic steps are applied by `images`.
@@ -27,7 +27,7 @@ class SampleSet:
 
     names: tuple[str, ...]
     labels: np.ndarray
-    pixels: np.ndarray
+    inputs: np.ndarray
     classes: tuple[str, ...]
     recipe: Recipe | TextRecipe
 
@@ -48,8 +48,8 @@ class SampleSet:
     def images(self, select: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Finished images, float32, shape (selected, height, width, 3), or token ids; always a fresh array."""
         if isinstance(self.recipe, TextRecipe):
-            return np.array(self.pixels[select])
-        return finish(self.pixels[select], self.recipe)
+            return np.array(self.inputs[select])
+        return scale_and_normalise(self.inputs[select], self.recipe)
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
         """Finished images in order, at most `size` at a time."""
@@ -65,7 +65,7 @@ class SampleSet:
 
     def _chosen(self, rows: np.ndarray) -> "SampleSet":
         names = tuple(self.names[i] for i in rows)
-        return SampleSet(names, self.labels[rows], self.pixels[rows], self.classes, self.recipe)
+        return SampleSet(names, self.labels[rows], self.inputs[rows], self.classes, self.recipe)
 
     @classmethod
     def load(cls, folder: Path) -> "SampleSet":
@@ -74,7 +74,7 @@ class SampleSet:
         return cls(
             names=tuple(described["names"]),
             labels=read_array(folder / "labels.npy"),
-            pixels=read_array(folder / "pixels.npy", mapped=True),
+            inputs=read_array(folder / "inputs.npy", mapped=True),
             classes=tuple(described["classes"]),
             recipe=resolved_recipe(folder),
         )
@@ -82,7 +82,7 @@ class SampleSet:
     def save(self, folder: Path) -> None:
         """Write what `load` reads."""
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "pixels.npy", self.pixels)
+        np.save(folder / "inputs.npy", self.inputs)
         np.save(folder / "labels.npy", self.labels.astype(np.int64))
         self.describe(folder, self.names, self.classes, self.recipe)
 

@@ -72,7 +72,7 @@ def _random_start(network: Model | Pretrain, classes: int, samples: SampleSet) -
         architecture=network.architecture,
         arguments=network.arguments,
         classes=classes,
-        side=_side(samples, network.recipe),
+        size=_size(samples, network.recipe),
         weights=None,
         threads=None,
         seed=0,
@@ -80,9 +80,9 @@ def _random_start(network: Model | Pretrain, classes: int, samples: SampleSet) -
     )
 
 
-def _side(samples: SampleSet, recipe: str) -> int:
+def _size(samples: SampleSet, recipe: str) -> int:
     """Of the images, in pixels; of the texts, in tokens."""
-    height, *width = samples.pixels.shape[1:3]
+    height, *width = samples.inputs.shape[1:3]
     if width and height != width[0]:
         raise UserError(f"recipe {recipe} gives {width[0]} x {height} images; models here take square ones")
     return int(height)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier
-from weighbridge.images.recipes import decode, finish
+from weighbridge.images.recipes import load_pixels, scale_and_normalise
 from weighbridge.params.recipes import Recipe
 from weighbridge.process.progress import progress
 
@@ -45,9 +45,9 @@ class Preparation:
         """Finished images of decoded ones, shape (samples, height, width, 3), as the recipe's dtype."""
         pixels = pixels.swapaxes(1, 2) if self.transposed else pixels
         if self.again is None:
-            return finish(pixels, self.recipe)
+            return scale_and_normalise(pixels, self.recipe)
         once = self.recipe.model_copy(update={"channels": "RGB", "dtype": "float32"})
-        return finish(finish(pixels, once), self.again)
+        return scale_and_normalise(scale_and_normalise(pixels, once), self.again)
 
 
 def side(recipe: Recipe) -> int | None:
@@ -121,7 +121,7 @@ def _of_batch(
 ) -> Iterator[Answer]:
     geometry = next(iter(members.values())).geometry
     try:
-        pixels = np.stack([decode(file, geometry) for file in files[rows]])
+        pixels = np.stack([load_pixels(file, geometry) for file in files[rows]])
     except (UserError, ImportError, ValueError) as problem:
         yield from (Answer(name, rows, None, " ".join(str(problem).split())) for name in members)
         return

@@ -11,7 +11,7 @@ from tracking.runs.findings import Finding, Verdict
 
 CHECK = "isolation_check"
 FLIPS_LISTED = 50
-_NOT_A_NUMBER = float(np.finfo(np.float32).max)
+WORST_DIFFERENCE = float(np.finfo(np.float32).max)
 
 
 class CannotBeAskedError(UserError):
@@ -45,7 +45,7 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 
 @dataclass(frozen=True)
-class Parting:
+class ScoreDifference:
     """How one set of scores parts from the expected one.
 
     Attributes:
@@ -63,7 +63,7 @@ class Parting:
     first: tuple[str, int, float, float] | None
 
 
-def compare(names: tuple[str, ...], expected: np.ndarray, got: np.ndarray) -> Parting:
+def compare_scores(names: tuple[str, ...], expected: np.ndarray, got: np.ndarray) -> ScoreDifference:
     """Compare scores, float32, shape (images, classes).
 
     Raises:
@@ -80,57 +80,63 @@ def compare(names: tuple[str, ...], expected: np.ndarray, got: np.ndarray) -> Pa
         row, column = int(rows[0]), int(columns[0])
         first = (names[row], column, float(expected[row, column]), float(got[row, column]))
     flipped = np.flatnonzero(expected.argmax(axis=1) != got.argmax(axis=1))
-    return Parting(len(names), not len(rows), distance(expected, got), tuple(names[i] for i in flipped), first)
+    return ScoreDifference(len(names), not len(rows), distance(expected, got), tuple(names[i] for i in flipped), first)
 
 
 def distance(expected: np.ndarray, got: np.ndarray) -> float:
     """The largest difference between two scores."""
     apart = np.abs(expected.astype(float) - got.astype(float))
-    return float(np.nan_to_num(apart, nan=_NOT_A_NUMBER, posinf=_NOT_A_NUMBER).max(initial=0.0))
+    return float(np.nan_to_num(apart, nan=WORST_DIFFERENCE, posinf=WORST_DIFFERENCE).max(initial=0.0))
 
 
-def verdict(scenario: Scenario, parting: Parting, tolerance: float) -> Verdict:
+def verdict(scenario: Scenario, difference: ScoreDifference, tolerance: float) -> Verdict:
     """`pass` for equal bits, or for rounding where other arithmetic was asked for; `fail` beyond the tolerance.
 
     In between, `warn`: other bits though the same arithmetic was asked for, or a tie that rounding decides otherwise.
     """
-    if parting.equal_bits:
+    if difference.equal_bits:
         return Verdict.PASS
-    if parting.largest > tolerance:
+    if difference.largest > tolerance:
         return Verdict.FAIL
-    return Verdict.WARN if scenario.same_computation or parting.flipped else Verdict.PASS
+    return Verdict.WARN if scenario.same_computation or difference.flipped else Verdict.PASS
 
 
-def finding(model: str, name: str, parting: Parting, tolerance: float, cause: tuple[str, str] | None) -> Finding:
+def finding(
+    model: str, name: str, difference: ScoreDifference, tolerance: float, cause: tuple[str, str] | None
+) -> Finding:
     """What a scenario showed; `cause` is a short name for why, and the words for it."""
     scenario = SCENARIOS[name]
-    judged = verdict(scenario, parting, tolerance)
+    judged = verdict(scenario, difference, tolerance)
     evidence: dict[str, Any] = {
-        f"{name}_images": parting.images,
-        f"{name}_flips": len(parting.flipped),
-        f"{name}_max_score_difference": parting.largest,
+        f"{name}_images": difference.images,
+        f"{name}_flips": len(difference.flipped),
+        f"{name}_max_score_difference": difference.largest,
         "scenario": name,
-        "equal_bits": parting.equal_bits,
-        "flipped": list(parting.flipped[:FLIPS_LISTED]),
+        "equal_bits": difference.equal_bits,
+        "flipped": list(difference.flipped[:FLIPS_LISTED]),
     }
-    if parting.first is not None:
-        image, column, *scores = parting.first
+    if difference.first is not None:
+        image, column, *scores = difference.first
         evidence["first"] = [[image, column, *(score if np.isfinite(score) else str(score) for score in scores)]]
         evidence["first_columns"] = ["sample", "class", "expected", "got"]
     if cause is not None:
         evidence["cause"] = cause[0]
     beyond = f", beyond the tolerance of {tolerance:g}" if judged is Verdict.FAIL else ""
     why = f" {cause[1]}" if cause else ""
-    return Finding(CHECK, model, judged, f"{scenario.words}, {_difference(parting)}{beyond}.{why}", evidence)
+    return Finding(CHECK, model, judged, f"{scenario.words}, {_difference(difference)}{beyond}.{why}", evidence)
 
 
-def _difference(parting: Parting) -> str:
-    if parting.first is None:
-        return f"the scores of {parting.images} images are the same, bit for bit"
-    image, column, expected, got = parting.first
-    apart = f"at most {parting.largest:.2g}" if parting.largest < _NOT_A_NUMBER else "up to values that are no numbers"
+def _difference(difference: ScoreDifference) -> str:
+    if difference.first is None:
+        return f"the scores of {difference.images} images are the same, bit for bit"
+    image, column, expected, got = difference.first
+    apart = (
+        f"at most {difference.largest:.2g}"
+        if difference.largest < WORST_DIFFERENCE
+        else "up to values that are no numbers"
+    )
     return (
-        f"{len(parting.flipped)} of {parting.images} decisions flip and scores differ by {apart} "
+        f"{len(difference.flipped)} of {difference.images} decisions flip and scores differ by {apart} "
         f"(first: {image}, class {column}, {got:.7g} instead of {expected:.7g})"
     )
 

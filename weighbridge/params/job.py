@@ -59,7 +59,7 @@ class Job(Section):
     publish: Publish = Publish()
 
     @property
-    def weighed(self) -> tuple[str, ...]:
+    def run_names(self) -> tuple[str, ...]:
         """The subject of every run: the models, then the imported predictions."""
         return (*self.models, *self.imports)
 
@@ -132,12 +132,12 @@ class Job(Section):
     def _asked_of_the_suite(self) -> Iterator[tuple[str, str, Collection[str]]]:
         asked = self.published_check
         for key, compared in asked.pairs.items():
-            yield f"published_check.pairs.{key}.reference", compared.reference, self.weighed
-            yield f"published_check.pairs.{key}.candidate", compared.candidate, self.weighed
+            yield f"published_check.pairs.{key}.reference", compared.reference, self.run_names
+            yield f"published_check.pairs.{key}.candidate", compared.candidate, self.run_names
         for key, statement in asked.statements.items():
             for pair in statement.pairs:
                 yield f"published_check.statements.{key}.pairs", pair, asked.pairs
             for name in statement.runs:
-                yield f"published_check.statements.{key}.runs", name, self.weighed
+                yield f"published_check.statements.{key}.runs", name, self.run_names
         for name in asked.known:
-            yield "published_check.known", name, self.weighed
+            yield "published_check.known", name, self.run_names

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stages.backend_parity.__main__ import layer_parity
-from stages.backend_parity.layer_matching import compare, difference
+from stages.backend_parity.layer_matching import compare_layers, difference
 from tracking.runs.errors import UserError
 from weighbridge.networks.layer_outputs import SCORES, Layer, LayerSet, kind_of
 from weighbridge.params.backend_parity import Parity
@@ -82,16 +82,16 @@ def chain(*values: float, kind: str = "dense") -> list[Layer]:
 
 def test_what_is_allowed_grows_with_the_square_root_of_the_depth() -> None:
     drift = 1 + 1.5e-5
-    assert compare(chain(1, 1, 1, 1), chain(1, 1, 1, drift), TOLERANCE).parting is None
-    parting = compare(chain(1, 1), chain(1, drift), TOLERANCE).parting
-    assert parting is not None
-    assert parting.allowed == pytest.approx(TOLERANCE * 2**0.5)
+    assert compare_layers(chain(1, 1, 1, 1), chain(1, 1, 1, drift), TOLERANCE).divergence is None
+    divergence = compare_layers(chain(1, 1), chain(1, drift), TOLERANCE).divergence
+    assert divergence is not None
+    assert divergence.allowed == pytest.approx(TOLERANCE * 2**0.5)
 
 
 def test_a_difference_that_the_next_layers_do_not_have_is_no_parting() -> None:
-    compared = compare(chain(1, 2, 3, 4), chain(1, 7, 3, 5), TOLERANCE)
-    assert compared.parting is not None
-    assert compared.parting.reference.name == SCORES
+    compared = compare_layers(chain(1, 2, 3, 4), chain(1, 7, 3, 5), TOLERANCE)
+    assert compared.divergence is not None
+    assert compared.divergence.reference.name == SCORES
     assert compared.last_agreeing is not None
     assert compared.last_agreeing.reference.name == "layer2"
 
@@ -99,14 +99,14 @@ def test_a_difference_that_the_next_layers_do_not_have_is_no_parting() -> None:
 def test_a_side_branch_that_agrees_later_hides_no_mistake() -> None:
     branch = Layer("branch", "dense", (2,), ("layer0",), np.ones((2, 2)))
     reference, candidate = ([*layers[:2], branch, *layers[2:]] for layers in (chain(1, 2, 3, 4), chain(1, 7, 3.5, 5)))
-    parting = compare(reference, candidate, TOLERANCE).parting
-    assert parting is not None
-    assert parting.reference.name == "layer1"
+    divergence = compare_layers(reference, candidate, TOLERANCE).divergence
+    assert divergence is not None
+    assert divergence.reference.name == "layer1"
 
 
 def test_layers_without_a_counterpart_are_named() -> None:
     extra = Layer("extra", "dense", (7,), (), np.zeros((2, 7)))
-    compared = compare([extra, *chain(1, 2)], chain(1, 2), TOLERANCE)
+    compared = compare_layers([extra, *chain(1, 2)], chain(1, 2), TOLERANCE)
     assert compared.only_reference == ("extra",)
 
 

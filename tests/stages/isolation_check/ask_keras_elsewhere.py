@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.isolation_check.fresh_process import ways_elsewhere
+from stages.isolation_check.fresh_process import scenarios_elsewhere
 from tests.stages.isolation_check.leaking_networks import found
 from weighbridge.frameworks import Spec, _keras, load
 
@@ -31,7 +31,7 @@ def answers(folder: Path) -> dict[str, Any]:
     spec = Spec("kerasfile", "tensorflow", "small", {}, 5, 4, folder / "small.keras", 1, 0, "cpu")
     keras, device = _keras.start(spec)
     small_network(keras).save(spec.weights)
-    ways, fresh = ways_elsewhere(spec, 120), partial(load, spec)
+    ways, fresh = scenarios_elsewhere(spec, 120), partial(load, spec)
 
     def in_training_mode(classifier: Any, batches: list[np.ndarray]) -> np.ndarray:
         inputs = keras.Input((4, 4, 3))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from stages.isolation_check.__main__ import isolation_check
-from stages.isolation_check.scenarios import Subject
+from stages.isolation_check.scenarios import ModelUnderTest
 from tests.closure import ROOT
 from tracking.runs.findings import Finding
 from weighbridge.frameworks._torch import TorchNetwork
@@ -41,7 +41,7 @@ def found(
     **elsewhere: Callable[..., np.ndarray],
 ) -> dict[str, Finding]:
     """What the check says, by scenario; `alone` is what a fresh process would load."""
-    subject = Subject(fresh, other, samples(), [slice(0, 8), slice(8, 16)], 6, elsewhere)
+    subject = ModelUnderTest(fresh, other, samples(), [slice(0, 8), slice(8, 16)], 6, elsewhere)
     params = IsolationCheck(
         models=None, scenarios=scenarios, samples=16, one_by_one=6, max_score_difference=1e-4, seconds=60
     )

@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages.isolation_check.fresh_process import ways_elsewhere  # noqa: E402
+from stages.isolation_check.fresh_process import scenarios_elsewhere  # noqa: E402
 from tests.closure import ROOT  # noqa: E402
 from tests.stages.isolation_check.leaking_networks import export_by_trace, found, samples  # noqa: E402
 from tracking.runs.findings import Finding  # noqa: E402
@@ -46,7 +46,7 @@ def asked(spec: Spec, network: type[TorchNetwork] = TorchNetwork) -> dict[str, F
     def fresh() -> TorchNetwork:
         return network(load(spec).module, "cpu")
 
-    return found(fresh, ["reload", "export"], alone=fresh, **ways_elsewhere(spec, 120))
+    return found(fresh, ["reload", "export"], alone=fresh, **scenarios_elsewhere(spec, 120))
 
 
 def test_a_torch_network_says_the_same_after_saving_and_decides_the_same_as_onnx(spec: Spec) -> None:

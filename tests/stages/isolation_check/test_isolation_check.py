@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from stages.isolation_check import serving as _serving  # noqa: E402
 from stages.isolation_check.__main__ import isolation_check  # noqa: E402
-from stages.isolation_check.scenarios import Subject  # noqa: E402
+from stages.isolation_check.scenarios import ModelUnderTest  # noqa: E402
 from tests.stages.isolation_check.leaking_networks import (  # noqa: E402
     HERE,
     RECIPE,
@@ -35,7 +35,13 @@ from tracking.runs.findings import Finding  # noqa: E402
 from weighbridge.frameworks import Spec, load  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
 from weighbridge.images.samples import SampleSet  # noqa: E402
-from weighbridge.networks.score_differences import SCENARIOS, CannotBeAskedError, compare, spread_batches, verdict  # noqa: E402
+from weighbridge.networks.score_differences import (  # noqa: E402
+    SCENARIOS,
+    CannotBeAskedError,
+    compare_scores,
+    spread_batches,
+    verdict,
+)
 from weighbridge.params.isolation_check import IsolationCheck  # noqa: E402
 from weighbridge.weights.files import save_tensors  # noqa: E402
 
@@ -160,7 +166,7 @@ def test_a_failure_stays_one_where_its_cause_cannot_be_looked_for() -> None:
         loaded.append(MeanOfBatch(network().module, "cpu"))
         return loaded[0]
 
-    subject = Subject(fresh, network, samples(), [slice(0, 8)], 2, {"serve": over_http(network(7).predict)})
+    subject = ModelUnderTest(fresh, network, samples(), [slice(0, 8)], 2, {"serve": over_http(network(7).predict)})
     asked = IsolationCheck(
         models=None, scenarios=["serve"], samples=8, one_by_one=2, max_score_difference=1e-4, seconds=60
     )
@@ -178,7 +184,7 @@ def test_an_export_in_training_mode_is_found() -> None:
 
 def test_a_client_that_scales_otherwise_is_found() -> None:
     raw = RECIPE.model_copy(update={"scale": "0..255", "normalise": None})
-    images = SampleSet(samples().names, samples().labels, samples().pixels, samples().classes, raw).images()
+    images = SampleSet(samples().names, samples().labels, samples().inputs, samples().classes, raw).images()
     said = found(
         network,
         ["serve"],
@@ -207,7 +213,7 @@ def test_what_a_model_cannot_do_is_skipped_with_the_reason() -> None:
     said = list(
         isolation_check(
             "m",
-            Subject(network, network, samples(), [slice(0, 8)], 2, {"export": cannot}),
+            ModelUnderTest(network, network, samples(), [slice(0, 8)], 2, {"export": cannot}),
             np.zeros((8, 5), np.float32),
             IsolationCheck(
                 models=None, scenarios=["export"], samples=8, one_by_one=2, max_score_difference=1e-4, seconds=60
@@ -221,21 +227,21 @@ def test_what_a_model_cannot_do_is_skipped_with_the_reason() -> None:
 def test_the_first_difference_is_named_with_image_class_and_both_scores() -> None:
     expected, got = np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)
     got[1, 1], got[2, 1] = 0.25, 4
-    parting = compare(("a", "b", "c"), expected, got)
-    assert parting.first == ("b", 1, 0.0, 0.25)
-    assert (parting.largest, parting.flipped, parting.equal_bits) == (4.0, ("b", "c"), False)
+    difference = compare_scores(("a", "b", "c"), expected, got)
+    assert difference.first == ("b", 1, 0.0, 0.25)
+    assert (difference.largest, difference.flipped, difference.equal_bits) == (4.0, ("b", "c"), False)
 
 
 def test_scores_that_are_no_numbers_are_a_difference() -> None:
     expected, got = np.zeros((1, 2), np.float32), np.full((1, 2), np.nan, np.float32)
-    assert verdict(SCENARIOS["batch"], compare(("a",), expected, got), 1e-3) == "fail"
+    assert verdict(SCENARIOS["batch"], compare_scores(("a",), expected, got), 1e-3) == "fail"
 
 
 def test_other_bits_are_a_warning_only_where_the_very_same_was_asked() -> None:
     expected, got = np.ones((1, 2), np.float32), np.ones((1, 2), np.float32) + np.float32(1e-6)
-    parting = compare(("a",), expected, got)
-    assert verdict(SCENARIOS["repeated"], parting, 1e-3) == "warn"
-    assert verdict(SCENARIOS["batch"], parting, 1e-3) == "pass"
+    difference = compare_scores(("a",), expected, got)
+    assert verdict(SCENARIOS["repeated"], difference, 1e-3) == "warn"
+    assert verdict(SCENARIOS["batch"], difference, 1e-3) == "pass"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ KINDS = {
     "dropout": "dropout_layers",
     "randomness": "generators",
     "black": "black_top1",
-    "statistics": "cliff",
+    "statistics": "forecast_drop",
 }
 
 

@@ -1,4 +1,4 @@
-"""New heads over frozen networks: the old way of freezing falls off a cliff on shifted images, and it is foreseen."""
+"""New heads over frozen networks: the old way of freezing loses most of its accuracy on shifted images, and that is forecast."""
 
 from dataclasses import asdict
 
@@ -7,13 +7,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages.mode_check.forecast import HEADS_COLUMNS, cliffs, gaps  # noqa: E402
+from stages.mode_check.forecast import HEADS_COLUMNS, gaps, head_findings  # noqa: E402
 from stages.mode_check.frozen_heads import HELD, INFERENCE, NAIVE, OLD, shifted  # noqa: E402
 from tests.stages.small_digits import RECIPE, digits, trained  # noqa: E402
 from tracking.runs.errors import UserError  # noqa: E402
 from tracking.runs.findings import Finding  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
-from weighbridge.images.recipes import finish  # noqa: E402
+from weighbridge.images.recipes import scale_and_normalise  # noqa: E402
 from weighbridge.networks.state import data_statistics  # noqa: E402
 from weighbridge.params.mode_check import Frozen, Shift  # noqa: E402
 from weighbridge.params.recipes import Recipe  # noqa: E402
@@ -36,7 +36,7 @@ def source() -> TorchNetwork:
 
 @pytest.fixture(scope="module")
 def found(source: TorchNetwork) -> list[Finding]:
-    return list(cliffs("m", source, digits(0, 1200), digits(1200, 1797), PARAMS))
+    return list(head_findings("m", source, digits(0, 1200), digits(1200, 1797), PARAMS))
 
 
 def heads(found: list[Finding], semantics: str, column: str, shift: str) -> list[float]:
@@ -126,7 +126,7 @@ def test_the_fall_is_foreseen(found: list[Finding]) -> None:
 def test_the_network_is_left_as_it_was(source: TorchNetwork) -> None:
     before = source.weights()
     small = PARAMS.model_copy(update={"samples": 64, "epochs": 1, "seeds": [0], "shifts": {"none": SHIFTS["none"]}})
-    list(cliffs("m", source, digits(0, 100), digits(100, 200), small))
+    list(head_findings("m", source, digits(0, 100), digits(100, 200), small))
     assert all(np.array_equal(value, before[name]) for name, value in source.weights().items())
 
 
@@ -138,8 +138,10 @@ def test_a_shift_is_what_the_recipe_makes_of_shifted_pixels(shift: Shift, scale:
     values["normalise"] = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7]}
     recipe = Recipe.model_validate(values)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3)).astype(np.float32)
-    expected = finish(pixels * np.float32(shift.scale) + np.float32(255 * shift.offset), recipe)
-    assert shifted(finish(pixels, recipe), recipe, shift) == pytest.approx(expected, rel=1e-3, abs=1e-3 * 255)
+    expected = scale_and_normalise(pixels * np.float32(shift.scale) + np.float32(255 * shift.offset), recipe)
+    assert shifted(scale_and_normalise(pixels, recipe), recipe, shift) == pytest.approx(
+        expected, rel=1e-3, abs=1e-3 * 255
+    )
 
 
 def test_the_distance_of_a_layer_is_that_of_two_normal_distributions() -> None:
@@ -165,4 +167,4 @@ def test_the_statistics_of_the_data_are_torchs_own_cumulative_average() -> None:
 def test_a_class_that_the_new_task_leaves_out_is_one_line(source: TorchNetwork) -> None:
     params = PARAMS.model_copy(update={"target": {"even": [0, 2, 4, 6, 8], "odd": [1, 3, 5, 7]}})
     with pytest.raises(UserError, match=r"frozen\.target names no class for the source classes \[9\]"):
-        list(cliffs("m", source, digits(0, 100), digits(100, 200), params))
+        list(head_findings("m", source, digits(0, 100), digits(100, 200), params))

@@ -216,23 +216,23 @@ def test_features_that_are_no_numbers_train_no_head() -> None:
     assert "no head was trained" in shifted.sentence
 
 
-def foreseen(*falls: float) -> list[tuple[str, Prediction, float]]:
+def data_findings(*falls: float) -> list[tuple[str, Prediction, float]]:
     """Of falls measured to be 0.0, 0.1 and so on."""
     gaps = [Gap("norm", distance, 1.0, distance) for distance in (1.0, 3.0, 2.0)]
     return [(str(i), Prediction((gaps[i],), fall), i / 10) for i, fall in enumerate(falls)]
 
 
 def test_a_correlation_with_falls_that_are_all_the_same_is_left_out() -> None:
-    (same,) = _validated("m", foreseen(0.1, 0.1, 0.1))
+    (same,) = _validated("m", data_findings(0.1, 0.1, 0.1))
     assert "prediction_rank_correlation" not in same.evidence
     assert same.evidence["distance_rank_correlation"] == pytest.approx(0.5)
     assert "nan" not in same.sentence
-    (other,) = _validated("m", foreseen(0.1, 0.2, 0.3))
+    (other,) = _validated("m", data_findings(0.1, 0.2, 0.3))
     assert other.evidence["prediction_rank_correlation"] == pytest.approx(1)
 
 
 def test_two_shifts_do_not_judge_what_is_foreseen_and_that_is_said() -> None:
-    (finding,) = _validated("m", foreseen(0.1, 0.2))
+    (finding,) = _validated("m", data_findings(0.1, 0.2))
     assert finding.verdict == "skip"
     assert "mode_check.frozen.shifts 2 could be" in finding.sentence
 
@@ -265,7 +265,7 @@ def test_statistics_that_lag_behind_the_weights_are_seen_and_what_repairs_them_i
     assert lagging["accuracy"].evidence["top1_training"] > lagging["accuracy"].evidence["top1_inference"] + 0.2
     assert lagging["statistics"].verdict == "warn"
     assert lagging["statistics"].evidence["top1_repaired"] > 0.95
-    assert lagging["statistics"].evidence["cliff"] > 0.2
+    assert lagging["statistics"].evidence["forecast_drop"] > 0.2
     assert "in 0 of 1 BatchNorm layers" in lagging["statistics"].sentence
 
 

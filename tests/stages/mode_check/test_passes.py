@@ -7,9 +7,9 @@ pytest.importorskip("torch")
 import torch
 
 from stages.isolation_check.__main__ import isolation_check
-from stages.isolation_check.scenarios import Subject
+from stages.isolation_check.scenarios import ModelUnderTest
 from stages.mode_check.passes import ROUNDING, batches, black, dropout
-from tests.stages import moving_networks
+from tests.stages.mode_check import moving_networks
 from tests.stages.small_digits import digits, trained
 from weighbridge.frameworks._torch import TorchNetwork
 from weighbridge.images.samples import SampleSet
@@ -46,7 +46,7 @@ def test_the_batch_size_moves_bits_and_no_decision_and_the_mode_check_says_so(
 def test_the_batch_size_moves_bits_and_no_decision_and_the_isolation_check_says_so(
     net: TorchNetwork, unseen: SampleSet
 ) -> None:
-    subject = Subject(lambda: net, lambda: net, unseen, [slice(0, 64), slice(64, 128)], 32)
+    subject = ModelUnderTest(lambda: net, lambda: net, unseen, [slice(0, 64), slice(64, 128)], 32)
     params = IsolationCheck(
         models=None, scenarios=["batch"], samples=128, one_by_one=32, max_score_difference=1e-3, seconds=60
     )

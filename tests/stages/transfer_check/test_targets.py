@@ -36,7 +36,7 @@ def test_each_folder_is_a_class(folder: Path) -> None:
     assert draws.test.classes == ("ant", "bee", "cow")
     assert draws.available == 18
     assert np.bincount(draws.train[0].labels).tolist() == [12, 4, 2]
-    assert (draws.train[0].pixels[:, 5, 5, 0] == 50 * draws.train[0].labels).all()
+    assert (draws.train[0].inputs[:, 5, 5, 0] == 50 * draws.train[0].labels).all()
 
 
 def test_folders_can_be_grouped_and_left_out(folder: Path) -> None:

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from stages.pretrain import pretrain  # noqa: E402
 from stages.transfer_check.__main__ import _probed, _study, main, transfer_check  # noqa: E402
-from stages.transfer_check.finetuning import Bout, Doors  # noqa: E402
+from stages.transfer_check.finetuning import NetworkSource, SeedData  # noqa: E402
 from stages.transfer_check.study import Study  # noqa: E402
 from stages.transfer_check.targets import load_target  # noqa: E402
 from stages.transfer_check.verdicts import judge  # noqa: E402
@@ -18,7 +18,7 @@ from tracking.audit.statistics import mcnemar_exact  # noqa: E402
 from tracking.runs.findings import load_findings  # noqa: E402
 from weighbridge.frameworks import Network  # noqa: E402
 from weighbridge.images.class_folders import images_in, written  # noqa: E402
-from weighbridge.images.recipes import decode  # noqa: E402
+from weighbridge.images.recipes import load_pixels  # noqa: E402
 from weighbridge.images.samples import SampleSet  # noqa: E402
 from weighbridge.networks.loading import in_batches, load_network, new_network, random_network  # noqa: E402
 from weighbridge.params.recipes import Recipe  # noqa: E402
@@ -39,7 +39,7 @@ def prepared(folder: Path, recipe: Recipe) -> SampleSet:
     classes = sorted({path.parent.name for path in paths})
     labels = np.asarray([classes.index(path.parent.name) for path in paths])
     return SampleSet(
-        tuple(map(str, paths)), labels, np.stack([decode(path, recipe) for path in paths]), tuple(classes), recipe
+        tuple(map(str, paths)), labels, np.stack([load_pixels(path, recipe) for path in paths]), tuple(classes), recipe
     )
 
 
@@ -137,7 +137,7 @@ def test_photographs_features_are_worth_no_more_than_raw_pixels_on_chest_x_rays(
     network = load_network(model, params.inference, params.data.classes, drawn.test)
     assert network is not None
     train = in_batches(network.features, drawn.train[0], 32, "features")
-    seen = _probed(network, params.transfer_check, Bout(drawn.train[0], drawn.test, drawn.test, 32, 0), train)
+    seen = _probed(network, params.transfer_check, SeedData(drawn.train[0], drawn.test, drawn.test, 32, 0), train)
     assert seen.linear.mean() > 0.6
     only, never = int((seen.linear & ~seen.pixels).sum()), int((seen.pixels & ~seen.linear).sum())
     assert never > only or mcnemar_exact(only, never) > 0.05
@@ -158,7 +158,7 @@ def test_a_model_that_is_not_listed_is_skipped_with_the_reason(tmp_path: Path, m
 
 
 class Untrainable:
-    """Doors to a tiny network whose architecture has no random start."""
+    """NetworkSource to a tiny network whose architecture has no random start."""
 
     def __init__(self, samples: SampleSet) -> None:
         self.samples = samples
@@ -181,8 +181,8 @@ def test_what_cannot_be_built_or_told_is_skipped_and_the_rest_is_seen(monkeypatc
     task, recipe = params.transfer_check, params.recipes["digits-16"]
     assert isinstance(recipe, Recipe)
     drawn = load_target(Path(task.target.images), task.target, recipe, (20, 20), [0])
-    doors = Untrainable(drawn.test)
-    study = transfer_check(task, Doors(doors.pretrained, doors.random), drawn, drawn.test, 20)
+    networks = Untrainable(drawn.test)
+    study = transfer_check(task, NetworkSource(networks.pretrained, networks.random), drawn, drawn.test, 20)
     reasons = [finding.sentence for finding in judge("m", task, study) if finding.verdict == "skip"]
     assert len(reasons) == 4
     assert "nowhere.py: not found" in reasons[0]

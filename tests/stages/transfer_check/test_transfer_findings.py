@@ -10,7 +10,7 @@ import pytest
 from stages.transfer_check.earlier_layers import Earlier
 from stages.transfer_check.finetuning import Outcome, _diverged
 from stages.transfer_check.layerwise import KINDS, Cut
-from stages.transfer_check.seeds import beats, spread
+from stages.transfer_check.seeds import mean_over_seeds, significantly_better
 from stages.transfer_check.similarity import Similarity
 from stages.transfer_check.study import Probes, Study
 from stages.transfer_check.verdicts import judge
@@ -248,16 +248,16 @@ def test_a_transfer_score_stands_beside_the_number_of_parameters() -> None:
 
 def test_differences_are_judged_seed_by_seed() -> None:
     low, high = [0.50, 0.70, 0.90], [0.52, 0.72, 0.93]
-    assert beats(spread(high, 100), spread(low, 100)) is True
-    assert beats(spread(low, 100), spread(high, 100)) is False
-    assert beats(spread(high[::-1], 100), spread(low, 100)) is None
+    assert significantly_better(mean_over_seeds(high, 100), mean_over_seeds(low, 100)) is True
+    assert significantly_better(mean_over_seeds(low, 100), mean_over_seeds(high, 100)) is False
+    assert significantly_better(mean_over_seeds(high[::-1], 100), mean_over_seeds(low, 100)) is None
 
 
 def test_a_single_seed_is_judged_by_what_its_images_can_tell() -> None:
-    assert spread([0.5], 100).low == pytest.approx(0.404, abs=1e-3)
-    assert spread([0.5, 0.5], 100).low == spread([0.5], 100).low  # seeds that change nothing
-    assert beats(spread([0.9], 1000), spread([0.8], 1000)) is True
-    assert beats(spread([0.9], 10), spread([0.8], 10)) is None
+    assert mean_over_seeds([0.5], 100).low == pytest.approx(0.404, abs=1e-3)
+    assert mean_over_seeds([0.5, 0.5], 100).low == mean_over_seeds([0.5], 100).low  # seeds that change nothing
+    assert significantly_better(mean_over_seeds([0.9], 1000), mean_over_seeds([0.8], 1000)) is True
+    assert significantly_better(mean_over_seeds([0.9], 10), mean_over_seeds([0.8], 10)) is None
 
 
 # ---- several models

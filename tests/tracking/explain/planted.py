@@ -22,7 +22,7 @@ from tracking.replay.conditions import nested, settable
 from tracking.runs.canaries import FILE, INPUTS, write
 from tracking.runs.outcomes import Outcome
 from tracking.runs.run import Run, Scalar, pack_decisions
-from weighbridge.images.recipes import decode, finish
+from weighbridge.images.recipes import load_pixels, scale_and_normalise
 from weighbridge.params.recipes import Recipe
 
 SHARED = ROOT / "../shared/data"
@@ -153,7 +153,7 @@ class InProcess:
         rows = [write("preprocess", FILE, [np.frombuffer(path.read_bytes(), np.uint8) for path in self.files[:4]])]
         rows += [
             write("preprocess", "crop", list(decoded)),
-            write("preprocess", "arithmetic", list(finish(decoded, recipe))),
+            write("preprocess", "arithmetic", list(scale_and_normalise(decoded, recipe))),
         ]
         inputs = torch.linspace(-2, 2, 4 * 3 * 32 * 32).reshape(4, 3, 32, 32)
         with torch.no_grad():
@@ -176,9 +176,9 @@ class InProcess:
 
     def _scores(self, conditions: Mapping[str, Any]) -> np.ndarray:
         recipe = Recipe.model_validate(nested(conditions, "param.recipe."))
-        images = finish(self._decoded(recipe), recipe)
+        images = scale_and_normalise(self._decoded(recipe), recipe)
         if conditions[INFER] == "normalises in place, twice":
-            images = finish(images * 255, recipe)
+            images = scale_and_normalise(images * 255, recipe)
         network, size = self.networks[conditions["input.weights"]], conditions["param.model.batch_size"]
         torch.manual_seed(conditions["param.inference.seed"])
         batches = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).split(size)
@@ -192,7 +192,7 @@ class InProcess:
     def _decoded(self, recipe: Recipe) -> np.ndarray:
         steps = recipe.model_dump_json(include={"decode", "exif", "cmyk", "resize", "crop"})
         if steps not in self.pixels:
-            self.pixels[steps] = np.stack([decode(path, recipe) for path in self.files])
+            self.pixels[steps] = np.stack([load_pixels(path, recipe) for path in self.files])
         return self.pixels[steps]
 
 

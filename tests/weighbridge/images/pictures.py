@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from weighbridge.images.recipes import decode
+from weighbridge.images.recipes import load_pixels
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.preparations import side
 from weighbridge.params.recipes import Recipe
@@ -66,7 +66,7 @@ def write_pictures(folder: Path, count: int, suffix: str = "png") -> list[Path]:
 
 def sample_set(paths: list[Path], chosen: Recipe, classifier: LinearClassifier, wrong: float = 0.2) -> SampleSet:
     """The pictures with labels that the classifier gets right but for a share of them."""
-    pixels = np.stack([decode(path, chosen) for path in paths])
+    pixels = np.stack([load_pixels(path, chosen) for path in paths])
     names = tuple(path.name for path in paths)
     labels = classifier.predict(SampleSet(names, np.zeros(len(names), int), pixels, (), chosen).images()).argmax(axis=1)
     off = np.random.default_rng(2).random(len(labels)) < wrong
@@ -76,5 +76,5 @@ def sample_set(paths: list[Path], chosen: Recipe, classifier: LinearClassifier, 
 def save_prepared(samples: SampleSet, folder: Path) -> None:
     """As `preprocess` writes it."""
     assert isinstance(samples.recipe, Recipe)
-    assert side(samples.recipe) == samples.pixels.shape[1]
+    assert side(samples.recipe) == samples.inputs.shape[1]
     samples.save(folder)

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.closure import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.images.published_recipes import _KERAS_SIDES, resolve
-from weighbridge.images.recipes import decode, finish
+from weighbridge.images.recipes import load_pixels, scale_and_normalise
 from weighbridge.params.recipes import Declaration
 
 PHOTOS = ROOT / "../shared/data/photos-imagenet-classes/images"
@@ -40,7 +40,7 @@ def declared(framework: str, architecture: str, weights: str | None) -> Declarat
 
 def ours(photo: Path, declaration: Declaration) -> np.ndarray:
     chosen = resolve(declaration)
-    return finish(decode(photo, chosen), chosen)
+    return scale_and_normalise(load_pixels(photo, chosen), chosen)
 
 
 def as_nhwc(tensor: Any) -> np.ndarray:
@@ -160,7 +160,7 @@ import numpy as np
 from keras.src.applications import imagenet_utils
 from weighbridge.params.recipes import Declaration
 from weighbridge.images.published_recipes import resolve
-from weighbridge.images.recipes import finish
+from weighbridge.images.recipes import scale_and_normalise
 pixels = np.random.default_rng(0).integers(0, 256, (1, 5, 5, 3), np.uint8)
 class Found(Exception):
     pass
@@ -177,7 +177,7 @@ for name, builder in vars(keras.applications).items():
     try:
         builder(weights=None)
     except Found as side:
-        found[name] = [recipe.crop.size, side.args[0], bool(np.array_equal(finish(pixels, recipe), theirs))]
+        found[name] = [recipe.crop.size, side.args[0], bool(np.array_equal(scale_and_normalise(pixels, recipe), theirs))]
 print(json.dumps(found))
 """
 

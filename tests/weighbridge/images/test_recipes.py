@@ -14,7 +14,7 @@ from tests.closure import ROOT
 from tests.weighbridge.images.pictures import recipe as steps
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import ORIENTATION
-from weighbridge.images.recipes import decode, finish
+from weighbridge.images.recipes import load_pixels, scale_and_normalise
 from weighbridge.params.recipes import Crop, Normalise, Recipe, Resize
 
 PHOTOS = ROOT / "../shared/data/photos-imagenet-classes/images"
@@ -36,7 +36,7 @@ def recipe(**changes: object) -> Recipe:
 
 
 def prepared(path: Path, chosen: Recipe) -> np.ndarray:
-    return finish(decode(path, chosen), chosen)
+    return scale_and_normalise(load_pixels(path, chosen), chosen)
 
 
 def write_photo(path: Path, size: tuple[int, int]) -> Path:
@@ -97,7 +97,7 @@ def test_tensors_are_resized_as_torchvision_does(photo: Path, interpolation: str
 
     image = F.pil_to_tensor(Image.open(photo))
     theirs = F.resize(image, [64], InterpolationMode(interpolation), antialias=antialias)
-    ours = decode(
+    ours = load_pixels(
         photo, recipe(resize=resize(library="torch", interpolation=interpolation, antialias=antialias), crop=None)
     )
     assert torch.equal(torch.from_numpy(ours.transpose(2, 0, 1).copy()), theirs)
@@ -111,7 +111,7 @@ def test_a_crop_larger_than_the_image_is_padded_as_torchvision_pads(photo: Path)
     from torchvision import transforms as T
 
     theirs = np.asarray(T.Compose([T.Resize(64), T.CenterCrop(99)])(Image.open(photo)))
-    assert np.array_equal(decode(photo, recipe(crop=crop(99, pad=True))), theirs)
+    assert np.array_equal(load_pixels(photo, recipe(crop=crop(99, pad=True))), theirs)
     assert (theirs[0] == 0).all() or (theirs[:, 0] == 0).all()
 
 
@@ -132,11 +132,11 @@ def bits_by(code: str, *arguments: object) -> np.ndarray:
 def test_opencv_decodes_and_resizes_as_it_does_by_itself(picture: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     theirs = cv2.cvtColor(cv2.imread(str(picture), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
-    assert np.array_equal(decode(picture, plain(decode="opencv")), theirs)
+    assert np.array_equal(load_pixels(picture, plain(decode="opencv")), theirs)
     flags = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
     for interpolation, flag in flags.items():
         chosen = resize(fit="squash", library="opencv", interpolation=interpolation, antialias=False)
-        ours = decode(picture, plain(decode="opencv", resize=chosen))
+        ours = load_pixels(picture, plain(decode="opencv", resize=chosen))
         assert np.array_equal(ours, cv2.resize(theirs, (64, 64), interpolation=flag))
 
 
@@ -153,12 +153,13 @@ found = np.concatenate(found).astype(np.float32)
 """
 OURS = """
 from pathlib import Path
-from weighbridge.images.recipes import decode
+from weighbridge.images.recipes import load_pixels
 from tests.weighbridge.images.test_recipes import plain, resize
 recipes = [plain(decode=name) for name in ("tensorflow", "tensorflow-accurate")]
 recipes += [plain(decode="tensorflow", resize=resize(fit="squash", library="tensorflow", interpolation=how, antialias=antialias))
             for how in ("nearest", "bilinear", "bicubic") for antialias in (True, False)]
-found = np.concatenate([np.ravel(decode(Path(path), each)) for path in sys.argv[1:-1] for each in recipes]).astype(np.float32)
+pixels = [np.ravel(load_pixels(Path(path), each)) for path in sys.argv[1:-1] for each in recipes]
+found = np.concatenate(pixels).astype(np.float32)
 """
 
 
@@ -168,7 +169,7 @@ def test_tensorflow_decodes_and_resizes_as_it_does_by_itself(tmp_path: Path) -> 
     photo = write_photo(tmp_path / "photo.jpg", (97, 131))
     theirs = bits_by(TENSORFLOW, photo)
     assert np.array_equal(bits_by(OURS, photo), theirs)
-    exact = decode(photo, plain()).astype(np.float32).ravel()
+    exact = load_pixels(photo, plain()).astype(np.float32).ravel()
     assert not np.array_equal(theirs[: exact.size], exact)  # its fast decoder is another one than Pillow's
     assert np.array_equal(theirs[exact.size : 2 * exact.size], exact)  # its accurate one is not
 
@@ -198,7 +199,7 @@ CAFFE = {"mean": [123.68, 116.779, 103.939], "std": [1.0, 1.0, 1.0]}
 def test_arithmetic_is_bit_identical_to_keras(photo: Path, scale: dict, mode: str) -> None:
     pytest.importorskip("keras")
     chosen = recipe(**scale)
-    np.save(photo.with_suffix(".pixels.npy"), decode(photo, chosen))
+    np.save(photo.with_suffix(".pixels.npy"), load_pixels(photo, chosen))
     code = (
         "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
         "from keras.applications.imagenet_utils import preprocess_input\n"
@@ -241,9 +242,9 @@ def test_exif_orientation_is_honoured_or_ignored_alike_by_every_library(
     from PIL import ImageOps
 
     path = turned(tmp_path, orientation)
-    stored = decode(path, plain(decode=library))
+    stored = load_pixels(path, plain(decode=library))
     assert stored.shape == (20, 30, 3)
-    upright = decode(path, plain(decode=library, exif="honour"))
+    upright = load_pixels(path, plain(decode=library, exif="honour"))
     shell = Image.fromarray(stored)
     shell.getexif()[ORIENTATION] = orientation
     assert np.array_equal(upright, np.asarray(ImageOps.exif_transpose(shell)))
@@ -253,9 +254,9 @@ def test_exif_orientation_is_honoured_or_ignored_alike_by_every_library(
 def test_a_cmyk_image_is_converted_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "ink.jpg"
     Image.new("CMYK", (70, 70), (10, 200, 30, 5)).save(path)
-    assert np.array_equal(decode(path, plain()), np.asarray(Image.open(path).convert("RGB")))
+    assert np.array_equal(load_pixels(path, plain()), np.asarray(Image.open(path).convert("RGB")))
     with pytest.raises(UserError, match=r"ink\.jpg: is a CMYK image"):
-        decode(path, plain(cmyk="refuse"))
+        load_pixels(path, plain(cmyk="refuse"))
 
 
 @pytest.mark.parametrize("library", ["pillow", "opencv"])
@@ -263,14 +264,14 @@ def test_what_is_no_image_is_named(library: str, tmp_path: Path) -> None:
     path = tmp_path / "broken.jpg"
     path.write_bytes(b"\xff\xd8 no image")
     with pytest.raises(UserError, match=r"broken\.jpg: cannot be decoded as an image by"):
-        decode(path, plain(decode=library))
+        load_pixels(path, plain(decode=library))
 
 
 def test_grey_and_transparent_images_become_three_channels(tmp_path: Path) -> None:
     for mode in ("L", "RGBA", "P", "1", "CMYK"):
         path = tmp_path / f"{mode}.tif"
         Image.new(mode, (70, 70)).save(path)
-        assert decode(path, recipe()).shape == (48, 48, 3)
+        assert load_pixels(path, recipe()).shape == (48, 48, 3)
 
 
 # ---- steps of its own
@@ -290,19 +291,19 @@ def test_half_precision_rounds_the_finished_image(photo: Path) -> None:
 def test_a_half_pixel_of_the_crop_goes_as_the_recipe_says(tmp_path: Path) -> None:
     path = tmp_path / "row.png"
     Image.fromarray(np.arange(7, dtype=np.uint8)[None, :, None] * np.ones((7, 1, 3), np.uint8)).save(path)
-    first = {place: decode(path, plain(crop=crop(4, place=place)))[0, 0, 0] for place in ("round", "floor")}
+    first = {place: load_pixels(path, plain(crop=crop(4, place=place)))[0, 0, 0] for place in ("round", "floor")}
     assert first == {"round": 2, "floor": 1}
 
 
 def test_a_crop_larger_than_the_image_is_refused_unless_padding_is_allowed(photo: Path) -> None:
     with pytest.raises(UserError, match=r"photo\.jpg: is .* when it comes to a crop of 65"):
-        decode(photo, recipe(crop=crop(65), resize=resize(fit="squash")))
+        load_pixels(photo, recipe(crop=crop(65), resize=resize(fit="squash")))
 
 
 def test_finishing_leaves_the_pixels_as_they_were(photo: Path) -> None:
-    pixels = decode(photo, recipe()).copy()
+    pixels = load_pixels(photo, recipe()).copy()
     before = pixels.copy()
-    finish(pixels, recipe())
+    scale_and_normalise(pixels, recipe())
     assert np.array_equal(pixels, before)
 
 

@@ -47,7 +47,7 @@ def small(**sections: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
 def test_the_shipped_suites_are_valid(path: Path) -> None:
-    assert load_completed(path).weighed
+    assert load_completed(path).run_names
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
