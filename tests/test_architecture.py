@@ -15,7 +15,7 @@ FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "onnx", "onn
 STAGES = sorted(path for path in (ROOT / "stages").glob("*.py") if not path.stem.startswith("_"))
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 ADAPTERS = sorted(path for path in (ROOT / "weighbridge/frameworks").glob("*.py") if not path.stem.startswith("_"))
-ALLOWED_IN_TRACKING = {"numpy", "pandas", "git", "filelock", "jinja2", "rich", "tracking"} | set(
+ALLOWED_IN_TRACKING = {"numpy", "pandas", "git", "filelock", "jinja2", "pynvml", "rich", "tracking"} | set(
     sys.stdlib_module_names
 )
 

@@ -18,8 +18,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tracking.capture.nvml import gpus, readings
-
 NVIDIA_SMI_SECONDS = 10
 
 
@@ -79,6 +77,8 @@ class Machine:
 
 def this_machine() -> Machine:
     """Readers of the machine this process runs on. Each reads at most once."""
+    from tracking.capture.nvml import gpus, readings
+
     return Machine(
         system=platform.system(),
         machine=platform.machine(),

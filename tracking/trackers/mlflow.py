@@ -1,6 +1,5 @@
 """MLflow: a SQLite store under the tracker folder, or the server that `MLFLOW_TRACKING_URI` names."""
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
+
+from filelock import FileLock
 
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
@@ -142,8 +143,7 @@ def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """One process at a time: two that open a new store at once break it, two that log one run at once make two."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed, or by the kernel when the process dies
+    with FileLock(path):  # the kernel releases it when the process dies
         yield
 
 

@@ -1,8 +1,10 @@
 """GPUs: which of them a process sees, and NVIDIA's library read through a stand-in."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+import pynvml
 import pytest
 
 from tests.tracking.capture.machines import recorded
@@ -78,80 +80,71 @@ def test_nvidia_smi_is_not_started_where_the_library_answers() -> None:
     assert graphics(Machine(nvml=lambda: [{"name": "H100"}], nvidia_smi=start))["gpu.0.name"] == "H100"
 
 
-# ---- the library, played by Python functions that fill what they are given
+# ---- the library, played by functions of the same names
 
 
 class Library:
-    """Two GPUs: an A100 with ECC and one slice, and a card that supports neither."""
+    """Two GPUs: an A100 with ECC and one slice, and a card that supports neither. A handle is a place in `DEVICES`."""
 
     closed = 0
 
-    def nvmlInit_v2(self) -> int:  # noqa: N802 -- NVIDIA's name, as below
-        return 0
+    def nvmlInit(self) -> None:  # noqa: N802 -- NVIDIA's name, as below
+        pass
 
-    def nvmlShutdown(self) -> int:  # noqa: N802
+    def nvmlShutdown(self) -> None:  # noqa: N802
         self.closed += 1
-        return 0
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        return index
+
+    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
+        return "550.54.14"
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, _: int, index: int) -> int:  # noqa: N802
+        if index > 0:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return 2
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *arguments: answer(name, *arguments)
+        getattr(pynvml, name)  # what the real library lacks is no question
+
+        def ask(device: int, *_: int) -> Any:
+            if name not in DEVICES[device]:
+                raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+            return DEVICES[device][name]
+
+        return ask
 
 
-UNSUPPORTED = 3
-CARDS = (
+DEVICES: tuple[dict[str, Any], ...] = (
     {
-        "nvmlDeviceGetName": b"NVIDIA A100-SXM4-40GB",
-        "nvmlDeviceGetUUID": b"GPU-a",
+        "nvmlDeviceGetName": "NVIDIA A100-SXM4-40GB",
+        "nvmlDeviceGetUUID": "GPU-a",
+        "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=40 * 2**30),
         "nvmlDeviceGetCudaComputeCapability": (8, 0),
-        "nvmlDeviceGetEccMode": (1, 1),
-        "nvmlDeviceGetMigMode": (1, 1),
+        "nvmlDeviceGetEccMode": [1, 1],
+        "nvmlDeviceGetMigMode": [1, 1],
         "nvmlDeviceGetMaxMigDeviceCount": 7,
         "nvmlDeviceGetClockInfo": 1410,
         "nvmlDeviceGetMaxClockInfo": 1410,
         "nvmlDeviceGetPowerManagementLimit": 400_000,
     },
     {
-        "nvmlDeviceGetName": b"NVIDIA GeForce GTX 1080",
-        "nvmlDeviceGetUUID": b"GPU-b",
+        "nvmlDeviceGetName": "NVIDIA GeForce GTX 1080",
+        "nvmlDeviceGetUUID": "GPU-b",
+        "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=40 * 2**30),
         "nvmlDeviceGetCudaComputeCapability": (6, 1),
     },
+    {
+        "nvmlDeviceGetUUID": "MIG-a",
+        "nvmlDeviceGetAttributes_v2": SimpleNamespace(
+            gpuInstanceSliceCount=1, computeInstanceSliceCount=1, memorySizeMB=4864
+        ),
+    },
 )
-
-
-def answer(name: str, *arguments: Any) -> int:
-    if name == "nvmlSystemGetDriverVersion":
-        arguments[0].value = b"550.54.14"
-    elif name == "nvmlDeviceGetCount_v2":
-        arguments[0]._obj.value = len(CARDS)
-    elif name == "nvmlDeviceGetHandleByIndex_v2":
-        arguments[1]._obj.value = 100 + arguments[0]
-    elif name == "nvmlDeviceGetMemoryInfo":
-        arguments[1]._obj.total = 40 * 2**30
-    elif name == "nvmlDeviceGetMigDeviceHandleByIndex":
-        if arguments[1] > 0:
-            return UNSUPPORTED
-        arguments[2]._obj.value = 200
-    elif name == "nvmlDeviceGetAttributes_v2":
-        slice_ = arguments[1]._obj
-        slice_.gpu_slices, slice_.compute_slices, slice_.memory_mib = 1, 1, 4864
-    elif name == "nvmlDeviceGetUUID" and arguments[0].value == 200:
-        arguments[1].value = b"MIG-a"
-    else:
-        return from_card(CARDS[(arguments[0].value or 100) - 100], name, *arguments[1:])
-    return 0
-
-
-def from_card(card: dict[str, Any], name: str, *out: Any) -> int:
-    value = card.get(name)
-    if value is None:
-        return UNSUPPORTED
-    if isinstance(value, bytes):
-        out[0].value = value
-    elif isinstance(value, tuple):
-        out[0]._obj.value, out[1]._obj.value = value
-    else:
-        out[-1]._obj.value = value
-    return 0
 
 
 def test_the_library_is_asked_for_each_gpu_and_closed() -> None:
@@ -179,6 +172,11 @@ def test_the_library_is_asked_for_each_gpu_and_closed() -> None:
     assert library.closed == 1
 
 
+def test_the_fields_of_a_slice_are_those_of_the_real_library() -> None:
+    fields = {name for name, _ in pynvml.c_nvmlDeviceAttributes._fields_}
+    assert fields >= vars(DEVICES[2]["nvmlDeviceGetAttributes_v2"]).keys()
+
+
 def test_clocks_and_power_are_readings_of_a_moment() -> None:
     assert readings(Library()) == [
         {"sm_mhz": 1410, "sm_max_mhz": 1410, "memory_mhz": 1410, "memory_max_mhz": 1410, "power_limit_mw": 400_000},
@@ -196,7 +194,7 @@ def test_the_library_and_nvidia_smi_show_the_same_facts() -> None:
 
 def test_a_library_without_a_driver_shows_nothing() -> None:
     class NoDriver(Library):
-        def nvmlInit_v2(self) -> int:  # noqa: N802
-            return 9
+        def nvmlInit(self) -> None:  # noqa: N802
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
 
     assert gpus(NoDriver()) is None
