@@ -1,20 +1,24 @@
-"""Write down what could change a prediction here, one file per runtime. It always runs; unchanged files re-run nothing.
+"""Write down what could change a result here: machine, packages, code. It always runs; unchanged files re-run nothing.
 
 reads   params.yaml, to refuse its mistakes before anything is computed;
-        this machine: hardware, operating system, installed packages, environment variables on an allow-list
+        this machine: hardware, operating system, installed packages, environment variables on an allow-list;
+        the project's own source
 writes  <environment>/<runtime>.json for every runtime, and <environment>/recipes/<recipe>.json with the libraries that the
         recipe names alone and the hash of the file that it is read from (tokenizer.json, preprocessor_config.json)
         <trackers>: where each tracker would write
-        <factories>/<model>.json: the hash of the file that a model's `architecture` names, {} where it names none; of a
-        source that `pretrain` trains, <factories>/pretrain/<source>.json
+        <code>/<stage>.json: the digest of every file of the project that the stage can reach, without comments; where it
+        loads a model, <code>/<stage>/<framework>.json, with that framework's adapter alone
+        <factories>/<model>.json: the same of the file that a model's `architecture` names and what it imports from beside
+        itself, {} where it names none; of a source that `pretrain` trains, <factories>/pretrain/<source>.json
         <context>: load, clocks, memory and whatever else moves timings and no prediction; beside the timings and, like
         them, not an output
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from tracking.capture.code_files import code_digests
 from tracking.capture.environment import Environment, capture_preparing
 from tracking.capture.environment import capture as capture_one
 from tracking.capture.machine import Machine, this_machine
@@ -31,18 +35,57 @@ from weighbridge.process.files import write_json
 from weighbridge.process.stage import run
 from weighbridge.texts.tokens import tokenizer_file
 
+PROJECT = Path(__file__).resolve().parents[1]
+STAGES = PROJECT / "stages"
+ADAPTERS = "weighbridge.frameworks"
+
 
 def capture(machine: Machine) -> tuple[Environment, ...]:
     """The environment of every runtime, each reader asked at most once."""
     return tuple(capture_one(runtime, machine) for runtime in runtimes().values())
 
 
-def factory_hash(architecture: str) -> dict[str, str]:
-    """The sha256 of the file in `path/to/file.py:function`, by its path; empty for any other architecture."""
+def factory_code(architecture: str) -> dict[str, str]:
+    """The digests of the file in `path/to/file.py:function` and of what it imports from beside itself or from the project.
+
+    Empty for any other architecture.
+    """
     path = factory_file(architecture)
-    if path is None:
-        return {}
-    return {path.as_posix(): _sha256(path, "as an architecture")}
+    return {} if path is None else _digests(path, {}, "as an architecture")
+
+
+def stage_files() -> dict[str, Path]:
+    """The file that each stage starts with, by the stage's name; all but this one, which always runs."""
+    modules = {path.stem: path for path in STAGES.glob("*.py") if path.stem not in ("__init__", "capture")}
+    return dict(sorted({**modules, **{path.parent.name: path for path in STAGES.glob("*/__main__.py")}}.items()))
+
+
+def stage_code(frameworks: Collection[str], starts: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, str]]]:
+    """For each stage the name of its file and the digests of its code; where it loads models, one for each framework.
+
+    Args:
+        frameworks: those of the models in params.
+        starts: Python files in params that a stage runs, by the stage's name.
+    """
+    for stage, path in stage_files().items():
+        digests = _digests(path, {ADAPTERS: ()}, "as a stage")
+        if stage in starts:
+            digests |= _digests(starts[stage], {}, "as a source of images")
+        if f"{ADAPTERS.replace('.', '/')}/__init__.py" not in digests:
+            yield stage, digests
+            continue
+        for framework in sorted(frameworks):
+            yield f"{stage}/{framework}", digests | _digests(path, {ADAPTERS: (framework,)}, "as a stage")
+
+
+def _digests(path: Path, chosen: Mapping[str, Collection[str]], named: str) -> dict[str, str]:
+    try:
+        return code_digests([path], PROJECT, chosen)
+    except OSError as problem:
+        where = problem.filename or path
+        raise UserError(f"{where}: cannot be read ({problem.strerror}); params.yaml names it {named}") from None
+    except (SyntaxError, ValueError) as problem:
+        raise UserError(f"{path}: it, or a file that it imports, is not Python ({problem})") from None
 
 
 def recipe_facts(recipe: Recipe | Published | TextRecipe) -> dict[str, str]:
@@ -56,14 +99,7 @@ def recipe_facts(recipe: Recipe | Published | TextRecipe) -> dict[str, str]:
         path = processor_file(recipe.published)
     else:
         return {}
-    return {f"recipe.{path.stem}.sha256": _sha256(path, "in a recipe")} if path.is_file() else {}
-
-
-def _sha256(path: Path, named: str) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as problem:
-        raise UserError(f"{path}: cannot be read ({problem.strerror}); params.yaml names it {named}") from None
+    return {f"recipe.{path.stem}.sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
 
 
 def libraries(recipe: Recipe | Published | TextRecipe) -> tuple[str, ...]:
@@ -75,15 +111,32 @@ def libraries(recipe: Recipe | Published | TextRecipe) -> tuple[str, ...]:
     return (recipe.decode.removesuffix("-accurate"), *([recipe.resize.library] if recipe.resize else []))
 
 
-def _write_factories(params: Params, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)  # an output, even where no model is weighed
-    sections: dict[Path, Mapping[str, Model | Pretrain]] = {folder: params.models, folder / "pretrain": params.pretrain}
-    for place, networks in sections.items():
-        for name, network in networks.items():
-            write_json(place / f"{name}.json", factory_hash(network.architecture))
+def _write_code(params: Params, code: Path, factories: Path) -> None:
+    networks: dict[Path, Mapping[str, Model | Pretrain]] = {
+        factories: params.models,
+        factories / "pretrain": params.pretrain,
+    }
+    factories.mkdir(parents=True, exist_ok=True)  # an output, even where no model is weighed
+    for place, named in networks.items():
+        for name, network in named.items():
+            write_json(place / f"{name}.json", factory_code(network.architecture))
+    frameworks = {network.framework for named in networks.values() for network in named.values()}
+    sources = {"fetch": params.data.source, "transfer_check": params.transfer_check.target.images}
+    starts = {stage: Path(source) for stage, source in sources.items() if source.endswith(".py")}
+    for name, digests in stage_code(frameworks, starts):
+        write_json(code / f"{name}.json", digests)
 
 
-def main(environment: Path, factories: Path, trackers: Path, context: Path) -> None:
+def _write_environments(params: Params, machine: Machine, folder: Path) -> None:
+    for captured in capture(machine):
+        captured.save(folder / f"{captured.runtime}.json")
+    for name, recipe in params.recipes.items():
+        captured = capture_preparing(libraries(recipe), machine)
+        facts = {**captured.facts, **recipe_facts(recipe)}
+        Environment(captured.runtime, facts).save(folder / "recipes" / f"{name}.json")
+
+
+def main(environment: Path, code: Path, factories: Path, trackers: Path, context: Path) -> None:
     """Capture, write."""
     from tracking.trackers import addresses, names
 
@@ -91,13 +144,8 @@ def main(environment: Path, factories: Path, trackers: Path, context: Path) -> N
     if unknown := sorted(set(params.publish.trackers) - set(names())):
         raise UserError(f"params.yaml: publish.trackers: unknown {', '.join(unknown)}; known: {', '.join(names())}")
     machine = this_machine()
-    for captured in capture(machine):
-        captured.save(environment / f"{captured.runtime}.json")
-    for name, recipe in params.recipes.items():
-        captured = capture_preparing(libraries(recipe), machine)
-        facts = {**captured.facts, **recipe_facts(recipe)}
-        Environment(captured.runtime, facts).save(environment / "recipes" / f"{name}.json")
-    _write_factories(params, factories)
+    _write_environments(params, machine, environment)
+    _write_code(params, code, factories)
     write_json(trackers, addresses())
     write_json(context, read_context(machine))
 

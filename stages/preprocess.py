@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from tracking.runs.errors import UserError
+from weighbridge.images.pixels import load_pixels
 from weighbridge.images.published_recipes import resolve
-from weighbridge.images.recipes import load_pixels
 from weighbridge.images.samples import SampleSet
 from weighbridge.params.data import Texts
 from weighbridge.params.recipes import AnyRecipe, Published, Recipe, TextRecipe

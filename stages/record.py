@@ -1,72 +1,85 @@
 """Put everything known of one model's benchmark into one file: conditions and outcome.
 
-reads   <predictions>, <samples> (the recipe's steps), the manifest (how images are stored), metrics, the findings of every
-        check (and those beside the weights), canaries, the environments of the model and of preprocessing, dvc.lock (the hashes
-        that DVC took of what `preprocess` and `infer` read)
+reads   <predictions>, <samples> (the recipe's steps), the manifest (how images are stored), metrics, the findings and canaries
+        of every check that this job runs (and the findings beside the weights), the environments of the model, of
+        preprocessing and of the checks, the digests of the code, dvc.lock (the hashes that DVC took of what `preprocess`
+        and `infer` read)
 writes  <run>: a run file (`tracking.runs.run.Run`)
-params  models.<model>, recipes.<recipe>, data, inference
+params  models.<model>, inference, data, pipeline
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from tracking.capture.dvc_lock import code_inputs, inputs, locked, read_lock
 from tracking.capture.environment import Environment
+from tracking.capture.git_state import code_state
 from tracking.runs.findings import Finding, load_findings
+from tracking.runs.flat import flat
 from tracking.runs.run import Run, Scalar, pack_decisions
 from tracking.runs.secrets import redact
 from weighbridge.images.samples import resolved_recipe
+from weighbridge.networks.digests import digests
 from weighbridge.networks.predictions import PredictionSet
-from weighbridge.networks.recording import code, digests, flat, inputs, locked, read_lock
+from weighbridge.params.data import Data
+from weighbridge.params.inference import Inference
+from weighbridge.params.models import Model
 from weighbridge.params.recipes import Recipe, TextRecipe
-from weighbridge.params.whole import Params, load_params
+from weighbridge.params.section import read
 from weighbridge.process.stage import replacing, run
+
+CANARIES = "canaries.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What params ask of one model; `recipe` with its steps looked up, where params name published ones."""
+
+    model: Model
+    recipe: Recipe | TextRecipe
+    inference: Inference
+    data: Data
 
 
 def record(
-    model: str,
-    params: Params,
-    recipe: Recipe | TextRecipe,
+    name: str,
+    asked: Asked,
     predictions: PredictionSet,
     environment: Mapping[str, Scalar],
-    lock: Mapping[str, Any],
+    command: str,
+    inputs: Mapping[str, str],
     measured: Mapping[str, Scalar],
     findings: tuple[Finding, ...],
     canaries: tuple[str, ...] = (),
 ) -> Run:
-    """The run of one model; what DVC hashed comes from its lock file's entries for `preprocess` and `infer`.
-
-    `recipe` is the model's with its steps looked up, where params name published ones.
-    """
-    chosen = params.models[model]
-    infer, preprocess = locked(lock, f"infer@{model}"), locked(lock, f"preprocess@{chosen.recipe}")
-
-    def role(path: str) -> str:
-        return _role(path, chosen.weights)
-
+    """The run of the model `name`: `inputs` are digests by role, `measured` its metrics, `command` that of `infer`."""
+    params = {part.name: getattr(asked, part.name).model_dump() for part in fields(asked)}
     return Run(
-        subject=model,
-        command=redact(infer["cmd"]),
-        params=flat(
-            {
-                "model": chosen.model_dump(),
-                "recipe": recipe.model_dump(),
-                "inference": params.inference.model_dump(),
-                "data": params.data.model_dump(),
-            }
-        ),
-        inputs=dict(sorted({**inputs(preprocess, role), **inputs(infer, role)}.items())),
+        subject=name,
+        command=redact(command),
+        params=flat(params),
+        inputs=dict(sorted(inputs.items())),
         environment={**environment, **predictions.process},
-        code=code(),
+        code=code_state(),
         results={**_numbers(findings), **measured, **digests(predictions)},
         findings=tuple(_without_curves(finding) for finding in findings),
         curves=dict(_curves(findings)),
         decisions=pack_decisions(predictions.names, predictions.labels, predictions.top1),
         canaries=canaries,
     )
+
+
+def hashed_inputs(lock: Mapping[str, Any], name: str, model: Model) -> dict[str, str]:
+    """DVC's hashes of what `preprocess` and `infer` read, by role."""
+    entries = (locked(lock, f"preprocess@{model.recipe}"), locked(lock, f"infer@{name}"))
+    return {
+        role: md5 for entry in entries for role, md5 in inputs(entry, lambda path: _role(path, model.weights)).items()
+    }
 
 
 def _role(path: str, weights: str) -> str:
@@ -109,22 +122,27 @@ def _without_curves(finding: Finding) -> Finding:
     return Finding(finding.check, finding.subject, finding.verdict, finding.sentence, evidence)
 
 
-def findings_about(params: Params, folder: Path, weights: Path) -> tuple[Finding, ...]:
-    """What every check says of a model, and what `pretrain` wrote beside its weights if they were trained here.
+def current(folder: Path, model: str, pipeline: Mapping[str, Mapping[str, Any]]) -> list[Path]:
+    """The files of findings in `folder` that this job makes: DVC leaves those of checks and pairs that are gone.
 
-    A check's file is `<folder>/<check>.json`, or `<folder>/<check>-<key>.json` for one entry of a section of params;
-    files of entries that are no longer there are left out.
+    A check's file is `<folder>/<check>.json`, or `<folder>/<check>-<key>.json` for one entry of a section of params.
     """
-    paths = [path for path in sorted(folder.glob("*.json")) if _is_current(path, params)]
+    return [path for path in sorted(folder.glob("*.json")) if _is_current(path.stem, model, pipeline)]
+
+
+def _is_current(name: str, model: str, pipeline: Mapping[str, Mapping[str, Any]]) -> bool:
+    check, _, key = name.partition("-")
+    if check == "accuracy_check":
+        return True
+    entry = pipeline.get(check, {}).get(key or model)
+    return entry is not None and (not key or model in (entry.get("candidate"), entry.get("model")))
+
+
+def read_findings(paths: Iterable[Path], weights: Path) -> tuple[Finding, ...]:
+    """What these files say, and what `pretrain` wrote beside the weights if they were trained here."""
     beside = weights.with_name("findings.json")
-    return tuple(
-        finding for path in [*paths, *([beside] if beside.is_file() else [])] for finding in load_findings(path)
-    )
-
-
-def _is_current(path: Path, params: Params) -> bool:
-    check, _, key = path.stem.partition("-")
-    return not key or key in getattr(params, check, {})
+    every = [*paths, *([beside] if beside.is_file() else [])]
+    return tuple(finding for path in every for finding in load_findings(path))
 
 
 def main(
@@ -135,23 +153,26 @@ def main(
     predictions: Path,
     metrics: Path,
     findings: Path,
-    environment: Path,
-    preparing: Path,
+    environments: str,
+    code: str,
     skipped: Path,
-    canaries: Path,
     written: Path,
 ) -> None:
     """Gather, build the run, write it."""
-    params = load_params()
-    stored = stored_facts(pd.read_csv(manifest))
-    facts = {**Environment.load(preparing).facts, **Environment.load(environment).facts, **stored}
-    lock = read_lock()
+    chosen, pipeline, lock = read(Model, "models", model), read(dict, "pipeline"), read_lock()
+    asked = Asked(chosen, resolved_recipe(samples / "test"), read(Inference, "inference"), read(Data, "data"))
+    facts: dict[str, Scalar] = {
+        name: value for path in environments.split() for name, value in Environment.load(Path(path)).facts.items()
+    }
+    facts |= stored_facts(pd.read_csv(manifest))
+    hashes = {**hashed_inputs(lock, model, chosen), **code_inputs(*map(Path, code.split()))}
     measured = {**json.loads(metrics.read_text(encoding="utf-8")), "skipped": len(pd.read_csv(skipped))}
-    about = findings_about(params, findings, weights)
+    found = read_findings(current(findings, model, pipeline), weights)
+    rows = findings / CANARIES
+    canaries = tuple(json.loads(rows.read_text(encoding="utf-8"))) if model in pipeline["layers"] else ()
+    predicted, command = PredictionSet.load(predictions), locked(lock, f"infer@{model}")["cmd"]
     with replacing(written) as partial:
-        recipe, predicted = resolved_recipe(samples / "test"), PredictionSet.load(predictions)
-        kept = tuple(json.loads(canaries.read_text(encoding="utf-8")))
-        record(model, params, recipe, predicted, facts, lock, measured, about, kept).save(partial)
+        record(model, asked, predicted, facts, command, hashes, measured, found, canaries).save(partial)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Make an ordinary run of predictions that somebody else made: measured, held against claims, with what is declared of them.
 
-reads   <predictions>, <claims> (a table of published accuracies, added to the shipped one), dvc.lock (the hashes that DVC
-        took of what `import_predictions` read)
+reads   <predictions>, <claims> (a table of published accuracies, added to the shipped one), <code> (digests of what read the
+        predictions), dvc.lock (the hashes that DVC took of what `import_predictions` read)
 writes  <written>: a run file (`tracking.runs.run.Run`), metrics (as `accuracy_check` writes them)
 params  imports.<key>
 
@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from tracking.audit.claims import Claim, claims_about, load_claims
+from tracking.capture.dvc_lock import code_inputs, inputs, locked, read_lock
+from tracking.capture.git_state import code_state
+from tracking.runs.flat import flat
 from tracking.runs.run import DECLARED, ORIGIN, Run, pack_decisions
 from tracking.runs.secrets import redact
 from weighbridge.networks.accuracy import held_against_claim, held_against_published, measure
+from weighbridge.networks.digests import digests
 from weighbridge.networks.predictions import PredictionSet
-from weighbridge.networks.recording import code, digests, flat, inputs, locked, read_lock
 from weighbridge.params.imports import Import
 from weighbridge.params.section import read
 from weighbridge.process.files import write_json
@@ -33,8 +36,9 @@ def record_import(
     measured: dict[str, float],
     published: Sequence[Claim],
     lock: Mapping[str, Any],
+    code: Mapping[str, str],
 ) -> Run:
-    """The run of one import; `published` are the claims about its checkpoint."""
+    """The run of one import; `published` are the claims about its checkpoint, `code` digests by `code/<file>`."""
     entry = locked(lock, f"import_predictions@{key}")
     against = (
         *held_against_claim(key, measured, asked.claim),
@@ -45,9 +49,9 @@ def record_import(
         subject=key,
         command=redact(entry["cmd"]),
         params=flat(own),
-        inputs=dict(sorted(inputs(entry, lambda path: _role(path, asked)).items())),
+        inputs=dict(sorted({**inputs(entry, lambda path: _role(path, asked)), **code}.items())),
         environment={**flat(asked.declared), ORIGIN: DECLARED},
-        code=code(),
+        code=code_state(),
         results={**{name: round(value, 6) for name, value in measured.items()}, **digests(predictions)},
         findings=against,
         decisions=pack_decisions(predictions.names, predictions.labels, predictions.top1),
@@ -61,14 +65,14 @@ def _role(path: str, asked: Import) -> str:
     return by_path.get(Path(path), Path(path).stem)
 
 
-def main(key: str, predictions: Path, claims: Path, metrics: Path, written: Path) -> None:
+def main(key: str, predictions: Path, claims: Path, code: Path, metrics: Path, written: Path) -> None:
     """Measure, build the run, write it."""
     asked = read(Import, "imports", key)
     imported = PredictionSet.load(predictions)
     measured = measure(imported)
     published = claims_about(asked.checkpoint, load_claims(claims))
     with replacing(written) as partial:
-        record_import(key, asked, imported, measured, published, read_lock()).save(partial)
+        record_import(key, asked, imported, measured, published, read_lock(), code_inputs(code)).save(partial)
     write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
 
 

@@ -2,7 +2,7 @@
 
 reads   transfer_scores/*.json: what `transfer_check` foretold of every model, and what it then reached
 writes  findings: the order by each score, correlated with the accuracy reached, beside that by the number of parameters
-params  transfer_check.models
+params  pipeline.transfer_check
 
 Correlations are weighted Kendall's tau, which minds the top of the list more (Vigna 2015, https://arxiv.org/abs/1404.3325),
 and Pearson's r, with the logarithm of the number of parameters.
@@ -15,26 +15,25 @@ from pathlib import Path
 import numpy as np
 
 from tracking.runs.findings import Finding, Verdict, save_findings
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read
 from weighbridge.process.stage import run
 
 CHECK = "transfer_ranking"
 FEWEST = 3
+SUBJECT = "all transferred models"
 SCORES = ("logme", "h_score", "leep", "nce", "transrate")
 NULL = "parameters"
 
 Foretold = Mapping[str, Mapping[str, float]]
 
 
-def transfer_ranking(model: str, foretold: Foretold) -> Iterator[Finding]:
-    """One finding for each model that was transferred; `foretold` holds scores, `parameters` and `target` of all of them."""
-    if model not in foretold:
-        return
+def transfer_ranking(foretold: Foretold) -> Iterator[Finding]:
+    """One finding about all models together; `foretold` holds scores, `parameters` and `target` of each of them."""
     if len(foretold) < FEWEST:
         sentence = (
             f"Models transferred: {len(foretold)}. Scores can be held against what models reached from {FEWEST} on."
         )
-        yield Finding(CHECK, model, Verdict.SKIP, sentence)
+        yield Finding(CHECK, SUBJECT, Verdict.SKIP, sentence)
         return
     taus, correlations = _correlations(foretold)
     better = [name for name in SCORES if taus.get(name, -1.0) > taus.get(NULL, -1.0)]
@@ -50,7 +49,7 @@ def transfer_ranking(model: str, foretold: Foretold) -> Iterator[Finding]:
         **{f"tau.{name}": value for name, value in taus.items()},
         **{f"r.{name}": value for name, value in correlations.items()},
     }
-    yield Finding(CHECK, model, Verdict.PASS if better else Verdict.WARN, sentence, evidence)
+    yield Finding(CHECK, SUBJECT, Verdict.PASS if better else Verdict.WARN, sentence, evidence)
 
 
 def _correlations(foretold: Foretold) -> tuple[dict[str, float], dict[str, float]]:
@@ -73,11 +72,11 @@ def _said(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.2f}"
 
 
-def main(model: str, scores: Path, findings: Path) -> None:
-    """Read what was foretold of every model of this job, write what is to be said with this one."""
-    chosen = load_params().transfer_check.models
-    read = {name: json.loads((scores / f"{name}.json").read_text(encoding="utf-8")) for name in chosen}
-    save_findings(transfer_ranking(model, {name: values for name, values in read.items() if values}), findings)
+def main(scores: Path, findings: Path) -> None:
+    """Read what was foretold of every model of this job, write what it is worth."""
+    chosen = read(dict, "pipeline", "transfer_check")
+    known = {name: json.loads((scores / f"{name}.json").read_text(encoding="utf-8")) for name in chosen}
+    save_findings(transfer_ranking({name: values for name, values in known.items() if values}), findings)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from tests.closure import ROOT
-
+ROOT = Path(__file__).parents[1]
 Graph = Mapping[str, set[str]]
 
 PACKAGES = ("stages", "weighbridge", "tracking")  # left may import right, here and below
@@ -44,7 +43,7 @@ def import_graph(root: Path = ROOT) -> dict[str, set[str]]:
 
 def _imports(tree: ast.AST, known: Mapping[str, Path]) -> Iterator[str]:
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        if _type_checking(node):
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
@@ -94,3 +93,16 @@ def long_functions(path: Path, limit: int) -> list[str]:
 
 def lines(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def top_modules(path: Path) -> set[str]:
+    """The top-level name of every module imported when the file is imported: not those inside functions."""
+    nodes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if not _type_checking(node)]
+    found = [each for node in nodes if not isinstance(node, ast.FunctionDef | ast.ClassDef) for each in ast.walk(node)]
+    names = [alias.name for node in found if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in found if isinstance(node, ast.ImportFrom) and node.module]
+    return {name.partition(".")[0] for name in names}
+
+
+def _type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from weighbridge.params.complete import complete
 from weighbridge.params.written import plain_yaml
 
@@ -52,7 +52,7 @@ def _few_digits(params: Any, smaller: Callable[[Any], None]) -> None:
     params["recipes"] = {"digits-32": params["recipes"]["digits-32"]}
     params["transfer_check"] |= {"samples": 60, "epochs": 1}
     params["preprocess_check"]["samples"] = 20
-    params["canaries"]["inputs"] = 8
+    params["layers"]["inputs"] = 8
     params["mode_check"] |= {"samples": 64, "black_batches": 1}
     params["mode_check"]["frozen"] |= {"samples": 64, "epochs": 1, "seeds": [0]}
     params["isolation_check"] |= {"models": ["resnet18-torchvision"], "samples": 16}
@@ -63,7 +63,7 @@ def _few_digits(params: Any, smaller: Callable[[Any], None]) -> None:
 
 def check_those_there_are(params: Any) -> None:
     """Take models that params no longer have off the lists of the checks."""
-    for check in ("activations", "isolation_check", "transfer_check"):
+    for check in ("isolation_check", "transfer_check"):
         _strike(params[check], params["models"])
     _strike(params["mode_check"]["frozen"], params["models"])
 

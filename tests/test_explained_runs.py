@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.project import UNSET, commit, copy_project, edit_params, git, repro
 from weighbridge.params.whole import load_completed
 
@@ -48,7 +48,7 @@ def weigh(project: Path, model: str, recipe: str, kept: str) -> None:
         "capture",
         "fetch",
         f"preprocess@{recipe}",
-        *(f"{each}@{model}" for each in ("infer", "canaries", "accuracy_check", "record")),
+        *(f"{each}@{model}" for each in ("infer", "layers", "accuracy_check", "record")),
     )
     repro(project, "--single-item", *stages)
     shutil.copyfile(project / f"data/runs/{model}.json", project / kept)

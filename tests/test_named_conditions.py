@@ -87,7 +87,7 @@ def weigh(project: Path, model: str = TORCH, *, programs: Path | None = None, **
 def stages(model: str) -> tuple[str, ...]:
     """What makes a run, in order; the checks, on which no condition depends, are left out to save time."""
     once = ("capture", "preprocess@digits-32", f"pretrain@{SOURCES[model]}")
-    return (*once, *(f"{stage}@{model}" for stage in ("infer", "canaries", "accuracy_check", "record")))
+    return (*once, *(f"{stage}@{model}" for stage in ("infer", "layers", "accuracy_check", "record")))
 
 
 def run_of(project: Path, model: str) -> Run:

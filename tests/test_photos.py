@@ -15,7 +15,7 @@ import pytest
 
 from stages.fetch import fetch
 from stages.preprocess import preprocess
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from weighbridge.params.whole import Params, load_completed
 
 SUITE = ROOT / "suites/photos.yaml"

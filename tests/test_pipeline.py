@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.project import copy_project, git, repro
 from tracking.runs.run import Run
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from stages.backend_parity.__main__ import backend_parity, layer_parity
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from weighbridge.networks.layer_outputs import LayerSet
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.backend_parity import Parity

@@ -28,7 +28,7 @@ def smaller(params: Any) -> None:
     params["pretrain"] = {SOURCE: {**params["pretrain"][SOURCE], **short}}
     params["models"] = {MODEL: params["models"][MODEL]}
     params["backend_parity"] = {}
-    params["canaries"] = {"inputs": 8, "layers": 8, "images": 2}
+    params["layers"] |= {"inputs": 8, "kept": 8, "images": 2}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def recorded(project: Path, other_pillow: str) -> Run:
     """The run, then two commits: one that turns all scores round, one that touches the recipes' code."""
     programs = python_with({"pillow": other_pillow}, project / "data/hybrids/environments").parent
     once = ("capture", "fetch", "preprocess@digits-32", f"pretrain@{SOURCE}")
-    of_model = (f"{stage}@{MODEL}" for stage in ("infer", "canaries", "accuracy_check", "record"))
+    of_model = (f"{stage}@{MODEL}" for stage in ("infer", "layers", "accuracy_check", "record"))
     repro(project, "--single-item", *once, *of_model, programs=programs)
     change(project / "stages/infer.py", "scores = in_batches(", "scores = -in_batches(")
     change(

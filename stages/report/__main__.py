@@ -10,11 +10,10 @@ The plots are SVG in the page itself, placed in percent: text keeps its size on 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from ruamel.yaml import YAML
 
 from stages.report.checks import mistakes, modes, published, transfers
 from stages.report.grouping import by_check, counts, distinct, split
@@ -23,7 +22,8 @@ from stages.report.sections import accuracies, curves, parity, times
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.run import Run
 from weighbridge.params.backend_parity import Parity
-from weighbridge.params.whole import Params, load_params
+from weighbridge.params.lock import stage_names
+from weighbridge.params.section import PARAMS, load_yaml, read, run_names
 from weighbridge.process.stage import replacing, run
 
 PIPELINE = Path("dvc.yaml")
@@ -74,17 +74,6 @@ def report(
     return page.lstrip()
 
 
-def _stages(pipeline: Path, params: Params) -> Iterator[str]:
-    """The name of every stage of the pipeline, in its order, but this one."""
-    entries = YAML(typ="safe").load(pipeline.read_text(encoding="utf-8"))["stages"] if pipeline.is_file() else {}
-    for name, entry in entries.items():
-        section = getattr(params, str(entry.get("foreach", "")).strip("${}"), None)
-        if section is not None:
-            yield from (f"{name}@{key}" for key in section)
-        elif name != "report":
-            yield name
-
-
 def _seconds(note: Path) -> float | None:
     """What a stage's note says; None where there is none that can be read."""
     try:
@@ -95,11 +84,14 @@ def _seconds(note: Path) -> float | None:
 
 
 def _page(runs: Path, together: Path) -> str:
-    params = load_params()
-    known = [Run.load(runs / f"{name}.json") for name in params.run_names]
+    known = [Run.load(runs / f"{name}.json") for name in run_names()]
     notes = runs.parent / "timings"
-    seconds = {name: _seconds(notes / f"{name}.json") for name in _stages(PIPELINE, params)}
-    return report(known, params.backend_parity.values(), seconds, load_findings(together))
+    stages = [name for name in stage_names(load_yaml(PIPELINE), load_yaml(PARAMS)) if name != "report"]
+    seconds = {name: _seconds(notes / f"{name}.json") for name in stages}
+    pairs = read(dict[str, Parity], "backend_parity").values()
+    names = ["published_check", *(["transfer_ranking"] if read(dict, "pipeline", "transfer_ranking") else [])]
+    found = [finding for name in names for finding in load_findings(together / f"{name}.json")]
+    return report(known, pairs, seconds, found)
 
 
 def main(runs: Path, together: Path, report: Path) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tracking.runs.errors import UserError
 from weighbridge.images.class_folders import class_names, images_in, written
-from weighbridge.images.recipes import load_pixels
+from weighbridge.images.pixels import load_pixels
 from weighbridge.images.samples import SampleSet
 from weighbridge.params.recipes import Recipe
 from weighbridge.params.transfer_check import Target

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from weighbridge.frameworks import find_adapter, frameworks
 
 PAIRS = [(framework, backend) for framework in frameworks() for backend in find_adapter(framework).backends]

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import pytest
 
 from stages.mode_check.behaviours import SITUATIONS
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 
 NOTHING, VARIES = "nothing moves", "nothing moves, scores vary"
 TORCH = {

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.closure import ROOT  # noqa: E402
+from tests.import_graph import ROOT  # noqa: E402
 from tracking.runs.errors import UserError  # noqa: E402
 from weighbridge.frameworks import Spec, factory  # noqa: E402
 from weighbridge.frameworks._factories import call_factory, factory_file  # noqa: E402

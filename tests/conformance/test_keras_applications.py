@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tests.closure import ROOT
 from tests.conformance.test_adapters import missing
+from tests.import_graph import ROOT
 
 # of each family the smallest, and further ones that are built by other code; NASNetMobile, Keras says, is not for torch
 WIDTHS = {

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.closure import ROOT
 from tests.conformance.test_adapters import missing
+from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Spec, load
 

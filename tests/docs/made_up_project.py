@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.project import commit, git
 from tracking.runs.canaries import FILE, INPUTS, write
 from tracking.runs.run import Run, pack_decisions

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.closure import ROOT
 from tests.docs.made_up_project import IMAGES, STANDS_FOR, made_up_project
 from tests.docs.pages import PAGES, Command, commands, inline_code, inline_commands, name_of, outputs
+from tests.import_graph import ROOT
 from weighbridge.cli import main as cli
 from weighbridge.params.whole import load_params
 

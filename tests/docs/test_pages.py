@@ -9,9 +9,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-from tests.closure import ROOT
 from tests.docs.pages import BLOCK, PAGES, blocks, commands, inline_code, links, name_of, rows, section
 from tests.docs.test_commands import YOURS
+from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.complete import complete

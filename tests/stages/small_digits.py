@@ -5,7 +5,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from weighbridge.frameworks import Training
 from weighbridge.frameworks._torch import TorchNetwork
 from weighbridge.images.samples import SampleSet

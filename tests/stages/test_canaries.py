@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.canaries import canaries, made_up, spaced, steps
+from stages.layers import canary_rows, made_up, spaced, steps
 from tests.weighbridge.images.pictures import recipe, write_pictures
 from tracking.runs.canaries import Canary
 from weighbridge.images.samples import SampleSet
-from weighbridge.params.layers import Canaries
+from weighbridge.params.layers import Layers
 
-PARAMS = Canaries(inputs=24, layers=16, images=2)
+PARAMS = Layers(inputs=24, kept=16, images=2)
 SIDE = 20
 
 
@@ -44,7 +44,7 @@ def samples(tmp_path: Path) -> SampleSet:
 
 
 def rows(classifier: Any, samples: SampleSet, batch_size: int = 64) -> list[str]:
-    return canaries(classifier, samples, Path("model.tflite"), batch_size, PARAMS)
+    return canary_rows(classifier, samples, Path("model.tflite"), batch_size, PARAMS)
 
 
 def test_a_program_whose_layers_cannot_be_seen_has_its_scores_kept(samples: SampleSet) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.capture import capture, factory_hash, main, recipe_facts
-from tests.closure import ROOT
+from stages.capture import capture, factory_code, main, recipe_facts
+from tests.import_graph import ROOT
 from tests.tracking.capture.runtimes import RUNTIMES
 from tracking.audit.audit import audit
 from tracking.capture.environment import Environment
@@ -35,6 +35,8 @@ def command(folder: Path) -> list[str]:
     paths = [
         "--environment",
         str(folder / "environment"),
+        "--code",
+        str(folder / "code"),
         "--factories",
         str(folder / "factories"),
         "--trackers",
@@ -44,13 +46,17 @@ def command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "stages.capture", *paths]
 
 
+def capture_into(folder: Path, trackers: str = "trackers.json") -> None:
+    main(folder / "environment", folder / "code", folder / "factories", folder / trackers, folder / "context")
+
+
 def run(folder: Path, **environ: str) -> dict[str, bytes]:
     subprocess.run(command(folder), cwd=ROOT, env={**os.environ, **environ}, check=True, timeout=120)
     return written(folder)
 
 
 def test_every_runtime_has_a_file_and_trackers_have_one(tmp_path: Path) -> None:
-    main(tmp_path / "environment", tmp_path / "factories", tmp_path / "trackers.json", tmp_path / "context")
+    capture_into(tmp_path)
     recipes = {f"{recipe}.json" for recipe in load_params().recipes}
     assert set(written(tmp_path / "environment")) == {f"{runtime}.json" for runtime in RUNTIMES} | recipes
     assert (tmp_path / "trackers.json").is_file()
@@ -86,7 +92,7 @@ def test_every_runtime_of_the_pipelines_models_is_captured() -> None:
 
 
 def test_trackers_are_written_as_json(tmp_path: Path) -> None:
-    main(tmp_path / "environment", tmp_path / "factories", tmp_path / "deep" / "trackers.json", tmp_path / "context")
+    capture_into(tmp_path, "deep/trackers.json")
     assert "mlflow" in json.loads((tmp_path / "deep" / "trackers.json").read_text())
 
 
@@ -98,29 +104,29 @@ def test_a_folder_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_file_names_its_runtime(tmp_path: Path, runtime: str) -> None:
-    main(tmp_path / "environment", tmp_path / "factories", tmp_path / "trackers.json", tmp_path / "context")
+    capture_into(tmp_path)
     assert Environment.load(tmp_path / "environment" / f"{runtime}.json").runtime == runtime
 
 
 def test_every_model_has_a_note_of_the_file_that_builds_it(tmp_path: Path) -> None:
-    main(tmp_path / "environment", tmp_path / "factories", tmp_path / "trackers.json", tmp_path / "context")
+    capture_into(tmp_path)
     params = load_params(ROOT / "params.yaml")
     assert set(written(tmp_path / "factories")) == {f"{name}.json" for name in (*params.models, *params.pretrain)}
 
 
 def test_an_edit_of_a_factory_changes_its_hash_and_a_published_architecture_has_none(tmp_path: Path) -> None:
-    assert factory_hash("resnet18") == {}
+    assert factory_code("resnet18") == {}
     file = tmp_path / "net.py"
     file.write_text("def network(): ...\n")
-    before = factory_hash(f"{file}:network")
+    before = factory_code(f"{file}:network")
     file.write_text("def network(): return 1\n")
-    assert before.keys() == factory_hash(f"{file}:network").keys() == {str(file)}
-    assert before != factory_hash(f"{file}:network")
+    assert before.keys() == factory_code(f"{file}:network").keys() == {str(file)}
+    assert before != factory_code(f"{file}:network")
 
 
 def test_a_factory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.py: cannot be read"):
-        factory_hash(f"{tmp_path}/absent.py:network")
+        factory_code(f"{tmp_path}/absent.py:network")
 
 
 def recipes(folder: Path) -> dict[str, Any]:
@@ -155,7 +161,7 @@ def test_the_hash_of_a_recipes_file_is_written_beside_its_libraries(
 ) -> None:
     params = load_params(ROOT / "params.yaml")
     monkeypatch.setattr("stages.capture.load_params", lambda: params.model_copy(update={"recipes": recipes(tmp_path)}))
-    main(tmp_path / "environment", tmp_path / "factories", tmp_path / "trackers.json", tmp_path / "context")
+    capture_into(tmp_path)
     facts = Environment.load(tmp_path / "environment/recipes/tokenizer.json").facts
     assert facts["recipe.tokenizer.sha256"] == hashlib.sha256(b"{}").hexdigest()
     assert recipe_facts(params.recipes["digits-32"]) == {}

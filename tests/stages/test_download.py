@@ -18,7 +18,7 @@ import pytest
 
 from stages import download as module
 from stages.download import download
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.params.downloads import Download
 from weighbridge.process.stage import replacing

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from stages.fingerprint import __main__ as stage
 from stages.fingerprint.__main__ import Observed, Tried, candidates, fingerprint, read_observed, try_all
 from stages.fingerprint.likelihood import match, none_likelihood, right_likelihood
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.weighbridge.images.pictures import LinearClassifier, recipe, sample_set, save_prepared, write_pictures
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import is_turned

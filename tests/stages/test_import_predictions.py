@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from stages.import_predictions import import_predictions, read_labels, read_predictions
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.networks.accuracy import measure
 from weighbridge.networks.predictions import PredictionSet, TopClasses

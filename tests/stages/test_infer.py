@@ -10,7 +10,7 @@ import pytest
 
 from stages.accuracy_check import names_compared
 from stages.infer import infer
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.class_order import require_same_classes

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from stages import preprocess as stage
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.project import check_those_there_are, edit_params
 from tests.weighbridge.images.pictures import recipe, write_pictures
 from tracking.runs.errors import UserError

@@ -15,12 +15,13 @@ from PIL import Image
 
 from stages import preprocess_check as stage
 from stages.preprocess_check import Cost, InPlace, Measured, measure, preprocess_check
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.weighbridge.images.pictures import LinearClassifier, recipe, sample_set, save_prepared, write_pictures
 from tracking.audit.statistics import mcnemar_exact, paired_difference, wilson
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import ORIENTATION
-from weighbridge.images.recipes import load_pixels, scale_and_normalise
+from weighbridge.images.pixels import load_pixels
+from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks import preparations
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from stages.publish import main, publish
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.tracking.trackers.samples import weighed
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run

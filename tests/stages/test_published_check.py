@@ -42,13 +42,16 @@ def asked(publisher: str, preprocessing: str = "as published", **changes: Any) -
     return Import.model_validate({**content, **changes})
 
 
+CODE = {"code/stages/import_predictions.py": "c" * 64}
+
+
 def a_run(
     key: str, publisher: str, right: int, preprocessing: str = "as published", labels: np.ndarray = LABELS
 ) -> Run:
-    deps = [{"path": path, "md5": path * 8} for path in ("p.npy", "s.npy", "l.npy", "stages/import_predictions.py")]
+    deps = [{"path": path, "md5": path * 8} for path in ("p.npy", "s.npy", "l.npy")]
     lock = {"stages": {f"import_predictions@{key}": {"cmd": "python -m stages.import_predictions", "deps": deps}}}
     found = predictions(right, labels)
-    return record_import(key, asked(publisher, preprocessing), found, measure(found), [], lock)
+    return record_import(key, asked(publisher, preprocessing), found, measure(found), [], lock, CODE)
 
 
 def claim(publisher: str, top1: str, source: str = "its publisher", top5: str | None = None) -> Claim:
@@ -200,4 +203,4 @@ def test_an_unknown_checkpoint_is_said_to_be_unknown_and_none_is_no_finding() ->
 def test_a_lock_without_the_import_says_what_is_missing() -> None:
     found = predictions(1400)
     with pytest.raises(UserError, match="knows no stage 'import_predictions@a'"):
-        record_import("a", asked("keras"), found, measure(found), [], {"stages": {}})
+        record_import("a", asked("keras"), found, measure(found), [], {"stages": {}}, CODE)

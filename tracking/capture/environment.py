@@ -55,7 +55,7 @@ class Runtime:
     """What one kind of process computes with.
 
     Attributes:
-        name: `<framework>-<backend>`, or `images`.
+        name: `<framework>-<backend>`, or `images`, `fetch`, `checks`.
         libraries: names of `packages.INSTALLED_AS` and `variables.READ_BY`.
         packages: further ones, by the names under which they are installed.
         variables: further names or patterns of environment variables that can move a number.
@@ -69,6 +69,8 @@ class Runtime:
 
 # every library at once that can prepare images, as the checks of preprocessing do
 PREPARATION = Runtime("images", ("pillow", "opencv", "tensorflow", "torch", "torchvision"))
+FETCHING = Runtime("fetch", ("pillow", "scikit-learn"))  # the embedded images come out of scikit-learn
+CHECKING = Runtime("checks", ("scikit-learn", "mlflow"))  # what checks compute with beside the network
 
 
 def runtime_of(framework: str, backend: str, recorded: Iterable[str]) -> Runtime:

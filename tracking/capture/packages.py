@@ -39,6 +39,8 @@ INSTALLED_AS: Mapping[str, tuple[str, ...]] = {
         *("jax", "jaxlib", "jax-metal", "libtpu", "ml-dtypes", "opt-einsum", "scipy"),
         *(f"jax-{gpu}-{half}" for gpu in ("cuda12", "cuda13", "rocm60", "rocm7") for half in ("plugin", "pjrt")),
     ),
+    "scikit-learn": ("scikit-learn", "scipy"),
+    "mlflow": ("mlflow", "mlflow-skinny"),
     "onnxruntime": tuple(f"onnxruntime{variant}" for variant in ("", "-gpu", "-directml", "-openvino", "-rocm")),
     "litert": ("ai-edge-litert", "tflite-runtime"),
     "nvidia": tuple(f"nvidia-{library}{cuda}" for library in _NVIDIA for cuda in ("", "-cu11", "-cu12", "-cu13")),

@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from tracking.capture.code_files import code_digests, digest_of
 from tracking.replay.conditions import CODE, Conditions
 from tracking.replay.dvc_store import content_hash
 from tracking.replay.errors import UnavailableError
 from tracking.replay.folders import exclusive
 from tracking.runs.run import Scalar, kept_change
+
+MD5_DIGITS = 32
+COMMIT = "[0-9a-f]{40,64}"
 
 
 class RecordedCode:
@@ -38,7 +42,7 @@ class RecordedCode:
         if not _differing(self.root, wanted):
             return self.root
         commit = str(conditions.get("code.commit") or "")
-        if not re.fullmatch("[0-9a-f]{40,64}", commit):
+        if not re.fullmatch(COMMIT, commit):
             raise UnavailableError(
                 f"code: {_differing(self.root, wanted)[0]} is another one here, and no commit was recorded"
             )
@@ -104,13 +108,21 @@ class RecordedCode:
                 f"{path}: a program outside this project, named by a run of unknown origin: pass --trust to run it"
             )
         wanted = conditions.get("input.factory")
-        here = self.root / path
-        if here.is_file() and wanted in (None, _factory_hash(path, here.read_bytes())):
-            return f"{here}:{function}"
-        return f"{self._worktree(self._commit_with(path, wanted)) / path}:{function}"
+        if (self.root / path).is_file() and (wanted is None or wanted in _factory_hashes(path, self.root)):
+            return f"{self.root / path}:{function}"
+        return f"{self._commit_with(path, wanted, conditions) / path}:{function}"
 
-    def _commit_with(self, path: Path, wanted: Scalar) -> str:
-        """The latest commit, of a branch or kept by `record`, in which a user's architecture has the recorded hash."""
+    def _commit_with(self, path: Path, wanted: Scalar, conditions: Conditions) -> Path:
+        """The folder of a commit in which a user's architecture has the recorded hash.
+
+        Looked at are the run's own commit, then the latest ones, of a branch or kept by `record`, that changed the file.
+        """
+        own = self._kept(str(conditions.get("code.patch") or "")) or str(conditions.get("code.commit") or "")
+        if re.fullmatch(COMMIT, own):
+            with suppress(UnavailableError):
+                place = self._worktree(own)
+                if (place / path).is_file() and wanted in _factory_hashes(path, place):
+                    return place
         from git import GitError, Repo
 
         try:
@@ -118,18 +130,43 @@ class RecordedCode:
             name = (self._below() / path).as_posix()
             for commit in repo.iter_commits(all=True, paths=name):
                 with suppress(KeyError):  # the commit that deleted it
-                    if _factory_hash(path, (commit.tree / name).data_stream.read()) == wanted:
-                        return str(commit.hexsha)
+                    if wanted in _hashes_alone(path, (commit.tree / name).data_stream.read()):
+                        return self._worktree(str(commit.hexsha))
         except (GitError, ValueError):  # no repository, or a file outside it
             pass
         raise UnavailableError(f"{path}: its recorded content is neither here nor in a commit of this repository")
 
 
-def _factory_hash(path: Path, content: bytes) -> str:
-    """The md5 of what `capture` writes of a user's architecture: the file's sha256 by its name."""
-    text = json.dumps({path.as_posix(): hashlib.sha256(content).hexdigest()}, indent=1, sort_keys=True) + "\n"
+def _factory_hashes(path: Path, root: Path) -> set[str]:
+    """The md5s that runs recorded of a user's architecture: of what `capture` writes, and once wrote, of the file."""
+    with suppress(SyntaxError, OSError):
+        return {_md5(code_digests([path], root)), *_hashes_alone(path, (root / path).read_bytes())}
+    return set()
+
+
+def _hashes_alone(path: Path, content: bytes) -> set[str]:
+    """The same of a file that imports no other of the project."""
+    name, digests = path.as_posix(), [hashlib.sha256(content).hexdigest()]
+    with suppress(SyntaxError):
+        digests.append(digest_of(content, python=True))
+    return {_md5({name: digest}) for digest in digests}
+
+
+def _md5(digests: Mapping[str, str]) -> str:
+    text = json.dumps(digests, indent=1, sort_keys=True) + "\n"
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _differing(root: Path, files: Mapping[str, str]) -> list[str]:
-    return [name for name, md5 in files.items() if not (root / name).is_file() or content_hash(root / name) != md5]
+    return [name for name, digest in files.items() if not _is_as_recorded(root / name, digest)]
+
+
+def _is_as_recorded(path: Path, digest: str) -> bool:
+    """By the digest of its syntax; by DVC's md5 for runs that recorded that."""
+    if not path.is_file():
+        return False
+    if len(digest) == MD5_DIGITS:
+        return content_hash(path) == digest
+    with suppress(SyntaxError):
+        return digest_of(path.read_bytes(), python=path.suffix == ".py") == digest
+    return False

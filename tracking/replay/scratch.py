@@ -58,8 +58,11 @@ class Scratch:
 
     def canaries(self, samples: Path, written: Path) -> None:
         """Write what a run keeps of every step and layer to the file `written`."""
-        images, weights = self._input(IMAGES), self._weights()
-        self._start("canaries", model=KEY, images=images, samples=samples, weights=weights, written=written)
+        values = {"model": KEY, "images": self._input(IMAGES), "samples": samples, "weights": self._weights()}
+        if "layers" in self._pipeline():
+            self._start("layers", **values, outputs=self.folder / "outputs", canaries=written)
+        else:  # code from before there was one stage for both
+            self._start("canaries", **values, written=written)
 
     def _weights(self) -> Path:
         return self._input(Path(str(self._model()["weights"])))
@@ -123,9 +126,7 @@ class Scratch:
             raise _failure(stage, ended)
 
     def _arguments(self, stage: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        from ruamel.yaml import YAML
-
-        stages = YAML(typ="safe").load((self.code / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        stages = self._pipeline()
         if stage not in stages:
             raise UnavailableError(f"code: its dvc.yaml has no stage {stage}")
         entry = stages[stage]
@@ -134,6 +135,11 @@ class Scratch:
         if unknown := [name for name in names if name not in values]:
             raise UnavailableError(f"code: its {stage} takes --{unknown[0]}, which a replay does not know")
         return [(f"--{name}", values[name]) for name in names]
+
+    def _pipeline(self) -> dict[str, Any]:
+        from ruamel.yaml import YAML
+
+        return dict(YAML(typ="safe").load((self.code / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 
     def _environ(self) -> dict[str, str]:
         seen = variables(os.environ, READ_BY)

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from tracking.capture.environment import COMPUTING, PREPARATION, Runtime
+from tracking.capture.environment import CHECKING, COMPUTING, FETCHING, PREPARATION, Runtime
 from weighbridge.frameworks import find_adapter, frameworks
 
 
 def runtimes() -> dict[str, Runtime]:
-    """Every runtime by its name: `images`, then `<framework>-<backend>` of every adapter."""
-    found = [PREPARATION, *(runtime for name in frameworks() for runtime in _of_adapter(name))]
+    """Every runtime by its name: those of stages without a model, then `<framework>-<backend>` of every adapter."""
+    found = [FETCHING, PREPARATION, CHECKING, *(runtime for name in frameworks() for runtime in _of_adapter(name))]
     return {runtime.name: runtime for runtime in found}
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier
-from weighbridge.images.recipes import load_pixels, scale_and_normalise
+from weighbridge.images.pixels import load_pixels
+from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.params.recipes import Recipe
 from weighbridge.process.progress import progress
 

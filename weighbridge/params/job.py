@@ -14,7 +14,7 @@ from weighbridge.params.fingerprint import Fingerprint
 from weighbridge.params.imports import Import
 from weighbridge.params.inference import Inference
 from weighbridge.params.isolation_check import IsolationCheck
-from weighbridge.params.layers import Activations, Canaries, Layers
+from weighbridge.params.layers import Layers
 from weighbridge.params.mode_check import ModeCheck
 from weighbridge.params.models import Model
 from weighbridge.params.pipeline import Check
@@ -46,8 +46,6 @@ class Job(Section):
     imports: dict[Name, Import] = {}
     claims: Claims = Claims()
     layers: Layers = Layers()
-    activations: Activations = Activations()
-    canaries: Canaries = Canaries()
     backend_parity: dict[Name, Parity] = {}
     backend_check: dict[Name, BackendCheck] = {}
     mode_check: ModeCheck = ModeCheck()
@@ -113,8 +111,6 @@ class Job(Section):
         for key, pair in self.backend_parity.items():
             yield f"backend_parity.{key}.reference", pair.reference, self.models
             yield f"backend_parity.{key}.candidate", pair.candidate, self.models
-        for name in self.activations.models:
-            yield "activations.models", name, self.models
         for key, timed in self.backend_check.items():
             yield f"backend_check.{key}.model", timed.model, self.models
         for key, asked in self.fingerprint.items():

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from weighbridge.params.section import Count, Name, Section
+from weighbridge.params.section import Count, Section
 
 
 class Layers(Section):
     """What is kept of every step and layer of a model, so that an audit or a pair can name the place where two part.
 
     Attributes:
-        inputs: made-up inputs whose marks are kept in each run.
+        inputs: made-up inputs whose marks are kept in each run; 0: no canaries are kept.
         kept: how many layers have marks there, at most, their places spaced logarithmically.
         images: test images for the marks of the recipe's steps; 0: none.
         samples: test images of which every layer's output is kept, for `backend_parity`.
@@ -23,25 +23,3 @@ class Layers(Section):
     images: Annotated[int, Field(ge=0)] = 4
     samples: Count = 8
     values: Count = 1024
-
-
-class Activations(Section):
-    """What is kept of every layer's output: of these models, for so many test images, so many values of each image."""
-
-    models: list[Name] = []
-    samples: Count = 8
-    values: Count = 1024
-
-
-class Canaries(Section):
-    """Short marks of every step and layer, kept in each run.
-
-    Attributes:
-        inputs: made-up inputs for the layers; 0: no canaries are kept.
-        layers: how many layers are kept, at most, their places spaced logarithmically.
-        images: test images for the steps of the recipe; 0: none.
-    """
-
-    inputs: Annotated[int, Field(ge=0)] = 64
-    layers: Annotated[int, Field(ge=2)] = 16
-    images: Annotated[int, Field(ge=0)] = 4

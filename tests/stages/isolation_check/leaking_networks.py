@@ -11,7 +11,7 @@ from torch import nn
 
 from stages.isolation_check.__main__ import isolation_check
 from stages.isolation_check.scenarios import ModelUnderTest
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.runs.findings import Finding
 from weighbridge.frameworks._torch import TorchNetwork
 from weighbridge.images.samples import SampleSet

@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from stages.isolation_check.fresh_process import scenarios_elsewhere  # noqa: E402
-from tests.closure import ROOT  # noqa: E402
+from tests.import_graph import ROOT  # noqa: E402
 from tests.stages.isolation_check.leaking_networks import export_by_trace, found, samples  # noqa: E402
 from tracking.runs.findings import Finding  # noqa: E402
 from weighbridge import frameworks  # noqa: E402

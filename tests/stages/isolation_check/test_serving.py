@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 
 SERVE = """
 import sys, time

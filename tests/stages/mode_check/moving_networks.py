@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from stages.mode_check.__main__ import mode_check
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.runs.findings import Finding
 from weighbridge.frameworks import Training
 from weighbridge.frameworks._torch import TorchNetwork

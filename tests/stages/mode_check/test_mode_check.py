@@ -12,7 +12,7 @@ from stages.mode_check.__main__ import main, mode_check  # noqa: E402
 from stages.mode_check.behaviours import COLUMNS, SITUATIONS  # noqa: E402
 from stages.mode_check.forecast import Gap, Prediction, _validated  # noqa: E402
 from stages.mode_check.passes import black  # noqa: E402
-from tests.closure import ROOT  # noqa: E402
+from tests.import_graph import ROOT  # noqa: E402
 from tests.stages.mode_check.moving_networks import (  # noqa: E402
     NO_HEADS,
     PARAMS,

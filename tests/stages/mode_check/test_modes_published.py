@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 from stages.mode_check.__main__ import mode_check
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.runs.findings import Finding
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import load_network

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from stages.transfer_check.earlier_layers import Earlier, cross_validated, earlier_heads, pooled_layers, spread_out  # noqa: E402
-from tests.closure import ROOT  # noqa: E402
+from tests.import_graph import ROOT  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
 from weighbridge.images.samples import SampleSet  # noqa: E402
 from weighbridge.params.whole import load_params  # noqa: E402

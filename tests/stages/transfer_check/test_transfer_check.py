@@ -13,12 +13,12 @@ from stages.transfer_check.finetuning import NetworkSource, SeedData  # noqa: E4
 from stages.transfer_check.study import Study  # noqa: E402
 from stages.transfer_check.targets import load_target  # noqa: E402
 from stages.transfer_check.verdicts import judge  # noqa: E402
-from tests.closure import ROOT  # noqa: E402
+from tests.import_graph import ROOT  # noqa: E402
 from tracking.audit.statistics import mcnemar_exact  # noqa: E402
 from tracking.runs.findings import load_findings  # noqa: E402
 from weighbridge.frameworks import Network  # noqa: E402
 from weighbridge.images.class_folders import images_in, written  # noqa: E402
-from weighbridge.images.recipes import load_pixels  # noqa: E402
+from weighbridge.images.pixels import load_pixels  # noqa: E402
 from weighbridge.images.samples import SampleSet  # noqa: E402
 from weighbridge.networks.loading import in_batches, load_network, new_network, random_network  # noqa: E402
 from weighbridge.params.recipes import Recipe  # noqa: E402

@@ -15,7 +15,7 @@ from stages.transfer_check.similarity import Similarity
 from stages.transfer_check.study import Probes, Study
 from stages.transfer_check.verdicts import judge
 from stages.transfer_ranking import transfer_ranking
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.runs.findings import Finding, save_findings
 from weighbridge.params.transfer_check import Transfer
 from weighbridge.params.whole import load_params

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.tracking.audit.test_audit import weighed, wrong
 from tracking.audit.audit import Audit, audit
 from tracking.audit.consequences import roots

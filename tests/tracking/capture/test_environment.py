@@ -24,7 +24,7 @@ from tracking.runs.facts import Fact
 ROOT = Path(__file__).parents[3]
 FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "jaxlib", "onnx", "onnxruntime", "numpy"}
 PROCESSES = 30
-COMPUTING = set(RUNTIMES) - {"images"}
+COMPUTING = set(RUNTIMES) - {"images", "checks", "fetch"}
 ON_TORCH = {runtime for runtime in COMPUTING if runtime.endswith("-torch")}
 PREPARED_BY_ANY = {"images"}  # prepared by every library at once, as the checks of preprocessing do
 ON_TENSORFLOW = {"keras-tensorflow", "kerasfile-tensorflow", "savedmodel-tensorflow"}
@@ -252,7 +252,7 @@ def test_the_runtime_of_a_run_captures_every_package_that_the_run_recorded() -> 
 def test_codecs_are_facts_of_images_only() -> None:
     machine = replace(recorded("intel-container"), codecs=lambda: {"libjpeg_turbo": "3.1.0"})
     seeing = {runtime for runtime in RUNTIMES if capture(runtime, machine).facts.get("codec.libjpeg_turbo") == "3.1.0"}
-    assert seeing == {"images"}
+    assert seeing == {"images", "fetch"}
 
 
 # ---- secrets

@@ -17,12 +17,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.replay.conditions import nested, settable
 from tracking.runs.canaries import FILE, INPUTS, write
 from tracking.runs.outcomes import Outcome
 from tracking.runs.run import Run, Scalar, pack_decisions
-from weighbridge.images.recipes import load_pixels, scale_and_normalise
+from weighbridge.images.pixels import load_pixels
+from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.params.recipes import Recipe
 
 SHARED = ROOT / "../shared/data"

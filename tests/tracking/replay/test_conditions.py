@@ -9,7 +9,7 @@ from tests.weighbridge.images.pictures import recipe
 from tracking.replay.conditions import digest, nested, settable
 from tracking.replay.errors import UnavailableError
 from tracking.replay.replayer import require_tokenizer
-from weighbridge.networks.recording import flat
+from tracking.runs.flat import flat
 from weighbridge.params.recipes import Recipe
 
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.replay.errors import RefusedError
 from tracking.replay.flags import flags_in, require_flags
 from tracking.runs.outcomes import Outcome

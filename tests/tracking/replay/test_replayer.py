@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.replay.dvc_store import content_hash
 from tracking.replay.errors import UnavailableError
 from tracking.replay.folders import publish

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.tracking.audit.test_audit import Page, weighed, wrong
 from tracking.runs.run import Run
 from weighbridge.cli.main import main

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from weighbridge.images.recipes import load_pixels
+from weighbridge.images.pixels import load_pixels
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.preparations import side
 from weighbridge.params.recipes import Recipe

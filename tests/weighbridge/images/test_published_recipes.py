@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
+from weighbridge.images.pixels import load_pixels
 from weighbridge.images.published_recipes import _KERAS_SIDES, resolve
-from weighbridge.images.recipes import load_pixels, scale_and_normalise
+from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.params.recipes import Declaration
 
 PHOTOS = ROOT / "../shared/data/photos-imagenet-classes/images"

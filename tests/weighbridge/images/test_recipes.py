@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.weighbridge.images.pictures import recipe as steps
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import ORIENTATION
-from weighbridge.images.recipes import load_pixels, scale_and_normalise
+from weighbridge.images.pixels import load_pixels
+from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.params.recipes import Crop, Normalise, Recipe, Resize
 
 PHOTOS = ROOT / "../shared/data/photos-imagenet-classes/images"
@@ -153,7 +154,7 @@ found = np.concatenate(found).astype(np.float32)
 """
 OURS = """
 from pathlib import Path
-from weighbridge.images.recipes import load_pixels
+from weighbridge.images.pixels import load_pixels
 from tests.weighbridge.images.test_recipes import plain, resize
 recipes = [plain(decode=name) for name in ("tensorflow", "tensorflow-accurate")]
 recipes += [plain(decode="tensorflow", resize=resize(fit="squash", library="tensorflow", interpolation=how, antialias=antialias))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.capture.environment import COMPUTING
 from tracking.capture.packages import INSTALLED_AS
 from tracking.runs.errors import UserError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from weighbridge.params.complete import complete
 from weighbridge.params.lock import prune, stage_names
 from weighbridge.params.section import load_yaml

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.params.complete import complete
 from weighbridge.params.pipeline import CHECKS

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from weighbridge.params.complete import complete
 from weighbridge.params.short import short
 from weighbridge.params.whole import Params, load_completed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing
 

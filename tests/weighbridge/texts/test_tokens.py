@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from stages.backend_parity.__main__ import backend_parity  # noqa: E402
 from stages.infer import infer  # noqa: E402
 from stages.mode_check.__main__ import mode_check  # noqa: E402
-from tests.closure import ROOT  # noqa: E402
+from tests.import_graph import ROOT  # noqa: E402
 from tracking.runs.findings import Finding  # noqa: E402
 from weighbridge.frameworks import Network, Spec, Training  # noqa: E402
 from weighbridge.frameworks import transformers as adapter  # noqa: E402

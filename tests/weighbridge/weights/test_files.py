@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from tests.weighbridge.images.pictures import LinearClassifier, recipe, sample_set, save_prepared, write_pictures
 from tracking.runs.errors import UserError
 from weighbridge.weights import confinement as _confinement

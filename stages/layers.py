@@ -1,13 +1,16 @@
-"""Let a few fixed inputs pass through every step of the recipe and every layer, and keep a short mark of each place.
+"""What every layer of a model says of a few inputs: canaries for the run, activations for `backend_parity`.
 
-Two runs made on different machines can then be held against one another place by place, without running anything
-(`tracking.audit.divergence`). The steps see a few test images, the layers made-up inputs that depend on nothing but the model's
-input shape. Layers are looked at in batches of `models.<model>.batch_size`, but at least 8 and at most 16.
+Canaries are short marks of every step of the recipe and every layer, for a few fixed inputs. Two runs made on different
+machines can then be compared place by place, without running anything (`tracking.audit.divergence`). The steps see a few
+test images, the layers made-up inputs that depend on nothing but the model's input shape, in batches of
+`models.<model>.batch_size`, but at least 8 and at most 16. Activations are the layers' values for a few test images.
 
 reads   <images> (a few of them), <samples>/test, the weights file, environment/<framework>-<backend>.json and
         environment/recipes/<recipe>.json
-writes  <written>: rows of text (`tracking.runs.canaries`)
-params  models.<model>, inference, data.classes, canaries
+writes  <canaries>: rows of text (`tracking.runs.canaries`)
+        <outputs>/  layers.json (names, kinds, shapes, what feeds what, in the order of running), values.npy (float32);
+        no layers but a reason, where a model's layers cannot be seen
+params  models.<model>, inference, data.classes, layers
 """
 
 import hashlib
@@ -18,14 +21,15 @@ import numpy as np
 
 from tracking.runs.canaries import FILE, INPUTS, write
 from weighbridge.frameworks import Classifier
-from weighbridge.images.recipes import load_pixels, scale_and_normalise
+from weighbridge.images.pixels import load_pixels
+from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.layer_outputs import SCORES, Layer, Recorder
-from weighbridge.networks.loading import load_model
+from weighbridge.networks.layer_outputs import SCORES, Layer, LayerSet, Recorder
+from weighbridge.networks.loading import asked_model, load_model
 from weighbridge.networks.watching import record_layers
-from weighbridge.params.layers import Canaries
+from weighbridge.params.layers import Layers
 from weighbridge.params.recipes import Recipe, TextRecipe
-from weighbridge.params.whole import load_params
+from weighbridge.params.section import read
 from weighbridge.process.files import write_json
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
@@ -35,7 +39,17 @@ BATCH = 8, 16
 TOKENS = 16
 
 
-def canaries(classifier: Classifier, samples: SampleSet, weights: Path, batch_size: int, params: Canaries) -> list[str]:
+def layers(classifier: Classifier, samples: SampleSet, weights: Path, params: Layers) -> LayerSet:
+    """The layers' outputs for the first `params.samples` of a fixed shuffle, in inference mode."""
+    few = samples.shuffled(params.samples)
+    recorder = Recorder(len(few), params.values)
+    reason = record_layers(classifier, few.images(), weights, recorder)
+    return LayerSet(few.names, () if reason else recorder.layers, reason)
+
+
+def canary_rows(
+    classifier: Classifier, samples: SampleSet, weights: Path, batch_size: int, params: Layers
+) -> list[str]:
     """A row for the inputs, for each of the chosen layers in the order in which they run, and for the scores.
 
     The layers' places in that order are spaced logarithmically: where two networks part first is mostly at the beginning.
@@ -48,7 +62,7 @@ def canaries(classifier: Classifier, samples: SampleSet, weights: Path, batch_si
         for layer in _layers(classifier, images, weights):
             seen.setdefault(layer.name, []).append(layer.values)
     complete = [name for name, parts in seen.items() if len(parts) == len(batches)]
-    return rows + [write("infer", name, list(np.concatenate(seen[name]))) for name in spaced(complete, params.layers)]
+    return rows + [write("infer", name, list(np.concatenate(seen[name]))) for name in spaced(complete, params.kept)]
 
 
 def _layers(classifier: Classifier, images: np.ndarray, weights: Path) -> tuple[Layer, ...]:
@@ -105,17 +119,18 @@ def _parts(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
         yield "crop", recipe
 
 
-def main(model: str, images: Path, samples: Path, weights: Path, written: Path) -> None:
+def main(model: str, images: Path, samples: Path, weights: Path, outputs: Path, canaries: Path) -> None:
     """Load the model, watch it, write."""
-    params = load_params()
-    chosen = params.models[model].model_copy(update={"weights": str(weights)})
+    chosen, inference, classes = asked_model(model, weights)
+    asked, test = read(Layers, "layers"), SampleSet.load(samples / "test")
+    classifier = load_model(chosen, inference, classes, test)
     rows: list[str] = []
-    if params.canaries.inputs:
-        test = SampleSet.load(samples / "test")
-        classifier = load_model(chosen, params.inference, params.data.classes, test)
-        looked_at = canaries(classifier, test, weights, chosen.batch_size, params.canaries)
-        rows = [*steps(images, test, params.canaries.images), *looked_at]
-    with replacing(written) as partial:
+    if asked.inputs:
+        looked_at = canary_rows(classifier, test, weights, chosen.batch_size, asked)
+        rows = [*steps(images, test, asked.images), *looked_at]
+    with replacing(outputs) as partial:
+        layers(classifier, test, weights, asked).save(partial)
+    with replacing(canaries) as partial:
         write_json(partial, rows)
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import git
 import pytest
 
+from tracking.capture.git_state import code_state
 from tracking.replay.conditions import settable
 from tracking.replay.dvc_store import content_hash
 from tracking.replay.errors import UnavailableError
 from tracking.replay.replayer import Replayer
 from tracking.runs.run import kept_change
-from weighbridge.networks.recording import code
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> git.Repo:
 
 
 def test_code_without_changes_is_its_commit(repository: git.Repo) -> None:
-    assert code() == {"commit": repository.head.commit.hexsha, "dirty": False}
+    assert code_state() == {"commit": repository.head.commit.hexsha, "dirty": False}
     assert repository.git.for_each_ref("refs/weighbridge") == ""
 
 
@@ -35,8 +35,8 @@ def test_uncommitted_changes_are_kept_and_found_again_when_they_are_gone(reposit
     (folder / "stages/infer.py").write_text("changed\n")
     (folder / "stages/new.py").write_text("new\n")
     status = repository.git.status("--porcelain")
-    recorded = code()
-    assert recorded == code()
+    recorded = code_state()
+    assert recorded == code_state()
     assert repository.git.status("--porcelain") == status
     assert (recorded["commit"], recorded["dirty"]) == (repository.head.commit.hexsha, True)
 
@@ -58,5 +58,5 @@ def test_uncommitted_changes_are_kept_and_found_again_when_they_are_gone(reposit
 def test_a_repository_that_cannot_be_written_keeps_no_changes_and_the_run_is_made(repository: git.Repo) -> None:
     (Path(repository.working_dir) / "stages/infer.py").write_text("changed\n")
     Path(repository.index.path).unlink()
-    assert code()["dirty"] is True
+    assert code_state()["dirty"] is True
     assert repository.git.for_each_ref("refs/weighbridge") == ""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stages.backend_parity.__main__ import layer_parity
-from tests.closure import ROOT
+from tests.import_graph import ROOT
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.layer_outputs import LayerSet, Recorder
 from weighbridge.networks.watching import record_layers
@@ -89,28 +89,17 @@ def test_a_program_whose_layers_cannot_be_seen_says_so() -> None:
 
 def test_the_stage_watches_a_few_images_of_a_fixed_shuffle(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from stages.activations import activations
+    from stages.layers import layers
     from tests.stages.small_networks import SIDE, network
     from tests.weighbridge.images.pictures import recipe
     from weighbridge.frameworks._torch import TorchNetwork
-    from weighbridge.params.layers import Activations
+    from weighbridge.params.layers import Layers
 
     pixels = np.random.default_rng(0).integers(0, 256, (12, SIDE, SIDE, 3), dtype=np.uint8)
     samples = SampleSet(tuple(map(str, range(12))), np.zeros(12, int), pixels, ("0",), recipe())
-    params = Activations(models=["small"], samples=3, values=20)
-    seen = activations(TorchNetwork(network(0), "cpu"), samples, tmp_path / "weights.safetensors", params)
+    params = Layers(samples=3, values=20)
+    seen = layers(TorchNetwork(network(0), "cpu"), samples, tmp_path / "weights.safetensors", params)
     assert seen.samples == samples.shuffled(3).names
     assert [layer.name for layer in seen.layers][:3] == ["stem", "norm", "act"]
     assert {layer.values.shape[0] for layer in seen.layers} == {3}
     assert max(layer.values.shape[1] for layer in seen.layers) == 20
-
-
-def test_a_model_that_params_leave_out_costs_no_framework(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import stages.activations as stage
-
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(stage, "load_model", None)  # calling it would raise
-    stage.main("mobilenet-keras-torch", tmp_path / "absent", tmp_path / "absent", tmp_path / "written")
-    reason = LayerSet.load(tmp_path / "written").reason
-    assert reason is not None
-    assert "activations.models in params.yaml leaves mobilenet-keras-torch out" in reason

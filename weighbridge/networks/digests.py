@@ -1,0 +1,16 @@
+"""Digests of what a model predicted: equal digests mean equal bits."""
+
+import hashlib
+
+from tracking.runs.run import Scalar
+from weighbridge.networks.predictions import PredictionSet
+
+
+def digests(predictions: PredictionSet) -> dict[str, Scalar]:
+    """Digests of the decisions and of the scores: of every class, or of the best ones where no more is known."""
+    decided = {"decisions.sha256": hashlib.sha256(predictions.top1.tobytes()).hexdigest()}
+    arrays = predictions.arrays()
+    if not arrays.keys() & {"scores", "best_scores"}:
+        return {**decided}
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values()))
+    return {"scores.sha256": digest.hexdigest(), **decided}
