@@ -19,23 +19,25 @@ def prune(pipeline: Path, lock: Path, job: Mapping[str, Any]) -> list[str]:
         return []
     kept = set(stage_names(load_yaml(pipeline), job))
     text = lock.read_text(encoding="utf-8")
-    starts = list(_STAGE.finditer(text))
-    ends = [*(found.start() for found in starts[1:]), len(text)]
-    gone = {
-        found["name"]: (found.start(), end)
-        for found, end in zip(starts, ends, strict=True)
-        if found["name"] not in kept
-    }
+    present = entries(text)
+    gone = {name: place for name, place in present.items() if name not in kept}
     if not gone:
         return []
     for start, end in reversed(gone.values()):
         text = text[:start] + text[end:]
-    if len(gone) == len(starts):
+    if len(gone) == len(present):
         text = text.replace("stages:\n", "stages: {}\n")
     beside = lock.with_name(f".{lock.name}.new")
     beside.write_text(text, encoding="utf-8")
     beside.replace(lock)
     return list(gone)
+
+
+def entries(text: str) -> dict[str, tuple[int, int]]:
+    """Where in the text of a lock file the entry of each stage begins and ends."""
+    starts = list(_STAGE.finditer(text))
+    ends = [*(found.start() for found in starts), len(text)][1:]
+    return {found["name"]: (found.start(), end) for found, end in zip(starts, ends, strict=True)}
 
 
 def stage_names(pipeline: Mapping[str, Any], job: Mapping[str, Any]) -> Iterator[str]:
