@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import git
@@ -14,10 +17,12 @@ from stages._params import Recipe
 from stages._recording import flat
 from tests.closure import ROOT
 from tests.stages.pictures import recipe
+from tracking.environment import Environment
 from tracking.holdings import NotHereError, content_hash, hold
 from tracking.isolated import others, python_with
 from tracking.outcomes import Outcome
 from tracking.replay import (
+    FLAGS,
     RefusedError,
     Replayer,
     Scratch,
@@ -28,6 +33,7 @@ from tracking.replay import (
     nested,
     settable,
 )
+from tracking.secrets import redact
 
 
 def test_a_recipe_comes_back_from_flat_conditions() -> None:
@@ -117,6 +123,20 @@ def test_what_is_no_hash_leads_to_no_file(digest: str, root: Path, tmp_path: Pat
         hold(digest, Path("weights.bin"), root, tmp_path / "links")
 
 
+@pytest.mark.parametrize(
+    ("content", "later"), [(b"new", 1), (b"longer", 0)], ids=["of the same size, later", "longer, at the same time"]
+)
+def test_a_file_that_was_changed_has_another_hash(content: bytes, later: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    was, seen = content_hash(tmp_path / "file"), (tmp_path / "file").stat()
+    folder = content_hash(tmp_path)
+    (tmp_path / "file").write_bytes(content)
+    os.utime(tmp_path / "file", ns=(seen.st_atime_ns, seen.st_mtime_ns + later))
+    assert was == md5(b"old")
+    assert content_hash(tmp_path / "file") == md5(content)
+    assert content_hash(tmp_path) != folder
+
+
 def test_content_that_is_damaged_in_the_cache_is_not_taken(root: Path, tmp_path: Path) -> None:
     name = keep(root, b"old")
     (root / ".dvc/cache/files/md5" / name[:2] / name[2:]).write_bytes(b"odd")
@@ -128,7 +148,6 @@ def test_content_that_is_damaged_in_the_cache_is_not_taken(root: Path, tmp_path:
 
 
 def test_an_environment_is_built_only_for_what_differs(tmp_path: Path) -> None:
-    from importlib.metadata import version
     from sys import executable
 
     assert others({"numpy": version("numpy")}) == {}
@@ -142,6 +161,34 @@ def test_what_a_run_file_says_is_no_argument_of_an_installer(name: str, number: 
     with pytest.raises(NotHereError, match=f"package.{name}"):
         python_with({name: number}, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def wheel(folder: Path, name: str, number: str, needs: str) -> None:
+    """A package with nothing in it, that says what it needs."""
+    about = f"{name}-{number}.dist-info"
+    texts = {
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\nRequires-Dist: {needs}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    texts[f"{about}/RECORD"] = "".join(f"{path},,\n" for path in (*texts, f"{about}/RECORD"))
+    with zipfile.ZipFile(folder / f"{name}-{number}-py3-none-any.whl", "w") as file:
+        for path, text in texts.items():
+            file.writestr(path, text)
+
+
+def test_an_environment_has_the_package_that_was_asked_for_and_nothing_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wheels").mkdir()
+    wheel(tmp_path / "wheels", "timm", "99.0", needs="safetensors==99.0")
+    wheel(tmp_path / "wheels", "safetensors", "99.0", needs="timm")
+    for installer in ("PIP", "UV"):
+        monkeypatch.setenv(f"{installer}_NO_INDEX", "1")
+        monkeypatch.setenv(f"{installer}_FIND_LINKS", str(tmp_path / "wheels"))
+    python = python_with({"timm": "99.0"}, tmp_path / "environments")
+    asked = "from importlib.metadata import version; print(version('timm'), version('safetensors'))"
+    said = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    assert said == ["99.0", version("safetensors")]
 
 
 def scratch(monkeypatch: pytest.MonkeyPatch, conditions: dict, root: Path) -> Scratch:
@@ -171,6 +218,46 @@ def test_a_commit_that_is_not_in_the_repository_is_named(tmp_path: Path) -> None
     wanted = {"input.code/stages/infer.py": "0" * 32, "code.commit": "1" * 40}
     with pytest.raises(NotHereError, match="code: commit 111111111111 is not in this repository"):
         Replayer(tmp_path).code(wanted)
+
+
+def test_conditions_of_which_a_value_was_taken_out_as_a_secret_are_not_run(tmp_path: Path) -> None:
+    conditions = {"param.model.weights": "weights.bin", "param.model.arguments.token": redact("token=hf_abcdefghijkl")}
+    with pytest.raises(NotHereError, match=r"param\.model\.arguments\.token: its value was taken out .* as a secret"):
+        Replayer(tmp_path).replay(conditions)
+
+
+ON_TORCH = {"param.model.framework": "torchvision", "param.model.backend": "torch"}
+
+
+def on(root: Path, monkeypatch: pytest.MonkeyPatch, **facts: str) -> Replayer:
+    """A replayer on a machine with these facts."""
+    replayer = Replayer(root)
+    captured = Environment("torchvision-torch", {"cpu.model": "this one", "os.libc": "this one", **facts})
+    with monkeypatch.context() as other:
+        other.setattr(sys.modules[Replayer.__module__], "capture", lambda _: captured)
+        replayer._this_machine(ON_TORCH)
+    return replayer
+
+
+@pytest.mark.parametrize("fact", ["cpu.model", "os.libc", "package.numpy"])
+def test_answers_of_another_machine_are_not_taken_for_answers_of_this_one(
+    fact: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, again = (on(tmp_path, monkeypatch, **{"variable.X": value}) for value in "01")
+    there = on(tmp_path, monkeypatch, **{fact: "another"})
+    assert here._place(ON_TORCH, 0) == again._place(ON_TORCH, 0) != there._place(ON_TORCH, 0)
+    prepared = [each._prepared(Preparing(ON_TORCH, tmp_path)) for each in (here, again, there)]
+    assert prepared[0] == prepared[1] != prepared[2]
+
+
+class Preparing(Scratch):
+    """Prepares nothing."""
+
+    def __init__(self, conditions: dict, folder: Path) -> None:
+        self.conditions, self.folder = conditions, folder
+
+    def preprocess(self, prepared: Path) -> None:
+        prepared.mkdir()
 
 
 def test_predictions_that_others_made_cannot_be_run_again(tmp_path: Path) -> None:
@@ -291,6 +378,39 @@ def test_flags_of_torch_are_set_under_the_names_by_which_they_are_recorded() -> 
     read = json.loads(done.stdout.splitlines()[-1])
     assert len(read) > 10
     assert [name for name, turned in read.items() if not turned] == []
+
+
+OF_OTHERS = """
+import json, sys
+import jax, tensorflow
+from tracking.replay import FLAGS
+from tracking.runtimes import settings
+jax.numpy.ones(1) + 1
+wanted, read = json.loads(sys.argv[1]), []
+for name, value in wanted:
+    exec(FLAGS[name], {"jax": jax, "tensorflow": tensorflow, "v": value})
+    read.append([name, settings().get(name)])
+print(json.dumps(read))
+"""
+VALUES = {
+    "tensorflow.allow_tf32": (False, True),
+    "tensorflow.deterministic": (False, True),  # it cannot be taken back
+    "tensorflow.jit": ("autoclustering", ""),
+    "jax.x64": (True, False),
+    "jax.matmul_precision": ("highest", "bfloat16"),
+}
+
+
+@pytest.mark.slow
+def test_flags_of_tensorflow_and_jax_are_set_under_the_names_by_which_they_are_recorded() -> None:
+    pytest.importorskip("tensorflow")
+    pytest.importorskip("jax")
+    assert VALUES.keys() == {name for name in FLAGS if name.startswith(("tensorflow.", "jax."))}
+    wanted = [[name, value] for name, values in VALUES.items() for value in values]
+    command = [sys.executable, "-c", OF_OTHERS, json.dumps(wanted)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == wanted
 
 
 def test_flags_of_another_backend_are_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
