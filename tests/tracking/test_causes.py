@@ -7,8 +7,10 @@ import pytest
 from tests.tracking.machines import NAMES, recorded
 from tracking.causes import RULES, UNKNOWN, CanChange, cause_of
 from tracking.environment import RUNTIMES, capture
+from tracking.machine import this_machine
 from tracking.variables import READ_BY
 
+HERE = this_machine()
 CONDITIONS = (
     "param.model.framework",
     "param.model.claim.top1",
@@ -33,7 +35,7 @@ def without_cause(names: Iterable[str]) -> list[str]:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_no_fact_of_any_machine_lacks_a_cause(runtime: str) -> None:
-    captured = [capture(runtime).facts, *(capture(runtime, recorded(name)).facts for name in NAMES)]
+    captured = [capture(runtime, HERE).facts, *(capture(runtime, recorded(name)).facts for name in NAMES)]
     assert without_cause(fact for facts in captured for fact in facts) == []
 
 

@@ -232,13 +232,13 @@ def test_a_cause_larger_than_the_noise_is_found_all_the_same() -> None:
 def test_a_result_that_rarely_goes_astray_adds_no_factor_to_a_proof(causes: str) -> None:
     """Of 600 searches each, 43 and 33 were proven with a factor too many when only what was found was run again."""
     proven = []
-    for seed in range(300):
+    for seed in range(100):
         oracle = Oracle(matters(frozenset(causes), "each"), two_states(0.05), seed=seed)
         found = search(tuple("pxqyrs"), oracle)
         if found.verdict == Verdict.PROVEN:
             proven.append(frozenset(found.minimal))
     assert set(proven) == {frozenset(causes)}
-    assert len(proven) > 200
+    assert len(proven) > 66
 
 
 def test_in_noise_a_smaller_cause_is_not_dropped() -> None:
