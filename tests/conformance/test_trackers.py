@@ -13,6 +13,7 @@ import pytest
 
 from tests.tracking.trackers.comet_server import API_KEY, Memory, comet_server
 from tests.tracking.trackers.samples import LONG, weighed
+from tests.tracking.trackers.stores import empty_store
 from tracking.runs.run import Run
 from tracking.trackers import Tracker, connect, local, metrics, parameters, tags
 
@@ -52,7 +53,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         if request.param == "local":
             yield Place("local", folder, lambda run: _in_journal(folder, run), 10**9, BEFORE_THE_MOVE)
         elif request.param == "mlflow":
-            yield Place("mlflow", folder, lambda run: _in_mlflow(folder, run), 6000, BEFORE_THE_FILE)
+            yield Place("mlflow", empty_store(folder), lambda run: _in_mlflow(folder, run), 6000, BEFORE_THE_FILE)
         elif request.param == "comet-offline":
             yield Place("comet", folder, lambda run: _in_archives(folder, run), 1000, BEFORE_THE_END)
         else:

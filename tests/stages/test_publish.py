@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from stages.publish import main, publish
 from tests.import_graph import ROOT
 from tests.tracking.trackers.samples import weighed
+from tests.tracking.trackers.stores import empty_store
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.trackers import Tracker, local
@@ -151,6 +152,7 @@ def test_a_missing_run_file_is_named(project: Path) -> None:
 
 def test_publishing_three_times_makes_one_record_of_each_run_in_each_tracker(project: Path) -> None:
     write_params(project, trackers=["mlflow", "comet"])
+    empty_store(project / "data")
     done = command()
     assert (done.returncode, done.stdout) == (0, "")
     for _ in range(2):

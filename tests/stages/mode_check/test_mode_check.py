@@ -23,7 +23,7 @@ from tests.stages.mode_check.moving_networks import (  # noqa: E402
     samples,
     trained,
 )
-from tracking.runs.findings import load_findings, save_findings  # noqa: E402
+from tracking.runs.findings import Finding, load_findings, save_findings  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
 from weighbridge.params.mode_check import Shift  # noqa: E402
 
@@ -41,6 +41,11 @@ def test_a_plain_network_is_healthy_in_every_mode() -> None:
     assert len(found) > 10
 
 
+@pytest.fixture(scope="module")
+def of_batchnorm() -> dict[str, Finding]:
+    return check(network(torch.nn.BatchNorm2d(3)))
+
+
 @pytest.mark.parametrize(
     ("situation", "moved"),
     [
@@ -54,8 +59,10 @@ def test_a_plain_network_is_healthy_in_every_mode() -> None:
         ("step, weights frozen after", 3),
     ],
 )
-def test_what_batchnorm_moves_is_named_with_its_size(situation: str, moved: int) -> None:
-    finding = check(network(torch.nn.BatchNorm2d(3)))[situation]
+def test_what_batchnorm_moves_is_named_with_its_size(
+    situation: str, moved: int, of_batchnorm: dict[str, Finding]
+) -> None:
+    finding = of_batchnorm[situation]
     names = ["0.num_batches_tracked", "0.running_mean", "0.running_var"]
     assert finding.verdict == ("warn" if moved else "pass")
     assert finding.evidence["moved"] == names[:moved]
@@ -80,8 +87,8 @@ def test_a_dropout_left_on_is_seen_and_a_dropout_of_rate_zero_is_not() -> None:
     assert verdicts(torch.nn.Dropout(0.0))["dropout"] == "pass"
 
 
-def test_batchnorm_alone_is_no_dropout() -> None:
-    assert verdicts(torch.nn.BatchNorm2d(3))["dropout"] == "pass"
+def test_batchnorm_alone_is_no_dropout(of_batchnorm: dict[str, Finding]) -> None:
+    assert of_batchnorm["dropout"].verdict == "pass"
 
 
 def test_a_layer_that_moves_in_inference_mode_fails() -> None:

@@ -68,16 +68,8 @@ def studied(low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch, **task
 
 
 @pytest.mark.slow
-def test_a_large_learning_rate_destroys_the_source_and_the_last_layer_is_special_to_it(
-    low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One seed; over five, what is left at 0.1 is .69 (.48 to .84): DECISIONS.md."""
-    study, params = studied(low, monkeypatch, seeds=[0], learning_rates=[0.001, 0.1], probed_rates=[0.01], cuts=1)
-    left = {outcome.learning_rate: outcome.source for outcome in study.outcomes if outcome.method == "fine-tuned"}
-    drift = {outcome.learning_rate: outcome.drift for outcome in study.outcomes if outcome.method == "fine-tuned"}
-    assert left[0.001] > 0.97
-    assert left[0.1] < 0.9
-    assert drift[0.001] < drift[0.1]
+def test_the_last_layer_is_special_to_the_source(low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch) -> None:
+    study, params = studied(low, monkeypatch, seeds=[0], learning_rates=[0.1], probed_rates=[0.01], cuts=1)
     last = {cut.kind: cut.target for cut in study.cuts}
     assert last["BnB"] - last["AnB"] > 0.05
     assert last["AnB+"] - last["AnB"] > 0.05
@@ -90,11 +82,12 @@ def test_a_large_learning_rate_destroys_the_source_and_the_last_layer_is_special
 
 
 @pytest.mark.slow
-def test_over_five_seeds_a_large_learning_rate_leaves_less_than_four_fifths_of_the_source(
+def test_over_three_seeds_a_large_learning_rate_leaves_less_than_four_fifths_of_the_source(
     low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Over five, what is left at 0.1 is .69 (.48 to .84): DECISIONS.md."""
     rates = {"learning_rates": [0.001, 0.1], "probed_rates": [], "scratch_rates": [], "cuts": 0}
-    study, params = studied(low, monkeypatch, seeds=[0, 1, 2, 3, 4], **rates)
+    study, params = studied(low, monkeypatch, seeds=[0, 1, 2], **rates)
     found = {
         rate: (finding.verdict.value, [source for _, _, source, _ in finding.evidence[name]])
         for finding in judge("m", params.transfer_check, study)
@@ -103,8 +96,10 @@ def test_over_five_seeds_a_large_learning_rate_leaves_less_than_four_fifths_of_t
         if name.endswith(f"_{rate:g}.by_seed")
     }
     (careful, kept), (hasty, left) = found[0.001], found[0.1]
+    drift = {rate: [each.drift for each in study.trainings()["fine-tuned", rate]] for rate in found}
     assert (careful, hasty) == ("pass", "warn")
-    assert len(kept) == len(left) == 5
+    assert len(kept) == len(left) == len(drift[0.1]) == 3
+    assert max(drift[0.001]) < min(drift[0.1])
     assert np.mean(kept) > 0.97
     assert np.mean(left) < 0.8
     assert max(left) < min(kept)

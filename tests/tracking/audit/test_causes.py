@@ -1,19 +1,18 @@
 """Every condition that is ever recorded has a cause: what it can change, how much, and why."""
 
-import importlib.util
 from collections.abc import Iterable
 
 import pytest
 
 from tests.tracking.capture.machines import NAMES, recorded
-from tests.tracking.capture.processes import PACKAGES, settings_of
 from tests.tracking.capture.runtimes import RUNTIMES, capture
 from tracking.audit.causes import UNKNOWN, CanChange, cause_of, rules
 from tracking.audit.consequences import ONE_SIDED
 from tracking.audit.consequences import RULES as CONSEQUENCES
+from tracking.capture.machine import this_machine
 from tracking.capture.variables import READ_BY
 
-SLOW = {"keras-tensorflow", "keras-jax", "keras-torch"}
+HERE = this_machine()
 CONDITIONS = (
     "param.model.framework",
     "param.model.claim.top1",
@@ -38,17 +37,8 @@ def without_cause(names: Iterable[str]) -> list[str]:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_no_fact_of_any_machine_lacks_a_cause(runtime: str) -> None:
-    captured = [capture(runtime).facts, *(capture(runtime, recorded(name)).facts for name in NAMES)]
+    captured = [capture(runtime, HERE).facts, *(capture(runtime, recorded(name)).facts for name in NAMES)]
     assert without_cause(fact for facts in captured for fact in facts) == []
-
-
-@pytest.mark.parametrize(
-    "runtime", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in PACKAGES]
-)
-def test_no_setting_of_a_real_process_lacks_a_cause(runtime: str) -> None:
-    if not all(importlib.util.find_spec(package) for package in PACKAGES[runtime]):
-        pytest.skip(f"{runtime} is not installed")
-    assert without_cause(settings_of(runtime)) == []
 
 
 def test_no_variable_on_the_list_lacks_a_cause() -> None:

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
 
 from tests.import_graph import ROOT
+from tests.project import UNSET
 from tests.tracking.audit.test_audit import weighed, wrong
 from tracking.audit.audit import Audit, audit
 from tracking.audit.consequences import roots
@@ -180,8 +182,9 @@ print(json.dumps({**capture("torchvision-torch").facts, **settings()}))
 """
 
 
+@cache
 def facts_of_a_process(**variables: str) -> dict[str, Any]:
-    unset = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "ONEDNN_", "ATEN_"))}
+    unset = {name: value for name, value in os.environ.items() if not name.startswith(UNSET)}
     command = [sys.executable, "-c", FACTS]
     ended = subprocess.run(command, env=unset | variables, cwd=ROOT, capture_output=True, text=True, check=True)
     facts: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.project import UNSET
+
 ROOT = Path(__file__).parents[3]
 PACKAGES = {
     "torchvision-torch": ("torch",),
@@ -54,13 +56,13 @@ print("SETTINGS", json.dumps({**first, **network_settings(network), **randomness
 
 @cache
 def settings_of(runtime: str, *environ: tuple[str, str]) -> dict[str, Any]:
-    """The settings of a fresh process that computed with `runtime`, with `environ` on top of this environment."""
+    """The settings of a fresh process that computed with `runtime`, with `environ` on top of what else is set here."""
     framework, _, backend = runtime.partition("-")
     compute = COMPUTE["torch" if framework == "torchvision" else framework]
     done = subprocess.run(
         [sys.executable, "-c", compute + ASK],
         env={
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith(UNSET)},
             "KERAS_BACKEND": backend,
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "PYTHONPATH": str(ROOT),

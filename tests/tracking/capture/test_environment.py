@@ -23,12 +23,13 @@ from tracking.runs.facts import Fact
 
 ROOT = Path(__file__).parents[3]
 FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "jaxlib", "onnx", "onnxruntime", "numpy"}
-PROCESSES = 30
+PROCESSES = 5
 COMPUTING = set(RUNTIMES) - {"images", "checks", "fetch"}
 ON_TORCH = {runtime for runtime in COMPUTING if runtime.endswith("-torch")}
 PREPARED_BY_ANY = {"images"}  # prepared by every library at once, as the checks of preprocessing do
 ON_TENSORFLOW = {"keras-tensorflow", "kerasfile-tensorflow", "savedmodel-tensorflow"}
 ON_JAX = {"keras-jax", "kerasfile-jax"}
+HERE = this_machine()
 SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists
 
 
@@ -144,7 +145,7 @@ def test_a_machine_that_shows_nothing_has_no_facts_but_its_name() -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("name", [*NAMES, "this"])
 def test_absent_means_absent(name: str, runtime: str) -> None:
-    found = capture(runtime, this_machine() if name == "this" else recorded(name)).facts
+    found = capture(runtime, HERE if name == "this" else recorded(name)).facts
     assert found
     assert all(value not in (None, "", "None", "unknown") for value in found.values())
 
@@ -316,18 +317,18 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 # ---- this machine, again and again
 
 
-def test_a_thousand_captures_of_recorded_machines_are_one() -> None:
-    machine = recorded("amd-slurm-mig")
-    assert len({json.dumps(dict(capture("keras-jax", machine).facts)) for _ in range(1000)}) == 1
-
-
-def test_a_thousand_captures_of_this_machine_are_one() -> None:
-    assert len({json.dumps(dict(capture("tflite-litert").facts)) for _ in range(1000)}) == 1
+@pytest.mark.parametrize("name", NAMES)
+def test_captures_of_recorded_machines_are_one(name: str) -> None:
+    machine = recorded(name)
+    assert len({json.dumps(dict(capture("keras-jax", machine).facts)) for _ in range(20)}) == 1
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_captures_in_one_process_are_one(runtime: str) -> None:
-    assert all(capture(runtime) == capture(runtime) for _ in range(3))
+    """However often a machine is read, and however often it is asked."""
+    machine = this_machine()
+    found = [capture(runtime, machine) for _ in range(10)] + [capture(runtime) for _ in range(2)]
+    assert len({json.dumps(dict(each.facts)) for each in found}) == 1
 
 
 SCRIPT = """

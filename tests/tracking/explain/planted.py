@@ -1,11 +1,13 @@
 """Pairs of runs of a real network that differ in n conditions of which k are known to matter, replayed in this process.
 
+What matters is measured and not taken for granted: another batch size moves bits on one CPU and none on the next.
 The network is CIFAR-10's ResNet-20: with published weights and images where they are at hand, with random ones elsewhere.
 What a replay does in new processes is done here by the same functions of the stages, so that many pairs cost little.
 """
 
 import hashlib
 import importlib.util
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -59,8 +61,8 @@ BASE: dict[str, Scalar] = {
     "variable.OMP_DYNAMIC": "FALSE",
     "torch.mkldnn": True,
 }
-# What matters, by the name of its factor: the values at end B.
-CAUSES: Mapping[str, Mapping[str, Scalar]] = {
+# What may matter, by the name of its factor: the values at end B.
+CHANGES: Mapping[str, Mapping[str, Scalar]] = {
     "param.recipe.resize.interpolation": {"param.recipe.resize.interpolation": "bicubic"},
     "recipe.geometry": {"param.recipe.resize.size": 40, "param.recipe.crop.place": "floor"},
     "param.recipe.scale": {"param.recipe.scale": "times 1/255"},
@@ -78,6 +80,20 @@ CAUSES: Mapping[str, Mapping[str, Scalar]] = {
     INFER: {INFER: "forgets eval()"},
     f"{INFER} ": {INFER: "normalises in place, twice"},  # another commit, the same factor
 }
+# Of these, other pixels, other weights and another mode: they move the scores of any CPU.
+MATTER_EVERYWHERE = frozenset(
+    {
+        "param.recipe.resize.interpolation",
+        "recipe.geometry",
+        "recipe.normalise",
+        "param.recipe.channels",
+        "param.recipe.dtype",
+        "input.weights",
+        "param.inference.mode",
+        INFER,
+        f"{INFER} ",
+    }
+)
 # What differs and changes nothing here: images without EXIF, lossless, in RGB; variables that nobody reads any more.
 HARMLESS: Mapping[str, Mapping[str, Scalar]] = {
     "param.inference.seed": {"param.inference.seed": 7},
@@ -115,13 +131,31 @@ def pairs(replayer: "InProcess", seeds: range) -> Iterator[Pair]:
     for seed in seeds:
         chosen = np.random.default_rng(seed)
         count = 2 + seed % 11
-        causes = chosen.choice(list(CAUSES), size=min(1 + seed % 3, count), replace=False).tolist()
-        causes = list({name.strip(): name for name in causes}.values())
+        causes = _causes(replayer, chosen.permutation(list(CHANGES)).tolist(), min(1 + seed % 3, count))
         harmless = chosen.choice(list(HARMLESS), size=count - len(causes), replace=False).tolist()
-        changes = [CAUSES[name] for name in causes] + [HARMLESS[name] for name in harmless]
-        after = {**BASE, **{name: value for change in changes for name, value in change.items()}}
+        changes = [CHANGES[name] for name in causes] + [HARMLESS[name] for name in harmless]
         names = frozenset(name.strip() for name in causes)
-        yield Pair(replayer.run(BASE), replayer.run(after), count, names)
+        yield Pair(replayer.run(BASE), replayer.run(_changed(changes)), count, names)
+
+
+def _causes(replayer: "InProcess", names: list[str], count: int) -> list[str]:
+    """The first `count` of the names that all matter here: whichever of them are made, the scores are others."""
+    taken: list[str] = []
+    for name in names:
+        together = [*taken, name]
+        one_each = len({each.strip() for each in together}) == len(together)
+        if len(taken) < count and one_each and _all_matter(replayer, together):
+            taken = together
+    return taken
+
+
+def _all_matter(replayer: "InProcess", names: list[str]) -> bool:
+    parts = [part for size in range(len(names) + 1) for part in itertools.combinations(names, size)]
+    return len({replayer.scores(_changed([CHANGES[name] for name in part])) for part in parts}) == len(parts)
+
+
+def _changed(changes: list[Mapping[str, Scalar]]) -> dict[str, Scalar]:
+    return {**BASE, **{name: value for change in changes for name, value in change.items()}}
 
 
 class InProcess:
@@ -163,7 +197,7 @@ class InProcess:
 
     def run(self, conditions: Mapping[str, Scalar]) -> Run:
         """A run under these conditions, recorded like any other."""
-        outcome = self.replay({**settable(conditions), "torch.mkldnn": conditions["torch.mkldnn"]})
+        outcome = self._recorded(conditions)
         return Run(
             subject="resnet",
             command="",
@@ -174,6 +208,17 @@ class InProcess:
             results={"top1": outcome.accuracy, "samples": IMAGES, "scores.sha256": outcome.scores},
             decisions=pack_decisions([path.name for path in self.files], self.labels, outcome.top1),
         )
+
+    def scores(self, conditions: Mapping[str, Scalar]) -> str:
+        """The hash of the scores under these conditions."""
+        return self._recorded(conditions).scores
+
+    def mattering(self) -> frozenset[str]:
+        """The names of the changes that, made alone, move a bit of some score on this CPU."""
+        return frozenset(name for name in CHANGES if _all_matter(self, [name]))
+
+    def _recorded(self, conditions: Mapping[str, Scalar]) -> Outcome:
+        return self.replay({**settable(conditions), "torch.mkldnn": conditions["torch.mkldnn"]})
 
     def _scores(self, conditions: Mapping[str, Any]) -> np.ndarray:
         recipe = Recipe.model_validate(nested(conditions, "param.recipe."))

@@ -14,8 +14,9 @@ pytest.importorskip("torch")
 
 import torch
 
-from tests.tracking.explain.planted import BASE, CAUSES, HARMLESS, InProcess, Pair, pairs
+from tests.tracking.explain.planted import BASE, CHANGES, HARMLESS, MATTER_EVERYWHERE, InProcess, Pair, pairs
 from tests.tracking.recordings import LABELS, SCORES, Answering, digest, recorded_run
+from tests.tracking.trackers.stores import empty_store
 from tracking.audit.audit import audit
 from tracking.explain.as_run import as_run, certificate_in
 from tracking.explain.certificate import certificate
@@ -49,6 +50,29 @@ def explained(replayer: InProcess) -> list[tuple[Pair, Explanation]]:
     return [(pair, explain(pair.before, pair.after, replayer)) for pair in pairs(replayer, SEEDS)]
 
 
+def test_what_moves_the_scores_of_any_cpu_moves_them_here_and_what_is_called_harmless_does_not(
+    replayer: InProcess,
+) -> None:
+    assert replayer.mattering() >= MATTER_EVERYWHERE
+    assert {replayer.scores({**BASE, **change}) for change in HARMLESS.values()} == {replayer.scores(BASE)}
+
+
+class OfOneBatch(InProcess):
+    """A CPU on which the batch size moves no bit."""
+
+    def replay(self, conditions: Mapping[str, Any], repeat: int = 0) -> Outcome:
+        return super().replay({**conditions, "param.model.batch_size": 32}, repeat)
+
+
+def test_what_moves_no_bit_on_a_cpu_is_not_planted_there(replayer: InProcess) -> None:
+    there = OfOneBatch.__new__(OfOneBatch)
+    there.__dict__ = replayer.__dict__
+    assert there.mattering() == replayer.mattering() - {"param.model.batch_size"}
+    causes = [pair.causes for pair in pairs(there, range(18))]
+    assert "param.model.batch_size" not in frozenset().union(*causes)
+    assert {len(each) for each in causes} == {1, 2, 3}
+
+
 def test_planted_causes_are_found_exactly_and_both_ways(explained: list[tuple[Pair, Explanation]]) -> None:
     for pair, found in explained:
         assert len(found.ends.factors) == pair.factors
@@ -77,7 +101,7 @@ def test_repeats_are_the_same_and_nothing_is_blamed(replayer: InProcess) -> None
 
 @pytest.fixture(scope="module")
 def two_causes(replayer: InProcess) -> dict:
-    change = {**CAUSES["param.recipe.channels"], **CAUSES["param.model.batch_size"], **HARMLESS["param.recipe.exif"]}
+    change = {**CHANGES["param.recipe.channels"], **CHANGES["param.recipe.dtype"], **HARMLESS["param.recipe.exif"]}
     return certificate(explain(replayer.run(BASE), replayer.run({**BASE, **change}), replayer))
 
 
@@ -257,7 +281,7 @@ def test_what_only_something_that_cannot_be_set_changes_cannot_be_run_here(score
 
 def test_words_and_page_say_the_same(two_causes: dict) -> None:
     text, page = certificate_text(two_causes), certificate_page(two_causes)
-    for words in ("proven", "param.recipe.channels", "param.model.batch_size", "RGB -&gt; BGR"):
+    for words in ("proven", "param.recipe.channels", "param.recipe.dtype", "RGB -&gt; BGR"):
         assert words in page
         assert words.replace("&gt;", ">") in text
     assert "differ too; together they change nothing here\n  param.recipe.exif" in text
@@ -268,7 +292,7 @@ def test_words_and_page_say_the_same(two_causes: dict) -> None:
 
 
 def test_of_several_causes_each_is_shown_where_it_first_parts(replayer: InProcess) -> None:
-    change = {**CAUSES["param.recipe.channels"], **CAUSES["input.weights"]}
+    change = {**CHANGES["param.recipe.channels"], **CHANGES["input.weights"]}
     found = certificate(located(explain(replayer.run(BASE), replayer.run({**BASE, **change}), replayer), replayer))
     parted = {name: {stage: where["at"] for stage, where in each.items()} for name, each in found["places"].items()}
     assert parted == {
@@ -286,7 +310,7 @@ def test_of_several_causes_each_is_shown_where_it_first_parts(replayer: InProces
 def test_places_are_looked_for_within_what_the_search_left_of_the_limits(
     replayer: InProcess, left: int, looked_at: list[str]
 ) -> None:
-    change = {**CAUSES["param.recipe.channels"], **CAUSES["input.weights"]}
+    change = {**CHANGES["param.recipe.channels"], **CHANGES["input.weights"]}
     found = explain(replayer.run(BASE), replayer.run({**BASE, **change}), replayer)
     found = replace(found, started=20)
     said: list[str] = []
@@ -302,7 +326,7 @@ def test_places_are_looked_for_within_what_the_search_left_of_the_limits(
 def test_what_is_started_is_counted_once(replayer: InProcess) -> None:
     fresh = InProcess.__new__(InProcess)
     fresh.__dict__ = {**replayer.__dict__, "answers": {}}
-    pair = replayer.run(BASE), replayer.run({**BASE, **CAUSES["param.recipe.channels"]})
+    pair = replayer.run(BASE), replayer.run({**BASE, **CHANGES["param.recipe.channels"]})
     said: list[str] = []
     first = explain(*pair, fresh, say=said.append)
     assert first.started == first.found.runs == len(said)
@@ -315,7 +339,7 @@ def test_no_recipe_that_could_run_excludes_nothing() -> None:
 
 
 def test_too_few_runs_prove_nothing(replayer: InProcess) -> None:
-    change = {**CAUSES["param.recipe.channels"], **HARMLESS["param.recipe.exif"], **HARMLESS["param.recipe.cmyk"]}
+    change = {**CHANGES["param.recipe.channels"], **HARMLESS["param.recipe.exif"], **HARMLESS["param.recipe.cmyk"]}
     fresh = InProcess.__new__(InProcess)
     fresh.__dict__ = {**replayer.__dict__, "answers": {}}
     found = explain(replayer.run(BASE), replayer.run({**BASE, **change}), fresh, Limits(runs=5))
@@ -327,7 +351,7 @@ def test_too_few_runs_prove_nothing(replayer: InProcess) -> None:
 
 
 def test_what_belongs_together_is_one_factor_and_what_cannot_be_set_is_named(replayer: InProcess) -> None:
-    other = {**BASE, **CAUSES["recipe.geometry"], "gpu.0.name": "another", "variable.ATEN_CPU_CAPABILITY": "avx2"}
+    other = {**BASE, **CHANGES["recipe.geometry"], "gpu.0.name": "another", "variable.ATEN_CPU_CAPABILITY": "avx2"}
     ends = ends_of(audit(replayer.run(BASE), replayer.run(other)))
     by_name = {factor.name: factor for factor in ends.factors}
     assert set(by_name["recipe.geometry"].conditions) == {"param.recipe.resize.size", "param.recipe.crop.place"}
@@ -379,7 +403,7 @@ def test_a_certificate_kept_by_a_tracker_comes_back_byte_for_byte(
     found = explained[0][1]
     values = certificate(found)
     kept = as_run(values, text_of(values), found.audit, headline(values))
-    tracker = connect(name, tmp_path, "explained")
+    tracker = connect(name, empty_store(tmp_path) if name == "mlflow" else tmp_path, "explained")
     address = tracker.log(kept)
     assert tracker.log(kept) == address
     again = find_run(address, tmp_path)

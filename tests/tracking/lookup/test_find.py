@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from git import Repo
 
+from tests.tracking.trackers.stores import empty_store
 from tracking.lookup.find import find_run, find_runs
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
@@ -337,7 +338,7 @@ def test_with_a_key_the_experiment_is_read_online(tmp_path: Path, monkeypatch: p
 @pytest.fixture(scope="module")
 def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the MLflow tracker kept RUN."""
-    folder = tmp_path_factory.mktemp("mlflow")
+    folder = empty_store(tmp_path_factory.mktemp("mlflow"))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         (folder / "address").write_text(connect("mlflow", folder, "weighbridge").log(RUN))

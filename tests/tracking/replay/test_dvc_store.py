@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,17 @@ def test_content_that_is_damaged_in_the_cache_is_not_taken(root: Path, tmp_path:
     (root / ".dvc/cache/files/md5" / name[:2] / name[2:]).write_bytes(b"odd")
     with pytest.raises(UnavailableError, match="cache holds it damaged"):
         locate(name, Path("weights.bin"), root, tmp_path / "links")
+
+
+@pytest.mark.parametrize(
+    ("content", "later"), [(b"new", 1), (b"longer", 0)], ids=["of the same size, later", "longer, at the same time"]
+)
+def test_a_file_that_was_changed_has_another_hash(content: bytes, later: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    was, seen = content_hash(tmp_path / "file"), (tmp_path / "file").stat()
+    folder = content_hash(tmp_path)
+    (tmp_path / "file").write_bytes(content)
+    os.utime(tmp_path / "file", ns=(seen.st_atime_ns, seen.st_mtime_ns + later))
+    assert was == md5(b"old")
+    assert content_hash(tmp_path / "file") == md5(content)
+    assert content_hash(tmp_path) != folder

@@ -9,7 +9,7 @@ import pytest
 
 from tests.import_graph import ROOT
 from tracking.replay.errors import RefusedError
-from tracking.replay.flags import flags_in, require_flags
+from tracking.replay.flags import FLAGS, flags_in, require_flags
 from tracking.runs.outcomes import Outcome
 
 
@@ -53,3 +53,36 @@ def test_flags_of_torch_are_set_under_the_names_by_which_they_are_recorded() -> 
 def test_flags_of_another_backend_are_left_out() -> None:
     conditions = {"param.model.backend": "torch", "torch.mkldnn": False, "tensorflow.deterministic": True}
     assert flags_in(conditions) == {"torch.mkldnn": False}
+
+
+OF_OTHERS = """
+import json, sys
+import jax, tensorflow
+from tracking.replay.flags import FLAGS
+from tracking.capture.process_settings import settings
+jax.numpy.ones(1) + 1
+wanted, read = json.loads(sys.argv[1]), []
+for name, value in wanted:
+    exec(FLAGS[name], {"jax": jax, "tensorflow": tensorflow, "v": value})
+    read.append([name, settings().get(name)])
+print(json.dumps(read))
+"""
+VALUES = {
+    "tensorflow.allow_tf32": (False, True),
+    "tensorflow.deterministic": (False, True),  # it cannot be taken back
+    "tensorflow.jit": ("autoclustering", ""),
+    "jax.x64": (True, False),
+    "jax.matmul_precision": ("highest", "bfloat16"),
+}
+
+
+@pytest.mark.slow
+def test_flags_of_tensorflow_and_jax_are_set_under_the_names_by_which_they_are_recorded() -> None:
+    pytest.importorskip("tensorflow")
+    pytest.importorskip("jax")
+    assert VALUES.keys() == {name for name in FLAGS if name.startswith(("tensorflow.", "jax."))}
+    wanted = [[name, value] for name, values in VALUES.items() for value in values]
+    command = [sys.executable, "-c", OF_OTHERS, json.dumps(wanted)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == wanted

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.import_graph import ROOT
+from tracking.capture.environment import Environment
 from tracking.replay.dvc_store import content_hash
 from tracking.replay.errors import UnavailableError
 from tracking.replay.folders import publish
 from tracking.replay.replayer import Replayer
+from tracking.replay.scratch import Scratch
+from tracking.runs.secrets import redact
 
 
 def test_predictions_that_others_made_cannot_be_run_again(tmp_path: Path) -> None:
@@ -129,3 +132,44 @@ def test_an_outcome_that_is_not_complete_is_made_again(project: Path) -> None:
     assert not replayer.known(conditions_of(project))
     assert replayer.replay(conditions_of(project)).accuracy == 1.0
     assert replayer.known(conditions_of(project))
+
+
+def test_conditions_of_which_a_value_was_taken_out_as_a_secret_are_not_run(tmp_path: Path) -> None:
+    conditions = {"param.model.weights": "weights.bin", "param.model.arguments.token": redact("token=hf_abcdefghijkl")}
+    with pytest.raises(
+        UnavailableError, match=r"param\.model\.arguments\.token: its value was taken out .* as a secret"
+    ):
+        Replayer(tmp_path).replay(conditions)
+
+
+ON_TORCH = {"param.model.framework": "torchvision", "param.model.backend": "torch"}
+
+
+def on(root: Path, monkeypatch: pytest.MonkeyPatch, **facts: str) -> Replayer:
+    """A replayer on a machine with these facts."""
+    replayer = Replayer(root)
+    captured = Environment("torchvision-torch", {"cpu.model": "this one", "os.libc": "this one", **facts})
+    with monkeypatch.context() as other:
+        other.setattr(sys.modules[Replayer.__module__], "capture", lambda _: captured)
+        replayer._this_machine(ON_TORCH)
+    return replayer
+
+
+@pytest.mark.parametrize("fact", ["cpu.model", "os.libc", "package.numpy"])
+def test_answers_of_another_machine_are_not_taken_for_answers_of_this_one(
+    fact: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, again = (on(tmp_path, monkeypatch, **{"variable.X": value}) for value in "01")
+    there = on(tmp_path, monkeypatch, **{fact: "another"})
+    assert here._place(ON_TORCH, 0) == again._place(ON_TORCH, 0) != there._place(ON_TORCH, 0)
+    prepared = [
+        each._prepared(Preparing(ON_TORCH, tmp_path, tmp_path, tmp_path, "", tmp_path)) for each in (here, again, there)
+    ]
+    assert prepared[0] == prepared[1] != prepared[2]
+
+
+class Preparing(Scratch):
+    """Prepares nothing."""
+
+    def preprocess(self, prepared: Path) -> None:
+        prepared.mkdir()

@@ -1,11 +1,16 @@
 """What is particular to MLflow: one store for many processes, a store of one's own choice, a server that is down."""
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -134,6 +139,49 @@ def test_the_tracking_uri_wins_over_the_folder(folder: Path, tmp_path: Path, mon
     assert tracker._find(weighed("elsewhere")) is None
     assert not (tmp_path / "mlflow.db").exists()
     assert address.startswith("mlflow:")
+
+
+class Server(BaseHTTPRequestHandler):
+    """What a tracking server answers to somebody who opens an experiment that is not there yet; it keeps what it is asked for."""
+
+    made: ClassVar[list[dict]] = []
+
+    def do_GET(self) -> None:
+        self._answer(404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such experiment"})
+
+    def do_POST(self) -> None:
+        self.made.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self._answer(200, {"experiment_id": "1"})
+
+    def _answer(self, status: int, content: dict) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_server_decides_for_itself_where_files_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        assert mlflow.connect(tmp_path, "e").experiment == "1"
+        server.shutdown()
+    assert [(asked["name"], asked.get("artifact_location")) for asked in Server.made] == [("e", None)]
+
+
+def test_files_beside_a_database_of_ones_own_lie_under_the_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow.connect(folder, "e")
+    (tmp_path / "store").mkdir()
+    shutil.copyfile(folder / "mlflow.db", tmp_path / "store/theirs.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/store/theirs.db")
+    monkeypatch.chdir(tmp_path / "store")
+    run_id = mlflow.connect(tmp_path / "data", "of ours").log(weighed("theirs")).removeprefix("mlflow:")
+    assert (tmp_path / f"data/mlartifacts/{run_id}/artifacts/run.json").is_file()
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["theirs.db"]
 
 
 def test_a_deleted_record_is_logged_anew(folder: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tracking.trackers.stores import empty_store
+
 BOTH = """
 import sys
 from pathlib import Path
@@ -33,6 +35,7 @@ def test_both_keep_everything_in_either_order(
 ) -> None:
     for name in ("MLFLOW_TRACKING_URI", "COMET_API_KEY", "COMET_DISABLE_AUTO_LOGGING"):
         monkeypatch.delenv(name, raising=False)
+    empty_store(tmp_path)
     done = subprocess.run([sys.executable, "-c", BOTH, str(tmp_path), *order], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("clean\n", "")
 
