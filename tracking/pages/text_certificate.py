@@ -125,7 +125,7 @@ def _places(values: Certificate) -> list[str]:
     rows = place_rows(values)
     width = max((len(stage) for _, stage, _ in rows), default=0)
     lines = [f"  {hybrid}: {stage:{width}}  {words}" for hybrid, stage, words in rows]
-    return ["where they first part from A, by canaries", *lines] if lines else []
+    return ["first divergence from A, by canaries", *lines] if lines else []
 
 
 def place_rows(values: Certificate) -> list[tuple[str, str, str]]:
