@@ -13,8 +13,9 @@ from tracking.explain.hybrids import A
 from tracking.explain.schema import SCHEMA, SEAL, Certificate, seal
 from tracking.explain.shares import Interaction, Share
 from tracking.replay.conditions import digest
+from tracking.runs.decisions import pack
 from tracking.runs.outcomes import recorded
-from tracking.runs.run import Run, pack
+from tracking.runs.run import Run
 
 PROCESSOR = ("cpu.model", "torch.capability", "torch.onednn.isa", "torch.threads")
 

@@ -11,7 +11,7 @@ from tracking.runs.words import counted
 if TYPE_CHECKING:
     from tracking.explain.verify import Check
 
-Certificate = Mapping[str, Any]  # of the form `tracking.explain.schema.FORM`
+Certificate = Mapping[str, Any]  # of the form `tracking.explain.schema.CertificateForm`
 
 SAYS = {
     "proven": "run both ways, these alone carry A to B, and none of them can be left out: {minimal}",
