@@ -20,7 +20,8 @@ import numpy as np
 from tracking.audit.audit import audit
 from tracking.pages.html_audit import audit_page
 from tracking.pages.text_audit import audit_text
-from tracking.runs.run import Run, pack_decisions
+from tracking.runs.decisions import pack_decisions
+from tracking.runs.run import Run
 
 ROOT = Path(__file__).parents[1]
 SAMPLES, CLASSES, FLIPS, FACTS = 50_000, 1000, 12_060, 300

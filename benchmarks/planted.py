@@ -30,8 +30,9 @@ from tracking.replay.conditions import settable
 from tracking.replay.errors import RefusedError, UnavailableError
 from tracking.replay.flags import FLAGS
 from tracking.replay.replayer import Replayer
+from tracking.runs.decisions import pack_decisions
 from tracking.runs.outcomes import Outcome, same_at
-from tracking.runs.run import Run, Scalar, pack_decisions
+from tracking.runs.run import Run, Scalar
 
 Change = Mapping[str, Scalar]
 PREDICT = "classifier.predict, samples"

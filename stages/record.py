@@ -19,9 +19,10 @@ import pandas as pd
 from tracking.capture.dvc_lock import code_inputs, inputs, locked, read_lock
 from tracking.capture.environment import Environment
 from tracking.capture.git_state import code_state
+from tracking.runs.decisions import pack_decisions
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.flat import flat
-from tracking.runs.run import Run, Scalar, pack_decisions
+from tracking.runs.run import Run, Scalar
 from tracking.runs.secrets import redact
 from weighbridge.images.samples import resolved_recipe
 from weighbridge.networks.digests import digests

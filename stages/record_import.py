@@ -15,8 +15,9 @@ from typing import Any
 from tracking.audit.claims import Claim, claims_about, load_claims
 from tracking.capture.dvc_lock import code_inputs, inputs, locked, read_lock
 from tracking.capture.git_state import code_state
+from tracking.runs.decisions import pack_decisions
 from tracking.runs.flat import flat
-from tracking.runs.run import DECLARED, ORIGIN, Run, pack_decisions
+from tracking.runs.run import DECLARED, ORIGIN, Run
 from tracking.runs.secrets import redact
 from weighbridge.networks.accuracy import held_against_claim, held_against_published, measure
 from weighbridge.networks.digests import digests

@@ -21,9 +21,18 @@ from tests.import_graph import (
 
 FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "timm", "transformers"}
 ADAPTERS = sorted(path for path in (ROOT / "weighbridge/frameworks").glob("*.py") if not path.stem.startswith("_"))
-ALLOWED_IN_TRACKING = {"numpy", "pandas", "git", "ruamel", "filelock", "jinja2", "pynvml", "rich", "tracking"} | set(
-    sys.stdlib_module_names
-)
+ALLOWED_IN_TRACKING = {
+    "numpy",
+    "pandas",
+    "git",
+    "ruamel",
+    "filelock",
+    "jinja2",
+    "pydantic",
+    "pynvml",
+    "rich",
+    "tracking",
+} | set(sys.stdlib_module_names)
 
 LONGEST_FUNCTION, LONGEST_MODULE = 50, 350  # lines; neither is reached
 

@@ -10,7 +10,8 @@ from PIL import Image
 from tests.import_graph import ROOT
 from tests.project import commit, git
 from tracking.runs.canaries import FILE, INPUTS, write
-from tracking.runs.run import Run, pack_decisions
+from tracking.runs.decisions import pack_decisions
+from tracking.runs.run import Run
 
 LABELS = np.arange(40) % 10
 DECIDED = {"keras-resnet50": 5, "pytorch-resnet50": 3, "resnet18-onnx": 2}  # how many images each decides wrongly

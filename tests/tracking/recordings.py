@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tracking.runs.decisions import pack_decisions
 from tracking.runs.outcomes import Outcome
-from tracking.runs.run import Run, pack_decisions
+from tracking.runs.run import Run
 
 SAMPLES, CLASSES = 200, 10
 LABELS = np.arange(SAMPLES) % CLASSES

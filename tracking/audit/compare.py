@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.audit.claims import Claim, claims_about, image_side
 from tracking.audit.statistics import mcnemar_exact, paired_bootstrap, paired_difference, wilson
+from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
-from tracking.runs.run import Run, unpack_decisions
+from tracking.runs.run import Run
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracking.audit.statistics import mcnemar_exact, newcombe, paired_difference
-from tracking.runs.run import Run, Scalar, unpack_decisions
+from tracking.runs.decisions import unpack_decisions
+from tracking.runs.run import Run, Scalar
 
 NOISE = 0.05  # two accuracies are `within noise` when the p-value is at least this
 

@@ -30,7 +30,7 @@ def as_run(values: Mapping[str, Any], text: str, audit: Audit, headline: str) ->
     """
     first, second = audit.before, audit.after
     subject = f"explain-{second.subject}"
-    judged = CHECK_VERDICTS.get(SearchVerdict(values["verdict"]), Verdict.WARN)
+    verdict = CHECK_VERDICTS.get(SearchVerdict(values["verdict"]), Verdict.WARN)
     evidence = {"certificate": text, "audit": audit.to_dict()}
     return Run(
         subject=subject,
@@ -46,7 +46,7 @@ def as_run(values: Mapping[str, Any], text: str, audit: Audit, headline: str) ->
         environment={},
         code={},
         results={**_numbers(values), "certificate.sha256": values["sha256"]},
-        findings=(Finding(CHECK, subject, judged, f"{values['verdict']}: {headline}.", evidence),),
+        findings=(Finding(CHECK, subject, verdict, f"{values['verdict']}: {headline}.", evidence),),
     )
 
 
@@ -74,15 +74,15 @@ def _decimal(fraction: str) -> float:
     return int(above) / int(below or 1)
 
 
-def certificate_in(run: Run, written: str) -> str:
+def certificate_in(run: Run, reference: str) -> str:
     """The text of the certificate that a run of `as_run` holds.
 
     Raises:
-        UserError: it is another kind of run; `written` is how the user called it.
+        UserError: it is another kind of run; `reference` is how the user named it.
     """
     for finding in run.findings:
         if finding.check == CHECK and "certificate" in finding.evidence:
             return str(finding.evidence["certificate"])
     raise UserError(
-        f"{written}: this run holds no certificate; `weighbridge explain A B --log TRACKER` makes one that does"
+        f"{reference}: this run holds no certificate; `weighbridge explain A B --log TRACKER` makes one that does"
     )

@@ -13,8 +13,9 @@ from tracking.explain.hybrids import A
 from tracking.explain.schema import SCHEMA, SEAL, Certificate, seal
 from tracking.explain.shares import Interaction, Share
 from tracking.replay.conditions import digest
+from tracking.runs.decisions import pack
 from tracking.runs.outcomes import recorded
-from tracking.runs.run import Run, pack
+from tracking.runs.run import Run
 
 PROCESSOR = ("cpu.model", "torch.capability", "torch.onednn.isa", "torch.threads")
 
@@ -126,12 +127,12 @@ def _repeats(explanation: Explanation) -> dict[str, list[str]]:
     names, minimal = [factor.name for factor in explanation.ends.factors], frozenset(found.minimal)
     whole = frozenset(names)
     parts = [minimal, *(minimal - {factor} for factor in minimal)]
-    told = {A, whole, *parts, *(whole - part for part in parts)}
+    repeated = {A, whole, *parts, *(whole - part for part in parts)}
     recordings = {A: explanation.audit.before, whole: explanation.audit.after} if names else {}
     kept = {}
     for number, (hybrid, outcomes) in enumerate(found.draws.items()):
         runs = [outcome for outcome in outcomes if outcome is not None]
-        chosen = runs if hybrid in told else runs[:1]
+        chosen = runs if hybrid in repeated else runs[:1]
         if hybrid in recordings:
             chosen = [*chosen, recorded(recordings[hybrid])]
         kept[str(number)] = [pack(outcome.top1) for outcome in chosen]
@@ -139,7 +140,7 @@ def _repeats(explanation: Explanation) -> dict[str, list[str]]:
 
 
 def _machine(explanation: Explanation) -> dict[str, Any]:
-    """Where it was run: nobody's identity, what a reader needs to expect the same bits."""
+    """Where it was run: not whose machine it is, but what a reader needs to expect the same bits."""
     outcomes = [outcome for draws in explanation.found.draws.values() for outcome in draws if outcome is not None]
     process = outcomes[0].process if outcomes else {}
     facts = {**capture(PREPARATION).facts, **process}

@@ -34,7 +34,7 @@ class Explanation:
         found: what the search says; its hybrids are sets of factors' names.
         shares, interactions: of the factors that carry the difference; empty where they could not be had.
         refused: why a hybrid could not run.
-        places: hybrid -> where it first parts from A, stage by stage (see `located`).
+        places: hybrid -> where it first diverges from A, stage by stage (see `located`).
         started, seconds: how many runs were started for it, those for places included, and how long all of it took.
     """
 
@@ -96,7 +96,7 @@ def located(
     say: Callable[[str], None] = lambda _: None,
     limits: Limits | None = None,
 ) -> Explanation:
-    """The explanation with the places where A first parts from B and, of several causes, from A with each one alone.
+    """The explanation with the first divergence of A from B and, of several causes, from A with each one alone.
 
     The ends' places come from the canaries that both runs kept; for hybrids the stage `canaries` is run, within what the
     explanation left of the limits.
@@ -123,11 +123,11 @@ def _cause_by_cause(
             try:
                 kept[hybrid] = replayer.canaries(ends.hybrid(hybrid))
             except (UnavailableError, RefusedError) as problem:
-                allowance.say(f"cannot be told: {problem}")
+                allowance.say(f"no canaries: {problem}")
             if hybrid != A and {A, hybrid} <= kept.keys():
                 places[hybrid] = partings(kept[A], kept[hybrid])
     except OutOfRunsError:
-        allowance.say("where the other causes part was not looked at: no further run is allowed")
+        allowance.say("first divergence of the other causes: not looked for, no further run is allowed")
     return places
 
 

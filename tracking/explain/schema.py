@@ -6,76 +6,127 @@ changed byte is seen. That makes it whole, not true: true is what `tracking.expl
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from tracking.explain.search_result import SearchVerdict
-from tracking.runs.errors import UserError
-from tracking.runs.outcomes import GRADES
-from tracking.runs.run import EACH, SCALAR, misfit, packed_count
+from pydantic import Field
 
-Certificate = dict[str, Any]  # of the form `FORM`
+from tracking.explain.search_result import SearchVerdict
+from tracking.runs.decisions import packed_count
+from tracking.runs.errors import UserError
+from tracking.runs.forms import Form, Number, Pair, Value, shape_error
+from tracking.runs.outcomes import GRADES
+
+Certificate = dict[str, Any]  # of the form `CertificateForm`
 SCHEMA = 1
 SEAL = "sha256"
 
-NUMBER, TEXT = (int, float), (str, type(None))
-HASHES = {"scores": TEXT, "decisions": str, "right": int, "samples": int}
-END = {"id": str, "subject": str, "recorded": HASHES, "conditions": {EACH: SCALAR}}
-FORM: Mapping[str, Any] = {
-    "schema": int,
-    "weighbridge": str,
-    "verdict": str,
-    "reason": str,
-    "grade": TEXT,
-    "ends": {"A": END, "B": END},
-    "factors": [{"name": str, "change": str, "how": str, "needs": str, "values": {EACH: [SCALAR, SCALAR]}}],
-    "not_here": [{"name": str, "change": str, "why": str}],
-    "minimal": [str],
-    "difference": {"flips": int, "correct": int, "samples": int, "points": NUMBER},
-    "shares": [
-        {
-            "factor": str,
-            "flips": str,
-            "flips_interval": [NUMBER, NUMBER],
-            "correct": str,
-            "points": NUMBER,
-            "points_interval": [NUMBER, NUMBER],
-            "sampling_error": {"flips": NUMBER, "points": NUMBER},
-        }
-    ],
-    "interactions": [{"factors": [str, str], "flips": int, "correct": int}],
-    "band": int,
-    "runs": int,
-    "hybrids": [
-        {
-            "number": int,
-            "name": str,
-            "from_B": [str],
-            "conditions": str,
-            "outcomes": [(HASHES, type(None))],
-            "refused": str,
-        }
-    ],
-    "repeats": {EACH: [str]},
-    "places": {
-        EACH: {
-            EACH: {
-                "stage": str,
-                "places": int,
-                "at": TEXT,
-                "after": TEXT,
-                "distance": NUMBER,
-                "at_last": NUMBER,
-                "ranks": TEXT,
-                "reason": str,
-            }
-        }
-    },
-    "machine": {EACH: SCALAR},
-    "sha256": str,
-}
+
+class Hashes(Form):
+    scores: str | None
+    decisions: str
+    right: int
+    samples: int
+
+
+class End(Form):
+    id: str
+    subject: str
+    recorded: Hashes
+    conditions: dict[str, Value]
+
+
+class Ends(Form):
+    A: End
+    B: End
+
+
+class FactorForm(Form):
+    name: str
+    change: str
+    how: str
+    needs: str
+    values: dict[str, Pair[Value]]
+
+
+class NotHere(Form):
+    name: str
+    change: str
+    why: str
+
+
+class Difference(Form):
+    flips: int
+    correct: int
+    samples: int
+    points: Number
+
+
+class SamplingError(Form):
+    flips: Number
+    points: Number
+
+
+class ShareForm(Form):
+    factor: str
+    flips: str
+    flips_interval: Pair[Number]
+    correct: str
+    points: Number
+    points_interval: Pair[Number]
+    sampling_error: SamplingError
+
+
+class InteractionForm(Form):
+    factors: Pair[str]
+    flips: int
+    correct: int
+
+
+class HybridForm(Form):
+    number: int
+    name: str
+    from_B: Sequence[str]  # noqa: N815 -- the key that certificates have
+    conditions: str
+    outcomes: Sequence[Hashes | None]
+    refused: str
+
+
+class Place(Form):
+    stage: str
+    places: int
+    at: str | None
+    after: str | None
+    distance: Number
+    at_last: Number
+    ranks: str | None
+    reason: str
+
+
+class CertificateForm(Form):
+    """Every key of a certificate."""
+
+    version: int = Field(alias="schema")
+    weighbridge: str
+    verdict: str
+    reason: str
+    grade: str | None
+    ends: Ends
+    factors: Sequence[FactorForm]
+    not_here: Sequence[NotHere]
+    minimal: Sequence[str]
+    difference: Difference
+    shares: Sequence[ShareForm]
+    interactions: Sequence[InteractionForm]
+    band: int
+    runs: int
+    hybrids: Sequence[HybridForm]
+    repeats: dict[str, Sequence[str]]
+    places: dict[str, dict[str, Place]]
+    machine: dict[str, Value]
+    sha256: str
 
 
 def seal(values: Mapping[str, Any]) -> str:
@@ -120,7 +171,7 @@ def parse(content: bytes, place: str) -> Certificate:
         raise UserError(f"{place}: was changed after it was written: its content does not give the sha256 in it")
     if values.get("schema") != SCHEMA:
         raise UserError(f"{place}: has schema {values.get('schema')}, this version reads {SCHEMA}")
-    if wrong := misfit(values, FORM) or _contradiction(values):
+    if wrong := shape_error(values, CertificateForm) or _contradiction(values):
         raise UserError(f"{place}: not a certificate ({wrong})")
     return dict(values)
 

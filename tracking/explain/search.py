@@ -108,7 +108,7 @@ class _Searcher:
         return Search(verdict, reason, grade, self._ordered(minimal), dict(self.draws), band)
 
     def _out_of_runs(self) -> Search:
-        """No factor is named for a difference that was not told from run-to-run variation."""
+        """No factor is named for a difference that may be run-to-run variation."""
         reason = "the runs that were allowed did not suffice to prove it"
         if not self.noisy and not self._ends_were_repeated():
             reason = "the runs that were allowed did not suffice to tell the difference from run-to-run variation"

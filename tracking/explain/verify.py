@@ -15,9 +15,9 @@ from tracking.explain.shares import needed, shares
 from tracking.replay.conditions import digest
 from tracking.replay.errors import RefusedError
 from tracking.replay.replayer import Replayer
+from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
 from tracking.runs.outcomes import GRADES, Outcome, flips, indistinguishable, max_flips_within, min_flips_between
-from tracking.runs.run import unpack_decisions
 
 KEYS = {"bits": "scores", "decisions": "decisions", "accuracy": "right"}  # of an outcome, by grade
 

@@ -126,7 +126,7 @@ def _tables(values: Certificate) -> list[tuple[str, Sequence[str], Rows]]:
         ("Differ too; together they change nothing here", ["factor", "change"], rest),
         ("Cannot be set here", ["condition", "change", "why"], missing),
         ("Hybrids", ["number", "hybrid", "scores", "decisions", "right"], _hybrid_rows(values)),
-        ("Where they first part from A", ["hybrid", "stage", "place, by canaries"], place_rows(values)),
+        ("First divergence from A", ["hybrid", "stage", "place, by canaries"], place_rows(values)),
     ]
 
 

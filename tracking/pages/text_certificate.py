@@ -11,7 +11,7 @@ from tracking.runs.words import counted
 if TYPE_CHECKING:
     from tracking.explain.verify import Check
 
-Certificate = Mapping[str, Any]  # of the form `tracking.explain.schema.FORM`
+Certificate = Mapping[str, Any]  # of the form `tracking.explain.schema.CertificateForm`
 
 SAYS = {
     "proven": "run both ways, these alone carry A to B, and none of them can be left out: {minimal}",
@@ -125,7 +125,7 @@ def _places(values: Certificate) -> list[str]:
     rows = place_rows(values)
     width = max((len(stage) for _, stage, _ in rows), default=0)
     lines = [f"  {hybrid}: {stage:{width}}  {words}" for hybrid, stage, words in rows]
-    return ["where they first part from A, by canaries", *lines] if lines else []
+    return ["first divergence from A, by canaries", *lines] if lines else []
 
 
 def place_rows(values: Certificate) -> list[tuple[str, str, str]]:

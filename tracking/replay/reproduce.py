@@ -21,9 +21,10 @@ from tracking.replay.conditions import packages_in, settable
 from tracking.replay.environments import others
 from tracking.replay.errors import RefusedError, UnavailableError
 from tracking.replay.replayer import Replayer
+from tracking.runs.decisions import pack_decisions
 from tracking.runs.errors import UserError
 from tracking.runs.outcomes import Outcome, finest_agreement, recorded
-from tracking.runs.run import Run, Scalar, pack_decisions
+from tracking.runs.run import Run, Scalar
 from tracking.runs.secrets import redact
 from tracking.runs.words import change_text
 

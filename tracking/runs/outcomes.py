@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
-from tracking.runs.run import Run, Scalar, unpack_decisions
+from tracking.runs.run import Run, Scalar
 
 GRADES = ("bits", "decisions", "accuracy")  # finest first
 

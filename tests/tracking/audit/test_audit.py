@@ -14,9 +14,10 @@ from tracking.audit.grades import Grades
 from tracking.pages.html_audit import audit_page
 from tracking.pages.terminal import Screen
 from tracking.pages.text_audit import audit_text, result_rows, summary_text
+from tracking.runs.decisions import pack_decisions
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
-from tracking.runs.run import Run, pack_decisions
+from tracking.runs.run import Run
 from tracking.runs.words import change_text, value_text
 
 SAMPLES = 540

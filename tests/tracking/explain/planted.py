@@ -22,8 +22,9 @@ from PIL import Image
 from tests.import_graph import ROOT
 from tracking.replay.conditions import nested, settable
 from tracking.runs.canaries import FILE, INPUTS, write
+from tracking.runs.decisions import pack_decisions
 from tracking.runs.outcomes import Outcome
-from tracking.runs.run import Run, Scalar, pack_decisions
+from tracking.runs.run import Run, Scalar
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.params.recipes import Recipe

@@ -20,10 +20,11 @@ from tests.tracking.trackers.stores import empty_store
 from tracking.audit.audit import audit
 from tracking.explain.as_run import as_run, certificate_in
 from tracking.explain.certificate import certificate
-from tracking.explain.explain import Explanation, explain, located
-from tracking.explain.factors import ends_of
+from tracking.explain.explain import Explanation, _downgrade_stand_ins, explain, located
+from tracking.explain.factors import STANDS_IN, ends_of
 from tracking.explain.limits import Limits
-from tracking.explain.schema import FORM, load, parse, save, seal, text_of
+from tracking.explain.schema import CertificateForm, load, parse, save, seal, text_of
+from tracking.explain.search_result import Search, SearchVerdict
 from tracking.explain.verify import consistent, decisive, verify
 from tracking.lookup.find import find_run
 from tracking.pages.html_certificate import certificate_page
@@ -156,7 +157,9 @@ def test_a_certificate_sealed_anew_over_all_factors_is_not_minimal(two_causes: d
     }
 
 
-@pytest.mark.parametrize("key", sorted(FORM.keys() - {"sha256"}))
+@pytest.mark.parametrize(
+    "key", sorted({field.alias or name for name, field in CertificateForm.model_fields.items()} - {"sha256"})
+)
 def test_a_sealed_certificate_that_lacks_something_is_refused(two_causes: dict, key: str) -> None:
     for edited in (
         {name: value for name, value in two_causes.items() if name != key},
@@ -359,6 +362,21 @@ def test_what_belongs_together_is_one_factor_and_what_cannot_be_set_is_named(rep
     assert {factor.name: factor.missing for factor in ends.missing} == {"gpu.0.name": "that hardware is not here"}
     half = ends.hybrid(frozenset({"recipe.geometry"}))
     assert (half["param.recipe.resize.size"], "variable.ATEN_CPU_CAPABILITY" in half) == (40, False)
+
+
+def test_another_processor_is_imitated_by_levers_and_what_they_show_is_no_proof() -> None:
+    runs = [
+        recorded_run(environment={"cpu.model": model, "torch.capability": capability})
+        for model, capability in (("one", "AVX2"), ("another", "AVX512"))
+    ]
+    ends = ends_of(audit(*runs))
+    (factor,) = ends.factors
+    assert (factor.name, factor.how) == ("processor", STANDS_IN)
+    assert ends.hybrid(frozenset({"processor"}))["variable.ATEN_CPU_CAPABILITY"] == "avx512"
+    proven = Search(SearchVerdict.PROVEN, "both directions were run", "bits", ("processor",))
+    assert _downgrade_stand_ins(proven, ends).verdict is SearchVerdict.CONSISTENT
+    other = replace(proven, minimal=("param.model.batch_size",))
+    assert _downgrade_stand_ins(other, ends) is other
 
 
 # ---- the command line

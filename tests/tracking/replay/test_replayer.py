@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -95,6 +96,16 @@ def test_two_processes_on_one_folder_run_it_once_and_both_have_the_answer(projec
     assert [(err, code) for _, err, code in ended] == [("", 0), ("", 0)]
     assert len({out for out, _, _ in ended}) == 1
     assert (project / "log").read_text().split() == ["preprocess", "infer"]
+
+
+def test_a_killed_process_keeps_nobody_waiting(project: Path) -> None:
+    first = started(project)
+    deadline = time.monotonic() + 60
+    while not (project / "log").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    first.kill()
+    first.communicate()
+    assert Replayer(project).replay(conditions_of(project)).accuracy == 1.0
 
 
 def test_without_the_lock_the_second_process_takes_what_the_first_one_finished(

@@ -1,0 +1,44 @@
+"""Per-sample decisions as short text: `<type>:<base64>` of one integer a sample."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PACKED = {"u1": 1, "u2": 2, "i4": 4}  # bytes of one decision
+
+
+def pack_decisions(names: Sequence[str], labels: "np.ndarray", top1: "np.ndarray") -> dict[str, str]:
+    """Pack labels and top-1 classes (both int, shape (samples,)) into short text; names by digest only."""
+    return {
+        "names.sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        "labels": pack(labels),
+        "top1": pack(top1),
+    }
+
+
+def unpack_decisions(packed: str) -> "np.ndarray":
+    """The int32 array of shape (samples,) that `pack_decisions` packed."""
+    import numpy as np
+
+    dtype, _, text = packed.partition(":")
+    return np.frombuffer(base64.b64decode(text), dtype=f"<{dtype}").astype(np.int32)
+
+
+def pack(values: "np.ndarray") -> str:
+    """Classes (int, shape (samples,)) as short text."""
+    dtype = "u1" if values.max(initial=0) < 256 else "u2" if values.max(initial=0) < 65536 else "i4"
+    return f"{dtype}:{base64.b64encode(values.astype('<' + dtype).tobytes()).decode()}"
+
+
+def packed_count(packed: str) -> int | None:
+    """How many decisions were packed into a text; None where it is none that `unpack_decisions` reads."""
+    dtype, _, text = packed.partition(":")
+    try:
+        size = len(base64.b64decode(text, validate=True))
+    except ValueError:
+        return None
+    return size // PACKED[dtype] if dtype in PACKED and size % PACKED[dtype] == 0 else None

@@ -1,0 +1,61 @@
+"""What a run file must look like before it is believed: its form, its subject, its packed decisions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from tracking.runs.decisions import packed_count
+from tracking.runs.forms import Form, Number, Pair, Value, shape_error
+
+
+class FindingForm(Form):
+    check: str
+    subject: str
+    verdict: str
+    sentence: str
+    evidence: dict[str, Any]
+
+
+class RunForm(Form):
+    id: str = ""
+    subject: str
+    command: str
+    params: dict[str, Value]
+    inputs: dict[str, str]
+    environment: dict[str, Value]
+    code: dict[str, Value]
+    results: dict[str, Value]
+    findings: Sequence[FindingForm] = ()
+    curves: dict[str, Sequence[Pair[Number]]] = Field({})
+    decisions: dict[str, str] = Field({})
+    canaries: Sequence[str] = ()
+    version: int = Field(1, alias="schema")
+
+
+KEYS = {field.alias or name for name, field in RunForm.model_fields.items()}
+
+
+def problem_in(values: Any) -> str:
+    """Why these are not the values of a run; empty where they are. Keys that no run has are left aside."""
+    known = {name: values[name] for name in values if name in KEYS} if isinstance(values, Mapping) else values
+    if wrong := shape_error(known, RunForm):
+        return wrong
+    subject = known["subject"]
+    if not subject.isprintable() or set(subject) & {"/", "\\"} or subject in ("", ".", ".."):
+        return "subject: must be a name without slashes and control characters: it names files"
+    return _unpackable(known.get("decisions", {}))
+
+
+def _unpackable(decisions: Mapping[str, str]) -> str:
+    """Why decisions cannot be unpacked; empty where they can, or where there are none."""
+    if not decisions:
+        return ""
+    counts = set()
+    for name in ("labels", "top1"):
+        if name not in decisions:
+            return f"decisions.{name}: missing"
+        if (count := packed_count(decisions[name])) is None:
+            return f"decisions.{name}: not packed decisions"
+        counts.add(count)
+    return "" if len(counts) == 1 else "decisions: not as many labels as classes"
