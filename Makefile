@@ -13,8 +13,7 @@ repro: .venv/installed
 ifneq ($(SUITE),)
 	$(activate) python -m weighbridge use "$(SUITE)"
 endif
-	@git rev-parse --git-dir >/dev/null 2>&1 || $(activate) python -m dvc config --local core.no_scm true
-	$(activate) python -m dvc repro
+	$(activate) python -m weighbridge repro
 	$(activate) python -m weighbridge runs
 
 test: .venv/installed-test

@@ -1,7 +1,6 @@
 """Commands that say what the pipeline weighs: use, params, weigh."""
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -180,14 +179,8 @@ def _put_back(path: Path, before: bytes | None) -> None:
 
 
 def _repro() -> int:
-    """`dvc repro` of this environment, whose programs its stages find first; what it says is passed through."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environ = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "true"}
-    inside = subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, check=False)
-    dvc = [sys.executable, "-m", "dvc"]
-    if inside.returncode:
-        subprocess.run([*dvc, "config", "--local", "core.no_scm", "true"], env=environ, check=True)
-    return subprocess.run([*dvc, "repro"], env=environ, check=False).returncode
+    """`weighbridge repro` in a process of its own; what it says is passed through."""
+    return subprocess.run([sys.executable, "-m", "weighbridge", "repro"], check=False).returncode
 
 
 def _print_runs(models: list[str]) -> int:

@@ -38,9 +38,22 @@ def repro(options: argparse.Namespace) -> int:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     from dvc.cli import main
 
+    _say_where_there_is_no_git()
     write_entries_alone()
     flags = [f"--{name.replace('_', '-')}" for name in FLAGS if getattr(options, name)]
     return int(main(["repro", *flags, *options.targets]))
+
+
+def _say_where_there_is_no_git() -> None:
+    """DVC wants to be told that a project lies outside a git repository."""
+    from git import InvalidGitRepositoryError, Repo
+
+    try:
+        Repo(search_parent_directories=True).close()
+    except InvalidGitRepositoryError:
+        from dvc.cli import main
+
+        main(["config", "--local", "core.no_scm", "true"])
 
 
 def write_entries_alone() -> None:

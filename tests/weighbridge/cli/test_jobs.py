@@ -117,7 +117,7 @@ def test_weigh_writes_a_suite_uses_it_runs_it_and_prints_the_runs(
         "models": {"torchvision-resnet50-IMAGENET1K_V2": "torchvision/resnet50/IMAGENET1K_V2"},
     }  # fmt: skip
     assert load_params().suite == "suites/weighed.yaml"
-    assert started[-1] == [sys.executable, "-m", "dvc", "repro"]
+    assert started[-1] == [sys.executable, "-m", "weighbridge", "repro"]
     assert "torchvision-resnet50-IMAGENET1K_V2" in out
     assert out.endswith("report: data/report.html\n")
 
@@ -248,15 +248,3 @@ def test_what_dvc_ends_with_is_passed_on_with_a_line(weighbridge: Command, monke
 
 def _failing(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.CompletedProcess(command, 255 if "repro" in command else 0)
-
-
-def test_outside_git_dvc_is_told_so_first(weighbridge: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands: list[list[str]] = []
-
-    def start(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 128 if command[0] == "git" else 3)
-
-    monkeypatch.setattr(jobs.subprocess, "run", start)
-    assert weighbridge("weigh", "keras/VGG16", "--images", "../classes")[0] == 3
-    assert [command[-1] for command in commands] == ["--git-dir", "true", "repro"]

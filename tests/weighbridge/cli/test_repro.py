@@ -64,6 +64,13 @@ def test_an_entry_takes_its_place_and_a_new_one_comes_last() -> None:
     assert with_entry(text, "d", "  d:\n    cmd: z\n") == text + "  d:\n    cmd: z\n"
 
 
+def test_outside_git_dvc_is_told_so(project: Path) -> None:
+    (project / ".dvc/config").write_text("")  # where `dvc init --no-scm` had said it
+    (project / "params.yaml").write_text(PARAMS.format(size=1))
+    run(project, "weighbridge", "repro")
+    assert "no_scm = true" in (project / ".dvc/config.local").read_text()
+
+
 def test_outside_a_project_it_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

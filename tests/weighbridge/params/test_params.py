@@ -84,7 +84,7 @@ def test_what_is_complete_stays_as_it_is(path: Path) -> None:
         ("sha256: null", "sha256: abc", "sha256"),
         ("- layers\n", "- layer\n", "checks: there is no 'layer'; did you mean 'layers'?"),
         ("- layers\n", "", "checks: backend_parity compares layer by layer"),
-        ("mode_check:\n  models: null", "mode_check:\n  models: []", "frozen.models: resnet18-torchvision is not among"),
+        ("mode_check:\n  models:\n  - resnet18-torchvision\n", "mode_check:\n  models:\n", "frozen.models: resnet18-torchvision is not among"),
         ("source: weighbridge/images/digits.py", "source: weighbridge/images/no_images.py", "models need images"),
     ],
 )  # fmt: skip
