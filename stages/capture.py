@@ -12,6 +12,7 @@ writes  <environment>/<runtime>.json for every runtime, and <environment>/recipe
         itself, {} where it names none; of a source that `pretrain` trains, <factories>/pretrain/<source>.json
         <context>: load, clocks, memory and whatever else moves timings and no prediction; beside the timings and, like
         them, not an output
+removes files in <results>/findings, runs and together that this job does not make (a check or a model that is gone)
 """
 
 import hashlib
@@ -136,13 +137,39 @@ def _write_environments(params: Params, machine: Machine, folder: Path) -> None:
         Environment(captured.runtime, facts).save(folder / "recipes" / f"{name}.json")
 
 
-def main(environment: Path, code: Path, factories: Path, trackers: Path, context: Path) -> None:
+def made_here(params: Params) -> set[str]:
+    """The files of findings and runs that this job makes, below the folder of results."""
+    pipeline = params.pipeline.model_dump()
+    runs = {f"runs/{name}.json" for name in params.run_names}
+    together = {
+        f"together/{name}.json"
+        for name in ("published_check", *(["transfer_ranking"] if pipeline["transfer_ranking"] else []))
+    }
+    findings = {f"findings/{name}/accuracy_check.json" for name in params.models}
+    findings |= {f"findings/{name}/canaries.json" for name in pipeline["layers"]}
+    for check, entries in pipeline.items():
+        for key, entry in entries.items():
+            about = entry.get("candidate") or entry.get("model")
+            findings.add(f"findings/{about}/{check}-{key}.json" if about else f"findings/{key}/{check}.json")
+    return runs | together | findings
+
+
+def remove_others(results: Path, made: Collection[str]) -> None:
+    """Remove the findings and runs of other jobs, which DVC leaves where they are and nothing here would tell from this job's."""
+    for folder in ("findings", "runs", "together"):
+        for path in sorted((results / folder).rglob("*.json")):
+            if path.relative_to(results).as_posix() not in made:
+                path.unlink()
+
+
+def main(environment: Path, code: Path, factories: Path, trackers: Path, context: Path, results: Path) -> None:
     """Capture, write."""
     from tracking.trackers import addresses, names
 
     params = load_params()
     if unknown := sorted(set(params.publish.trackers) - set(names())):
         raise UserError(f"params.yaml: publish.trackers: unknown {', '.join(unknown)}; known: {', '.join(names())}")
+    remove_others(results, made_here(params))
     machine = this_machine()
     _write_environments(params, machine, environment)
     _write_code(params, code, factories)

@@ -1,10 +1,10 @@
 """Log every run to every tracker, once.
 
-reads   <runs>/<subject>.json of the models and imports in params; the variables that say where trackers are (see `capture`).
+reads   <runs>/<subject>.json; the variables that say where trackers are (see `capture`).
         It waits for the report without reading it: `dvc repro` stops at a failure, and a tracker that is down must stop
         nothing else
 writes  <published>: run id -> subject, and address by tracker; beside it the journal and what trackers keep in files
-params  models, imports, publish
+params  publish
 
 A tracker that fails keeps no other from its runs. The stage fails at the end, so that the next `dvc repro` tries again;
 what is there already is not written twice.
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tracking.runs.errors import UserError
-from tracking.runs.run import Run
+from tracking.runs.run import Run, load_runs
 from tracking.trackers import Tracker, connect, one_line
 from weighbridge.params.publish import Publish
-from weighbridge.params.section import read, run_names
+from weighbridge.params.section import read
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 
@@ -60,7 +60,7 @@ def main(runs: Path, published: Path) -> None:
     wanted = read(Publish, "publish")
     names = dict.fromkeys(["local", *wanted.trackers])
     trackers = {name: partial(connect, name, published.parent, wanted.experiment) for name in names}
-    addresses = publish([Run.load(runs / f"{name}.json") for name in run_names()], trackers)
+    addresses = publish(load_runs(runs), trackers)
     with replacing(published) as file:
         file.write_text(json.dumps(addresses, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

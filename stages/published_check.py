@@ -1,9 +1,9 @@
 """What all runs together say of published accuracies: of a table of them, of two frameworks, of claims made in words.
 
-reads   <runs>/<subject>.json of the models and imports in params, <claims> (published accuracies, added to the shipped ones)
+reads   <runs>/<subject>.json, <claims> (published accuracies, added to the shipped ones)
 writes  findings: whether a published table comes back, digit by digit; how many runs agree with their publisher's own
         numbers; for each pair the paired difference beside the published one; for each statement what remains of it
-params  published_check, models, imports
+params  published_check
 
 "With preprocessing taken out" means published against published: each publisher measured with the preprocessing of its own
 weights. What the authors of imported predictions declare of theirs is told, and is no proof that it made the difference.
@@ -16,9 +16,9 @@ from pathlib import Path
 from tracking.audit.claims import EXCEEDS, SHORT, Claim, claims_about, comes_back, image_side, load_claims
 from tracking.audit.compare import Accuracy, Comparison, compare
 from tracking.runs.findings import Finding, Verdict, save_findings
-from tracking.runs.run import Run
+from tracking.runs.run import Run, load_runs
 from weighbridge.params.published_check import Compared, PublishedCheck, Statement
-from weighbridge.params.section import read, run_names
+from weighbridge.params.section import read
 from weighbridge.process.stage import run
 
 CHECK = "published_check"
@@ -302,7 +302,7 @@ def _not_alike(ours: Sequence[str], theirs: Sequence[str]) -> str:
 
 def main(runs: Path, claims: Path, findings: Path) -> None:
     """Load every run, check, write."""
-    loaded = {name: Run.load(runs / f"{name}.json") for name in run_names()}
+    loaded = {each.subject: each for each in load_runs(runs)}
     save_findings(published_check(read(PublishedCheck, "published_check"), loaded, load_claims(claims)), findings)
 
 

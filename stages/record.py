@@ -1,15 +1,15 @@
 """Put everything known of one model's benchmark into one file: conditions and outcome.
 
 reads   <predictions>, <samples> (the recipe's steps), the manifest (how images are stored), metrics, the findings and canaries
-        of every check that this job runs (and the findings beside the weights), the environments of the model, of
+        of every check (and the findings beside the weights), the environments of the model, of
         preprocessing and of the checks, the digests of the code, dvc.lock (the hashes that DVC took of what `preprocess`
         and `infer` read)
 writes  <run>: a run file (`tracking.runs.run.Run`)
-params  models.<model>, inference, data, pipeline
+params  models.<model>, inference, data
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -123,26 +123,15 @@ def _without_curves(finding: Finding) -> Finding:
     return Finding(finding.check, finding.subject, finding.verdict, finding.sentence, evidence)
 
 
-def current(folder: Path, model: str, pipeline: Mapping[str, Mapping[str, Any]]) -> list[Path]:
-    """The files of findings in `folder` that this job makes: DVC leaves those of checks and pairs that are gone.
+def read_findings(folder: Path, weights: Path) -> tuple[Finding, ...]:
+    """What every check says of the model, and what `pretrain` wrote beside its weights if they were trained here.
 
-    A check's file is `<folder>/<check>.json`, or `<folder>/<check>-<key>.json` for one entry of a section of params.
+    A check's file is `<folder>/<check>.json`, or `<folder>/<check>-<key>.json` for one entry of a section of params. `capture`
+    removed the files that this job does not make.
     """
-    return [path for path in sorted(folder.glob("*.json")) if _is_current(path.stem, model, pipeline)]
-
-
-def _is_current(name: str, model: str, pipeline: Mapping[str, Mapping[str, Any]]) -> bool:
-    check, _, key = name.partition("-")
-    if check == "accuracy_check":
-        return True
-    entry = pipeline.get(check, {}).get(key or model)
-    return entry is not None and (not key or model in (entry.get("candidate"), entry.get("model")))
-
-
-def read_findings(paths: Iterable[Path], weights: Path) -> tuple[Finding, ...]:
-    """What these files say, and what `pretrain` wrote beside the weights if they were trained here."""
+    own = [path for path in sorted(folder.glob("*.json")) if path.name != CANARIES]
     beside = weights.with_name("findings.json")
-    every = [*paths, *([beside] if beside.is_file() else [])]
+    every = [*own, *([beside] if beside.is_file() else [])]
     return tuple(finding for path in every for finding in load_findings(path))
 
 
@@ -160,7 +149,7 @@ def main(
     written: Path,
 ) -> None:
     """Gather, build the run, write it."""
-    chosen, pipeline, lock = read(Model, "models", model), read(dict, "pipeline"), read_lock()
+    chosen, lock = read(Model, "models", model), read_lock()
     asked = Asked(chosen, resolved_recipe(samples / "test"), read(Inference, "inference"), read(Data, "data"))
     facts: dict[str, Scalar] = {
         name: value for path in environments.split() for name, value in Environment.load(Path(path)).facts.items()
@@ -168,9 +157,8 @@ def main(
     facts |= stored_facts(pd.read_csv(manifest))
     hashes = {**hashed_inputs(lock, model, chosen), **code_inputs(*map(Path, code.split()))}
     measured = {**json.loads(metrics.read_text(encoding="utf-8")), "skipped": len(pd.read_csv(skipped))}
-    found = read_findings(current(findings, model, pipeline), weights)
-    rows = findings / CANARIES
-    canaries = tuple(json.loads(rows.read_text(encoding="utf-8"))) if model in pipeline["layers"] else ()
+    found, rows = read_findings(findings, weights), findings / CANARIES
+    canaries = tuple(json.loads(rows.read_text(encoding="utf-8"))) if rows.is_file() else ()
     predicted, command = PredictionSet.load(predictions), locked(lock, f"infer@{model}")["cmd"]
     with replacing(written) as partial:
         record(model, asked, predicted, facts, command, hashes, measured, found, canaries).save(partial)

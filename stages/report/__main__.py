@@ -1,10 +1,9 @@
 """One self-contained page for people.
 
-reads   <runs>/<subject>.json of the models and imports in params; <together>: findings about all runs; as context, where
-        they are: the notes of the seconds that each stage took (timings/ beside <runs>) and dvc.yaml, which says what
-        stages there are
+reads   <runs>/<subject>.json; <together>: findings about all runs; as context, where they are: the notes of the seconds
+        that each stage took (timings/ beside <runs>) and dvc.yaml, which says what stages there are
 writes  <report>: HTML that loads nothing; equal bytes for equal runs and notes
-params  models, imports, backend_parity (and the keys of every section that dvc.yaml loops over, for the seconds)
+params  backend_parity, suite (and the keys of every section that dvc.yaml loops over, for the seconds)
 
 The plots are SVG in the page itself, placed in percent: text keeps its size on a phone, and colours follow the reader's.
 """
@@ -20,10 +19,10 @@ from stages.report.grouping import by_check, counts, distinct, split
 from stages.report.numbers import brief, is_finite, number, percent, plain, range_of
 from stages.report.sections import accuracies, curves, parity, times
 from tracking.runs.findings import Finding, load_findings
-from tracking.runs.run import Run
+from tracking.runs.run import Run, load_runs
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.lock import stage_names
-from weighbridge.params.section import PARAMS, load_yaml, read, run_names
+from weighbridge.params.section import PARAMS, load_yaml, read
 from weighbridge.process.stage import replacing, run
 
 PIPELINE = Path("dvc.yaml")
@@ -84,13 +83,12 @@ def _seconds(note: Path) -> float | None:
 
 
 def _page(runs: Path, together: Path) -> str:
-    known = [Run.load(runs / f"{name}.json") for name in run_names()]
+    known = load_runs(runs)
     notes = runs.parent / "timings"
     stages = [name for name in stage_names(load_yaml(PIPELINE), load_yaml(PARAMS)) if name != "report"]
     seconds = {name: _seconds(notes / f"{name}.json") for name in stages}
     pairs = read(dict[str, Parity], "backend_parity").values()
-    names = ["published_check", *(["transfer_ranking"] if read(dict, "pipeline", "transfer_ranking") else [])]
-    found = [finding for name in names for finding in load_findings(together / f"{name}.json")]
+    found = [finding for path in sorted(together.glob("*.json")) for finding in load_findings(path)]
     return report(known, pairs, seconds, found)
 
 

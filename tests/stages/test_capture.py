@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.capture import capture, factory_code, main, recipe_facts
+from stages.capture import capture, factory_code, made_here, main, recipe_facts, remove_others
 from tests.import_graph import ROOT
 from tests.tracking.capture.runtimes import RUNTIMES
 from tracking.audit.audit import audit
@@ -42,12 +42,19 @@ def command(folder: Path) -> list[str]:
         "--trackers",
         str(folder / "trackers.json"),
     ]
-    paths += ["--context", str(folder / "context")]
+    paths += ["--context", str(folder / "context"), "--results", str(folder / "results")]
     return [sys.executable, "-m", "stages.capture", *paths]
 
 
 def capture_into(folder: Path, trackers: str = "trackers.json") -> None:
-    main(folder / "environment", folder / "code", folder / "factories", folder / trackers, folder / "context")
+    main(
+        folder / "environment",
+        folder / "code",
+        folder / "factories",
+        folder / trackers,
+        folder / "context",
+        folder / "results",
+    )
 
 
 def run(folder: Path, **environ: str) -> dict[str, bytes]:
@@ -165,3 +172,16 @@ def test_the_hash_of_a_recipes_file_is_written_beside_its_libraries(
     facts = Environment.load(tmp_path / "environment/recipes/tokenizer.json").facts
     assert facts["recipe.tokenizer.sha256"] == hashlib.sha256(b"{}").hexdigest()
     assert recipe_facts(params.recipes["digits-32"]) == {}
+
+
+def test_findings_and_runs_of_another_job_are_removed_and_those_of_this_one_stay(tmp_path: Path) -> None:
+    params = load_params(ROOT / "params.yaml")
+    made = made_here(params)
+    assert {"runs/resnet18-onnx.json", "findings/resnet18-onnx/backend_parity-resnet18-onnx.json"} <= made
+    gone = {"runs/gone.json", "findings/resnet18-onnx/backend_parity-gone.json", "findings/gone/mode_check.json"}
+    gone |= {"findings/resnet18-torchvision/backend_parity-resnet18-onnx.json"}  # the candidate is another now
+    for name in made | gone:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("[]")
+    remove_others(tmp_path, made)
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json")} == made

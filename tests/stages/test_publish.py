@@ -96,12 +96,12 @@ def test_an_interrupt_is_not_swallowed() -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the project's own params, a run of each of its models and one of a former model."""
+    """A folder with the project's own params, a run of each of its models."""
     monkeypatch.chdir(tmp_path)
     for name in ("MLFLOW_TRACKING_URI", "COMET_API_KEY", "COMET_PROJECT_NAME", "COMET_WORKSPACE"):
         monkeypatch.delenv(name, raising=False)
     write_params(tmp_path, trackers=[])
-    for subject in [*MODELS, "former"]:
+    for subject in MODELS:
         weighed(subject, facts=3).save(tmp_path / f"data/runs/{subject}.json")
     return tmp_path
 
@@ -121,7 +121,7 @@ def command() -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_journal_is_kept_whatever_params_say_and_holds_the_models_of_params_only(project: Path) -> None:
+def test_the_journal_is_kept_whatever_params_say(project: Path) -> None:
     main(project / "data/runs", project / "data/published.json")
     assert sorted(run.subject for run in local.runs(project / "data")) == sorted(MODELS)
     published = json.loads((project / "data/published.json").read_text())
@@ -144,9 +144,9 @@ def test_a_failure_leaves_no_list_that_dvc_would_take_for_done(project: Path, mo
     assert len(local.runs(project / "data")) == len(MODELS)
 
 
-def test_a_missing_run_file_is_named(project: Path) -> None:
-    (project / f"data/runs/{MODELS[0]}.json").unlink()
-    with pytest.raises(UserError, match=rf"{MODELS[0]}\.json: cannot be read"):
+def test_a_damaged_run_file_is_named(project: Path) -> None:
+    (project / f"data/runs/{MODELS[0]}.json").write_text("{")
+    with pytest.raises(UserError, match=rf"{MODELS[0]}\.json: not a run file"):
         main(project / "data/runs", project / "data/published.json")
 
 

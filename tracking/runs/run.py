@@ -116,6 +116,15 @@ class Run:
         return run
 
 
+def load_runs(folder: Path) -> list[Run]:
+    """Every run of a folder, by the names of the files.
+
+    Raises:
+        UserError: one of them is no run file.
+    """
+    return [Run.load(path) for path in sorted(folder.glob("*.json"))]
+
+
 def kept_change(patch: str) -> str:
     """The git reference of the code of a run that was made with uncommitted changes; `patch` as in `Run.code`."""
     return f"refs/weighbridge/{patch}"

@@ -67,11 +67,6 @@ def check(kind: type[Kind], value: Any, path: Path, *keys: str) -> Kind:
         raise UserError(f"{path}: {'; '.join(_sentence(error, keys) for error in problem.errors())}") from problem
 
 
-def run_names(path: Path = PARAMS) -> tuple[str, ...]:
-    """The subject of every run: the models, then the imported predictions."""
-    return (*read(dict, "models", path=path), *read(dict, "imports", path=path))
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown `name`: which known one it resembles, and all there are unless they are many."""
     names = list(known)
