@@ -273,7 +273,10 @@ def test_statistics_that_lag_behind_the_weights_are_seen_and_what_repairs_them_i
     assert lagging["statistics"].verdict == "warn"
     assert lagging["statistics"].evidence["top1_repaired"] > 0.95
     assert lagging["statistics"].evidence["forecast_drop"] > 0.2
-    assert "Of 1 BatchNorm layers, these samples differ most from the training data in 0:" in lagging["statistics"].sentence
+    assert (
+        "Of 1 BatchNorm layers, these samples differ most from the training data in 0:"
+        in lagging["statistics"].sentence
+    )
 
 
 def test_an_exported_file_is_skipped_with_a_reason() -> None:
