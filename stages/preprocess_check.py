@@ -109,7 +109,7 @@ def _edited(model: str, found: InPlace) -> Finding:
     safe = "one of uint8 is left alone" if not found.integers else f"{len(found.integers)} edit one of uint8 too"
     sentence = (
         f"`preprocess_input` of {len(found.floats)} of {len(found.modules)} keras.applications modules (keras {found.version}) "
-        f"edits a float array in place, so that whoever shares the array gets it prepared once more; {safe}."
+        f"overwrites the float array that it is given: pass a copy, or calling it twice prepares the images twice; {safe}."
     )
     evidence = {
         "modules_that_edit_in_place": len(found.floats),
@@ -149,9 +149,8 @@ def _unseen(model: str, costs: Sequence[Cost], samples: int) -> Finding:
         sentence = f"Each of the {len(costs)} usual mistakes shows in the accuracy of these {samples} images."
         return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
     sentence = (
-        f"{len(unseen)} of {len(costs)} usual mistakes cannot be told from the right recipe by accuracy on these {samples} "
-        f"images (p >= {SIGNIFICANT:g}), though they flip {min(flips)} to {max(flips)} decisions: "
-        f"{_some(names)}."
+        f"These {samples} images would not reveal {len(unseen)} of {len(costs)} usual preprocessing mistakes: accuracy does not "
+        f"change significantly (p >= {SIGNIFICANT:g}), though {min(flips)} to {max(flips)} decisions flip: {_some(names)}."
     )
     return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
 
@@ -172,7 +171,7 @@ def _better(model: str, costs: Sequence[Cost]) -> Finding:
             "that the weights were published with."
         )
         return Finding(CHECK, model, Verdict.WARN, sentence, evidence)
-    sentence = f"No usual mistake scores significantly better than the recipe in use (best: {said})."
+    sentence = f"The recipe in use is the best of those tried: no mistake scores significantly better (best: {said})."
     return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
 
 

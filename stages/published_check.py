@@ -257,8 +257,8 @@ def _of_pairs(key: str, statement: Statement, pairs: Sequence[Pair]) -> Finding:
     told = ", ".join(f"{pair.key} {pair.points:+.2f}" for pair in pairs)
     rest = ", ".join(f"{pair.key} {_range(pair.published) if pair.published else 'unknown'}" for pair in pairs)
     sentence = (
-        f"“{statement.says}”: so it is for {len(measured)} of {len(pairs)} pairs in these predictions ({told} points); with "
-        f"preprocessing taken out, published against published, for {len(remaining)} ({rest})."
+        f"“{statement.says}”: {len(measured)} of {len(pairs)} pairs confirm it in these predictions ({told} points); "
+        f"{len(remaining)} of {len(pairs)} when each publisher's own numbers are compared ({rest})."
     )
     stands, refuted = len(measured) == len(remaining) == len(pairs), not remaining and len(known) == len(pairs)
     rows = [[pair.key, f"{pair.points:+.2f}", _range(pair.published) if pair.published else ""] for pair in pairs]

@@ -113,9 +113,10 @@ def _agreement(pair: Parity, compared: Comparison) -> str:
     last = compared.pairs[-1]
     worst = max(compared.pairs, key=lambda each: each.relative if each.agrees else 0)
     return (
-        f"Layer by layer {pair.candidate} computes what {pair.reference} does: {_compared(compared)}, the relative difference "
-        f"is at most {worst.relative:.2g} ({worst.reference.name}) and {last.relative:.2g} in the scores, where rounding "
-        f"explains {last.allowed:.2g}."
+        f"{pair.candidate} equals {pair.reference} in all comparable layers: the relative difference is at most "
+        f"{worst.relative:.2g} ({worst.reference.name}) and {last.relative:.2g} in the scores (rounding allows "
+        f"{last.allowed:.2g}). "
+        f"{_compared(compared)}."
     )
 
 
@@ -128,15 +129,15 @@ def _divergence(pair: Parity, compared: Comparison) -> str:
     name, other = divergence.reference.name, divergence.candidate.name
     also = f" Without a counterpart beside it: {', '.join(compared.beside)}." if compared.beside else ""
     return (
-        f"Parts from {pair.reference} at layer {name}{f' ({other})' if other != name else ''}: relative difference "
-        f"{divergence.relative:.2g} where rounding explains {divergence.allowed:.2g}; {until}. {_compared(compared)}, "
+        f"First differs from {pair.reference} at layer {name}{f' ({other})' if other != name else ''}: relative difference "
+        f"{divergence.relative:.2g} (rounding allows {divergence.allowed:.2g}); {until}. {_compared(compared)}, "
         f"and the scores are {compared.pairs[-1].relative:.2g} apart.{also}"
     )
 
 
 def _compared(compared: Comparison) -> str:
     alone = len(compared.only_reference) + len(compared.only_candidate)
-    return f"{len(compared.pairs)} layers were compared, {alone} have no counterpart"
+    return f"{len(compared.pairs)} layers were compared, {alone} have no counterpart (merged or left out by one of the two)"
 
 
 def _layer_evidence(pair: Parity, compared: Comparison) -> dict[str, Any]:

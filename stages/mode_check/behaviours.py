@@ -19,45 +19,60 @@ CHECK = "mode_check"
 
 @dataclass(frozen=True)
 class Situation:
-    """What people do, and which kinds of tensor they believe to stand still in it.
+    """What people do, and which kinds of tensor they believe to stay as they are in it.
 
     Attributes:
-        words: the situation, as the beginning of a sentence.
-        still: kinds of `weighbridge.networks.state.KINDS`.
-        broken: the verdict when one of them moves.
+        words: the situation and what is done in it, as the beginning of a sentence.
+        unchanged: kinds of `weighbridge.networks.state.KINDS`.
+        advice: what to do or to know when one of them changes.
+        broken: the verdict then.
     """
 
     words: str
-    still: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    advice: str = ""
     broken: Verdict = Verdict.WARN
 
 
 SITUATIONS = {
-    "pass, inference": Situation("A pass in inference mode", KINDS, Verdict.FAIL),
-    "pass, as delivered": Situation("A pass in the mode in which the library hands the network over", KINDS),
-    "pass, training": Situation("A pass in training mode without a gradient", KINDS),
-    "pass, training, weights frozen": Situation("A pass in training mode with every weight frozen", KINDS),
+    "pass, inference": Situation("In inference mode, a forward pass", KINDS, broken=Verdict.FAIL),
+    "pass, as delivered": Situation(
+        "As the library returns the model, a forward pass", KINDS, "Set inference mode first (`model.eval()`)."
+    ),
+    "pass, training": Situation(
+        "In training mode, a forward pass without a gradient",
+        KINDS,
+        "Leaving out the gradient (`torch.no_grad()`) does not prevent it: BatchNorm's statistics follow the mode.",
+    ),
+    "pass, training, weights frozen": Situation(
+        "In training mode with every weight frozen, a forward pass",
+        KINDS,
+        "Freezing weights (`requires_grad = False`) does not freeze BatchNorm's statistics.",
+    ),
     "pass, training, BatchNorm frozen": Situation(
-        "A pass in training mode with every BatchNorm frozen", ("statistics",)
+        "In training mode with every BatchNorm frozen, a forward pass", ("statistics",)
     ),
     "pass, training, BatchNorm frozen and undone": Situation(
-        "A pass with every BatchNorm frozen and then the whole network set to training again", ("statistics",)
+        "After every BatchNorm was frozen and the whole network set to training again, a forward pass",
+        ("statistics",),
+        "A later `model.train()` undoes BatchNorm layers that were set to eval(): set them after it.",
     ),
     "pass, training, BatchNorm momentum keeps all": Situation(
-        "A pass in training mode with a BatchNorm momentum that keeps all of the past", KINDS
+        "In training mode with a BatchNorm momentum that keeps all of the past (0 in PyTorch, 1 in Keras), a forward pass",
+        KINDS,
     ),
     "pass, BatchNorm frozen by the library's function": Situation(
-        "A pass in training mode after the library's own function that freezes BatchNorm", KINDS
+        "In training mode after the library's own function that freezes BatchNorm, a forward pass", KINDS
     ),
-    "step, weights frozen before": Situation("A training step of a new head over a frozen network", KINDS),
+    "step, weights frozen before": Situation("Over a frozen network, a training step of a new head", KINDS),
     "step, weights frozen after": Situation(
-        "A training step of a new head over a network that was frozen after a first step", KINDS
+        "Over a network that was frozen only after a first step, a training step of a new head", KINDS
     ),
     "step, base called with training=False": Situation(
-        "A training step around base(x, training=False) in a functional model", ("statistics",)
+        "Around base(x, training=False) in a functional model, a training step", ("statistics",)
     ),
     "step, base called with training=False in a call of its own": Situation(
-        "A training step around base(x, training=False) in a subclassed model's call", ("statistics",)
+        "Around base(x, training=False) in a subclassed model's call, a training step", ("statistics",)
     ),
 }
 CHOICES = {"none": "nothing", "passes": "pass, ", "all": ""}
@@ -109,7 +124,7 @@ def _outcome(behaved: Behaved, moved: Sequence[Move]) -> str:
     if behaved.raised:
         return f"raises {behaved.raised}" if behaved.before else f"cannot be tried: {behaved.raised}"
     kinds = [kind for kind in KINDS if any(move.kind == kind for move in moved)]
-    words = f"{' and '.join(kinds)} move" if kinds else "nothing moves"
+    words = f"{' and '.join(kinds)} change" if kinds else "nothing changes"
     vary = any(not np.array_equal(scores, behaved.scores[0], equal_nan=True) for scores in behaved.scores)
     return f"{words}, scores vary" if vary else words
 
@@ -129,9 +144,15 @@ def behaviour_findings(
     """Whether each situation kept its promise, in one sentence; `row` of its evidence is its row in the matrix."""
     for cell in behaviour_matrix(network, framework, images, labels, chosen):
         situation = SITUATIONS[cell.situation]
-        broken = any(move.kind in situation.still for move in cell.moved)
+        broken = any(move.kind in situation.unchanged for move in cell.moved)
         verdict = situation.broken if broken else Verdict.PASS
-        yield Finding(CHECK, model, verdict, f"{situation.words} {_effect(cell)}.", _evidence(cell))
+        advice = f" {_advice(situation, cell)}" if broken and _advice(situation, cell) else ""
+        yield Finding(CHECK, model, verdict, f"{situation.words} {_effect(cell)}.{advice}", _evidence(cell))
+
+
+def _advice(situation: Situation, cell: Cell) -> str:
+    only_counters = all(move.kind == "counters" for move in cell.moved)
+    return "Only counters of batches change: no score depends on them." if only_counters else situation.advice
 
 
 def _evidence(cell: Cell) -> dict[str, Any]:
@@ -153,13 +174,13 @@ def _key(situation: str) -> str:
 def _effect(cell: Cell) -> str:
     if cell.outcome.startswith(("raises", "cannot")):
         return f"{cell.outcome} ({cell.version})"
-    vary = "; two such passes differ" if "scores vary" in cell.outcome else ""
+    vary = "; two identical calls give different scores, as with dropout" if "scores vary" in cell.outcome else ""
     if not cell.moved:
-        return f"moves none of {cell.tensors} weights and buffers{vary}"
+        return f"changes none of {cell.tensors} weights and buffers{vary}"
     most = max(cell.moved, key=lambda move: (move.kind != "counters", move.size))
     return (
-        f"moves {len(cell.moved)} of {cell.tensors} weights and buffers ({_counts(cell.moved)}), most of all {most.name} by "
-        f"{most.size:.2g} of its length{vary}"
+        f"changes {len(cell.moved)} of {cell.tensors} weights and buffers ({_counts(cell.moved)}); the largest change: "
+        f"{most.size:.2%} (relative norm) in {most.name}{vary}"
     )
 
 

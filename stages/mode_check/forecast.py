@@ -114,7 +114,7 @@ def data_findings(model: str, network: Network, samples: SampleSet, size: int) -
     try:
         yield _data_finding(model, *_measured(network, samples, size))
     except UserError as problem:  # such as a last layer that cannot be found
-        yield Finding(CHECK, model, Verdict.SKIP, f"The features cannot be had, so nothing is foretold: {problem}.")
+        yield Finding(CHECK, model, Verdict.SKIP, f"The features cannot be had, so nothing is forecast: {problem}.")
     finally:
         network.restore(own)
 
@@ -147,9 +147,11 @@ def features_of(ask: Callable[[np.ndarray], np.ndarray], samples: SampleSet, siz
 def _data_finding(model: str, prediction: Prediction, top1: float, repaired: float) -> Finding:
     widest = prediction.widest
     sentence = (
-        f"The samples' statistics differ most from the stored ones in {widest.layer} of {len(prediction.gaps)} BatchNorm layers "
-        f"(means by {widest.mean:.2f} stored standard deviations, deviations {widest.deviation:.2f}-fold){_loss(prediction)}; "
-        f"with the statistics estimated again on these samples the accuracy goes from {top1:.2%} to {repaired:.2%}."
+        f"Of {len(prediction.gaps)} BatchNorm layers, these samples differ most from the training data in "
+        f"{widest.layer}: means by "
+        f"{widest.mean:.2f} stored standard deviations, deviations {widest.deviation:.2f}-fold{_loss(prediction)}; "
+        f"with statistics "
+        f"estimated again on these samples the accuracy goes from {top1:.2%} to {repaired:.2%}."
     )
     evidence = {
         **({} if prediction.forecast_drop is None else {"forecast_drop": prediction.forecast_drop}),
@@ -167,7 +169,7 @@ def _loss(prediction: Prediction) -> str:
         return ""
     points = 100 * prediction.forecast_drop
     change = f"lose {points:.1f} points" if points > 0 else f"gain {-points:.1f} points" if points else "lose nothing"
-    return f": a head trained on batch statistics would {change} in inference mode"
+    return f"; a head trained on batch statistics is expected to {change} in inference mode"
 
 
 def head_findings(model: str, network: Network, train: SampleSet, test: SampleSet, params: Frozen) -> Iterator[Finding]:
@@ -184,7 +186,7 @@ def head_findings(model: str, network: Network, train: SampleSet, test: SampleSe
         if not all(
             np.isfinite(part).all() for view in (views.own, views.batch, views.held, views.repaired) for part in view
         ):
-            sentence = f"Shift '{name}': some of the features are no numbers, so no head was trained on them."
+            sentence = f"Shift '{name}': some of the features are NaN or infinite, so no head was trained on them."
             yield Finding(CHECK, model, Verdict.SKIP, sentence)
             continue
         prediction = predict(own, views.statistics, views.own[0], views.batch[0], seen.labels)
@@ -259,13 +261,15 @@ def _head_finding(model: str, shift: str, outcomes: list[Outcome], prediction: P
     gap = {each: _mean(outcomes, each, "training") - _mean(outcomes, each, "inference") for each in SEMANTICS}
     served = _values(outcomes, OLD, "inference")
     sentence = (
-        f"Shift '{shift}', new heads over the frozen network, {len(outcomes) // len(SEMANTICS)} seeds: with batch statistics "
-        f"that are never updated (Keras 2.1.3 to 2.2.4) {_mean(outcomes, OLD, 'training'):.1%} in training mode and "
-        f"{_mean(outcomes, OLD, 'inference'):.1%} ({min(served):.1%} to {max(served):.1%}) in inference mode on the same images, "
-        f"and {_mean(outcomes, OLD, 'repaired'):.1%} once the statistics are estimated again; the gap is {100 * gap[NAIVE]:.1f} "
-        f"points where they are updated, {100 * gap[INFERENCE]:.1f} in inference mode, {100 * gap[HELD]:.1f} with every "
-        f"BatchNorm in inference mode. On its own task the network is right on {source.stored:.1%} of these images, on "
-        f"{source.repaired:.1%} with the new statistics, and with them on {source.clean:.1%} of the images as they were."
+        f"On images shifted by '{shift}', a new last layer trained in training mode with statistics that are never updated "
+        f"(Keras 2.1.3 to 2.2.4; {len(outcomes) // len(SEMANTICS)} seeds) scores {_mean(outcomes, OLD, 'training'):.1%} while "
+        f"training and {_mean(outcomes, OLD, 'inference'):.1%} ({min(served):.1%} to {max(served):.1%}) in inference mode, "
+        f"{_mean(outcomes, OLD, 'repaired'):.1%} with statistics estimated again. Points lost by way of freezing: "
+        f"{100 * gap[OLD]:.1f} so, {100 * gap[NAIVE]:.1f} with updated statistics, {100 * gap[INFERENCE]:.1f} with "
+        f"the whole base "
+        f"in inference mode, {100 * gap[HELD]:.1f} with BatchNorm in inference mode. The original model gets {source.stored:.1%} "
+        f"of the shifted images, {source.repaired:.1%} with statistics estimated again, which give it {source.clean:.1%} of the "
+        f"original ones."
     )
     evidence = {
         **{f"heads.{shift}.{name}": value for name, value in _numbers(outcomes).items()},
@@ -306,8 +310,8 @@ def _validated(model: str, known: list[tuple[str, Prediction, float]]) -> Iterat
     )
     if len(table) < 3:
         sentence = (
-            f"How well falls are foreseen was not judged: 3 shifts are needed that can be foreseen and measured, and of those in "
-            f"mode_check.frozen.shifts {len(table)} could be."
+            f"The forecast of drops was not rated: that needs 3 shifts that can be forecast and measured; of those in "
+            f"mode_check.frozen.shifts, {len(table)} could be."
         )
         yield Finding(CHECK, model, Verdict.SKIP, sentence)
         return
@@ -316,7 +320,7 @@ def _validated(model: str, known: list[tuple[str, Prediction, float]]) -> Iterat
     ranks = {name: float(table[name].corr(table["measured"], "spearman")) for name in varied}
     said = "; ".join(f"of the {_RANKED[name][1]} {rank:.2f}" for name, rank in ranks.items())
     sentence = (
-        f"Over {len(table)} shifts the falls foreseen before training agree with those measured to {100 * error:.1f} points on "
+        f"Over {len(table)} shifts the drops forecast before training differ from those measured by {100 * error:.1f} points on "
         f"average ({f'rank correlation {said}' if said else 'no rank correlation: they do not vary'})."
     )
     evidence: dict[str, Any] = {

@@ -54,10 +54,7 @@ def no_numbers(model: str, network: Network, samples: SampleSet, size: int) -> F
     count = int((~np.isfinite(scores)).sum())
     if not count:
         return None
-    sentence = (
-        f"{count} of {scores.size} scores in inference mode are no numbers: the passes through this model say nothing and "
-        "were not compared."
-    )
+    sentence = f"{count} of {scores.size} scores in inference mode are NaN or infinite: its passes were not compared."
     return Finding(CHECK, model, Verdict.FAIL, sentence, {"no_numbers": count})
 
 
@@ -74,10 +71,11 @@ def accuracies(model: str, network: Network, samples: SampleSet, params: ModeChe
     counts = int((right & ~right_training).sum()), int((right_training & ~right).sum())
     p_value = mcnemar_exact(*counts)
     sentence = (
-        f"Accuracy is {right.mean():.2%} in inference mode and {right_training.mean():.2%} in training mode on the same "
-        f"{len(labels)} samples (exact McNemar p = {p_value:.2g}); {together:.2%} in training mode when each batch "
-        "holds samples of one class."
-    ) + (f" {undefined} of {training.size} scores in training mode are no numbers." if undefined else "")
+        f"Forgetting eval() changes accuracy by {100 * (right_training.mean() - right.mean()):+.1f} points on mixed batches "
+        f"({right.mean():.2%} in inference mode, {right_training.mean():.2%} in training mode on the same {len(labels)} samples, "
+        f"exact McNemar p = {p_value:.2g}) and by {100 * (together - right.mean()):+.1f} points on batches of one class each "
+        f"({together:.2%})."
+    ) + (f" {undefined} of {training.size} scores in training mode are NaN or infinite." if undefined else "")
     evidence = {
         "top1_inference": float(right.mean()),
         "top1_training": float(right_training.mean()),
@@ -153,7 +151,9 @@ def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck)
         scores_in(network, samples, params.batch_size, training=True, batchnorm=False) for _ in range(params.repeats)
     ]
     if not np.isfinite(drawn).all():
-        return _skipped(model, "Dropout was not looked for: scores in training mode, BatchNorm apart, are no numbers.")
+        return _skipped(
+            model, "Dropout was not looked for: scores in training mode, BatchNorm apart, are NaN or infinite."
+        )
     right = [share_right(scores, samples.labels) for scores in drawn]
     flips = [int((scores.argmax(1) != still.argmax(1)).sum()) for scores in drawn]
     cost, spread = share_right(still, samples.labels) - float(np.mean(right)), float(np.std(right, ddof=1))
@@ -167,7 +167,9 @@ def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck)
         "curves": {"dropout_top1": [[number, share] for number, share in enumerate(right)]},
     }
     if all(np.array_equal(scores, drawn[0]) for scores in drawn):
-        sentence = "Passes in training mode, BatchNorm apart, give the same bits: no dropout acts."
+        sentence = (
+            "The model has no active dropout: repeated passes in training mode, BatchNorm apart, give the same bits."
+        )
         return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
     sentence = (
         f"Dropout left on ({layers['dropout']} layers) costs {100 * cost:.2f} points, with a standard "
@@ -213,8 +215,9 @@ def black(model: str, network: Network, samples: SampleSet, params: ModeCheck) -
     after = share_right(scores_in(network, samples, size, training=False), samples.labels)
     network.restore(own)
     sentence = (
-        f"{params.black_batches} batches of {len(images)} black images in training mode, without a gradient, take the accuracy "
-        f"from {before:.2%} to {after:.2%}."
+        f"After {params.black_batches} batches of {len(images)} black images in training mode, without a gradient, "
+        f"the accuracy in "
+        f"inference mode is {after:.2%} instead of {before:.2%}."
     )
     evidence = {"black_top1_before": before, "black_top1": after, "black_moved": len(moved)}
     lost = before - after > LARGE_GAP

@@ -59,7 +59,8 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
     features and classes, so it lies between 0 and classes - 1. Arguments as `logme`.
     """
     centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
-    means = np.stack([centred[labels == label].mean(axis=0) for label in labels])
+    classes, index = np.unique(labels, return_inverse=True)
+    means = np.stack([centred[labels == label].mean(axis=0) for label in classes])[index]
     return float(np.trace(np.linalg.pinv(centred.T @ centred, hermitian=True) @ (means.T @ means)))
 
 

@@ -60,7 +60,7 @@ def _heads(model: str, task: Transfer, study: Study) -> Finding:
 
 
 def _against_pixels(study: Study) -> tuple[bool | None, str, dict[str, float]]:
-    """Whether a linear head significantly_better one on raw pixels (None: not to be told), by which test, and its p value.
+    """Whether a linear head is better than one on raw pixels (None: undecided), by which test, and its p value.
 
     Seeds decide where they differ. A single one, or seeds that change nothing, leave the images to McNemar's test.
     """
@@ -86,8 +86,9 @@ def _tuning(model: str, study: Study, method: str, rate: float, outcomes: list[O
     most = max(layers, key=layers.__getitem__)
     sentence = (
         f"{way_named(method, rate).capitalize()} reaches {target} on the target, leaves {left} on the source task "
-        f"({-100 * lost:+.1f} points) and moves the weights by {drift:.1%}, most in {most} ({layers[most]:.1%})."
-    )
+        f"({-100 * lost:+.1f} points) and changes the weights by {drift:.1%} (relative norm), most in {most} "
+        f"({layers[most]:.1%})."
+    ) + (" This learning rate is too high to keep the source task." if lost > LOST else "")
     evidence = {
         **target.evidence(f"{name}.target"),
         **left.evidence(f"{name}.source"),
@@ -101,10 +102,7 @@ def _tuning(model: str, study: Study, method: str, rate: float, outcomes: list[O
 
 
 def _lost(model: str, name: str, way: str, words: str, outcomes: Sequence[Outcome]) -> Finding:
-    sentence = (
-        f"{way.capitalize()} {words}: its loss or its weights are no numbers, so no drift can be told, and it is left out of "
-        "every comparison."
-    )
+    sentence = f"{way.capitalize()} {words}: its loss or weights became NaN or infinite, so it is left out of every comparison."
     evidence = {
         f"{name}.diverged": min(each.diverged for each in outcomes if each.diverged is not None),
         f"{name}.by_seed": [[each.seed, each.target, each.source, each.drift] for each in outcomes],
@@ -187,7 +185,7 @@ def _earlier(model: str, study: Study) -> Finding:
     heads, last, reached = study.earlier, study.probed("linear"), study.chosen_earlier(study.earlier)
     by_layer = {layer: study.at_layer(heads, layer) for layer in heads[0].right}
     won = significantly_better(reached, last)
-    said = {True: "better than", False: "worse than", None: "no better and no worse than"}[won]
+    said = {True: "better than", False: "worse than", None: "not significantly different from"}[won]
     chosen = " or ".join(dict.fromkeys(each.chosen for each in heads))
     sentence = (
         f"A linear head on an earlier layer ({chosen}, chosen among {len(by_layer)} by the training images) gets {reached} of "
@@ -207,9 +205,9 @@ def _scores(model: str, study: Study) -> Finding:
         "With no more images than features the H-score is as great as it can be. " if study.drawn <= study.width else ""
     )
     sentence = (
-        f"Transfer scores on the target: LogME {found['logme']:.3f}, H-score {found['h_score']:.3f}, LEEP {found['leep']:.3f}, "
-        f"NCE {found['nce']:.3f}, TransRate {found['transrate']:.2f}; their null, the model's size: {study.parameters:,} "
-        f"parameters. {few}One model's scores say nothing: transfer_ranking holds several models' against what they reached."
+        f"Five transferability scores, only useful to rank several models: LogME {found['logme']:.3f}, H-score "
+        f"{found['h_score']:.3f}, LEEP {found['leep']:.3f}, NCE {found['nce']:.3f}, TransRate {found['transrate']:.2f}; baseline "
+        f"for them: {study.parameters:,} parameters. {few}transfer_ranking compares several models' with what they reached."
     )
     evidence = {f"score.{name}": value for name, value in found.items()} | {"parameters": study.parameters}
     return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
@@ -217,11 +215,13 @@ def _scores(model: str, study: Study) -> Finding:
 
 def _similarity(model: str, found: Similarity | str) -> Finding:
     if isinstance(found, str):
-        return skipped(model, f"How similar the target is to the source cannot be told: {found}.")
+        return skipped(model, f"How similar the target is to the source is not known: {found}.")
     sentence = (
-        f"In this model's features the target lies {found.ratio:.2f} times as far from the source as two halves of the source's "
-        f"classes from each other ({found.low:.2f} to {found.high:.2f}: 5 % to 95 % of random halves of the samples; kernel "
-        f"distance {found.kernel:.3g} against {found.within:.3g}; by chance {found.noise:.2g}; Fréchet distance "
+        f"In this model's features the distance from target to source is {found.ratio:.2f}, where 0 is the same data and 1 is as "
+        f"far as two halves of the source's classes are apart ({found.low:.2f} to {found.high:.2f}: 5 % to 95 % of "
+        f"random halves of "
+        f"the samples; kernel distance {found.kernel:.3g} against {found.within:.3g}; by chance {found.noise:.2g}; "
+        f"Fréchet distance "
         f"{found.frechet:.3g})."
     )
     names = ("frechet", "kernel", "within", "noise", "ratio", "low", "high")

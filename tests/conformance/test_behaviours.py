@@ -14,30 +14,30 @@ import pytest
 from stages.mode_check.behaviours import SITUATIONS
 from tests.import_graph import ROOT
 
-NOTHING, VARIES = "nothing moves", "nothing moves, scores vary"
+NOTHING, VARIES = "nothing changes", "nothing changes, scores vary"
 TORCH = {
     "pass, inference": NOTHING,
-    "pass, as delivered": "statistics and counters move, scores vary",
-    "pass, training": "statistics and counters move, scores vary",
-    "pass, training, weights frozen": "statistics and counters move, scores vary",
+    "pass, as delivered": "statistics and counters change, scores vary",
+    "pass, training": "statistics and counters change, scores vary",
+    "pass, training, weights frozen": "statistics and counters change, scores vary",
     "pass, training, BatchNorm frozen": VARIES,
-    "pass, training, BatchNorm frozen and undone": "statistics and counters move, scores vary",
-    "pass, training, BatchNorm momentum keeps all": "counters move, scores vary",
-    "step, weights frozen before": "statistics and counters move",
-    "step, weights frozen after": "statistics and counters move",
+    "pass, training, BatchNorm frozen and undone": "statistics and counters change, scores vary",
+    "pass, training, BatchNorm momentum keeps all": "counters change, scores vary",
+    "step, weights frozen before": "statistics and counters change",
+    "step, weights frozen after": "statistics and counters change",
 }
 KERAS = {
     "pass, inference": NOTHING,
     "pass, as delivered": NOTHING,
-    "pass, training": "statistics move, scores vary",
+    "pass, training": "statistics change, scores vary",
     "pass, training, weights frozen": VARIES,
     "pass, training, BatchNorm frozen": VARIES,
-    "pass, training, BatchNorm frozen and undone": "statistics move, scores vary",
+    "pass, training, BatchNorm frozen and undone": "statistics change, scores vary",
     "pass, training, BatchNorm momentum keeps all": VARIES,
     "step, weights frozen before": NOTHING,
     "step, weights frozen after": NOTHING,
-    "step, base called with training=False": "statistics and weights move",
-    "step, base called with training=False in a call of its own": "weights move",
+    "step, base called with training=False": "statistics and weights change",
+    "step, base called with training=False in a call of its own": "weights change",
 }
 EXPECTED = {
     ("torch", "torch"): TORCH,
@@ -48,7 +48,7 @@ EXPECTED = {
     ("keras", "tensorflow"): KERAS
     | {
         "pass, training, BatchNorm frozen and undone": VARIES,
-        "step, weights frozen after": "statistics and weights move",
+        "step, weights frozen after": "statistics and weights change",
     },
     ("keras", "jax"): KERAS | {"step, weights frozen after": "raises ValueError"},
     ("keras", "torch"): KERAS,
@@ -97,7 +97,7 @@ def test_a_changed_cell_is_named_with_the_version_that_changed_it() -> None:
     cells[3]["outcome"] = NOTHING
     (sentence,) = changes(cells, TORCH)
     assert sentence == (
-        "torch 99: 'pass, training, weights frozen' was 'statistics and counters move, scores vary' and is 'nothing moves'"
+        "torch 99: 'pass, training, weights frozen' was 'statistics and counters change, scores vary' and is 'nothing changes'"
     )
 
 

@@ -264,7 +264,8 @@ def test_functions_that_edit_arrays_in_place_are_a_finding_of_their_own(measured
     *_, finding = preprocess_check("m", measured, 100, some)
     assert finding.verdict == "warn"
     assert (
-        "`preprocess_input` of 2 of 3 keras.applications modules (keras 3.15.1) edits a float array" in finding.sentence
+        "`preprocess_input` of 2 of 3 keras.applications modules (keras 3.15.1) overwrites the float array"
+        in finding.sentence
     )
     assert "uint8 is left alone" in finding.sentence
     assert finding.evidence["modules_that_edit_in_place"] == 2

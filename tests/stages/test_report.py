@@ -210,15 +210,15 @@ def situation(subject: str, name: str, verdict: Verdict, version: str, outcome: 
 
 def test_situations_stand_in_one_table_by_model_and_version() -> None:
     one = (
-        situation("one", "pass, training", Verdict.WARN, "keras 3.15.1, jax 0.10.2", "statistics move"),
-        situation("one", "pass, inference", Verdict.PASS, "keras 3.15.1, jax 0.10.2", "nothing moves"),
+        situation("one", "pass, training", Verdict.WARN, "keras 3.15.1, jax 0.10.2", "statistics change"),
+        situation("one", "pass, inference", Verdict.PASS, "keras 3.15.1, jax 0.10.2", "nothing changes"),
     )
-    two = (situation("two", "pass, training", Verdict.WARN, "torch 2.13.0", "<b>counters</b> move"),)
+    two = (situation("two", "pass, training", Verdict.WARN, "torch 2.13.0", "<b>counters</b> change"),)
     whole = page(a_run(findings=one), a_run("two", two))
     table = text_of(whole[whole.index('id="modes"') : whole.index("</table>", whole.index('id="modes"'))])
     assert "Situation one keras 3.15.1, jax 0.10.2 two torch 2.13.0" in table
-    assert "pass, training statistics move <b>counters</b> move" in table
-    assert table.endswith("pass, inference nothing moves –")
+    assert "pass, training statistics change <b>counters</b> change" in table
+    assert table.endswith("pass, inference nothing changes –")
     assert 'class="fact warn"' in whole
     assert 'id="modes"' not in page(a_run())
 

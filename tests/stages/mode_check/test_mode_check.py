@@ -198,7 +198,7 @@ def test_scores_that_are_no_numbers_are_one_clear_failure(tmp_path: Path) -> Non
     poisoned = network(Poisoned(inference=True), torch.nn.BatchNorm2d(3))
     found = list(mode_check("m", lambda: poisoned, samples(), PARAMS, framework="torch"))
     assert found[-1].verdict == "fail"
-    assert found[-1].sentence.startswith("300 of 300 scores in inference mode are no numbers")
+    assert found[-1].sentence.startswith("300 of 300 scores in inference mode are NaN or infinite")
     save_findings(found, tmp_path / "findings.json")
 
 
@@ -207,9 +207,9 @@ def test_training_mode_that_gives_no_numbers_is_said_and_nothing_else_is_lost(tm
     heads = NO_HEADS.model_copy(update={"models": ["m"], "shifts": {"none": Shift(scale=1.0, offset=0.0)}})
     found = check(poisoned, PARAMS.model_copy(update={"frozen": heads, "behaviours": "none"}))
     assert found["accuracy"].verdict == "warn"
-    assert "scores in training mode are no numbers" in found["accuracy"].sentence
+    assert "scores in training mode are NaN or infinite" in found["accuracy"].sentence
     assert "dropout" not in found  # it is skipped, not passed
-    assert found["last"].sentence.startswith("How well falls are foreseen was not judged")
+    assert found["last"].sentence.startswith("The forecast of drops was not rated")
     save_findings(found.values(), tmp_path / "findings.json")
 
 
@@ -223,25 +223,25 @@ def test_features_that_are_no_numbers_train_no_head() -> None:
     assert "no head was trained" in shifted.sentence
 
 
-def data_findings(*falls: float) -> list[tuple[str, Prediction, float]]:
+def forecasts(*falls: float) -> list[tuple[str, Prediction, float]]:
     """Of falls measured to be 0.0, 0.1 and so on."""
     gaps = [Gap("norm", distance, 1.0, distance) for distance in (1.0, 3.0, 2.0)]
     return [(str(i), Prediction((gaps[i],), fall), i / 10) for i, fall in enumerate(falls)]
 
 
 def test_a_correlation_with_falls_that_are_all_the_same_is_left_out() -> None:
-    (same,) = _validated("m", data_findings(0.1, 0.1, 0.1))
+    (same,) = _validated("m", forecasts(0.1, 0.1, 0.1))
     assert "prediction_rank_correlation" not in same.evidence
     assert same.evidence["distance_rank_correlation"] == pytest.approx(0.5)
     assert "nan" not in same.sentence
-    (other,) = _validated("m", data_findings(0.1, 0.2, 0.3))
+    (other,) = _validated("m", forecasts(0.1, 0.2, 0.3))
     assert other.evidence["prediction_rank_correlation"] == pytest.approx(1)
 
 
 def test_two_shifts_do_not_judge_what_is_foreseen_and_that_is_said() -> None:
-    (finding,) = _validated("m", data_findings(0.1, 0.2))
+    (finding,) = _validated("m", forecasts(0.1, 0.2))
     assert finding.verdict == "skip"
-    assert "mode_check.frozen.shifts 2 could be" in finding.sentence
+    assert "mode_check.frozen.shifts, 2 could be" in finding.sentence
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -273,7 +273,10 @@ def test_statistics_that_lag_behind_the_weights_are_seen_and_what_repairs_them_i
     assert lagging["statistics"].verdict == "warn"
     assert lagging["statistics"].evidence["top1_repaired"] > 0.95
     assert lagging["statistics"].evidence["forecast_drop"] > 0.2
-    assert "in 0 of 1 BatchNorm layers" in lagging["statistics"].sentence
+    assert (
+        "Of 1 BatchNorm layers, these samples differ most from the training data in 0:"
+        in lagging["statistics"].sentence
+    )
 
 
 def test_an_exported_file_is_skipped_with_a_reason() -> None:
