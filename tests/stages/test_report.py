@@ -18,6 +18,7 @@ from stages.report.grouping import split
 from tracking.runs.findings import Finding, Verdict, save_findings
 from tracking.runs.run import Run
 from weighbridge.params.backend_parity import Parity
+from weighbridge.params.whole import load_params
 
 PAIRS = [Parity(reference="one", candidate="two", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)]
 SECONDS = {"fetch": 1.5, "infer@one": 2.0, "infer@two": 4.25, "publish": None}
@@ -382,25 +383,24 @@ def test_a_difference_of_zero_has_a_place_on_a_logarithmic_axis() -> None:
     assert 0 < axis.at(2e-5) < axis.at(1e-3) <= 100
 
 
-def test_main_takes_the_models_of_params_in_their_order_and_the_notes_beside_the_runs(
+def test_main_takes_every_run_and_the_notes_of_this_job_beside_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = Path(__file__).parents[2]
     for name in ("params.yaml", "dvc.yaml"):
         (tmp_path / name).write_bytes((root / name).read_bytes())
     monkeypatch.chdir(tmp_path)
-    models = list(stage.load_params().models)
-    for name in [*reversed(models), "left-over"]:
+    models = sorted(load_params().models)
+    for name in models:
         a_run(name).save(tmp_path / f"data/runs/{name}.json")
     (tmp_path / "data/timings").mkdir()
     for name in (f"infer@{models[0]}", "infer@left-over", "report"):
         (tmp_path / f"data/timings/{name}.json").write_text(json.dumps({"stage": name, "seconds": 12.3}))
     (tmp_path / "data/timings/fetch.json").write_text("{half")
-    save_findings(published(), tmp_path / "data/together.json")
-    stage.main(Path("data/runs"), Path("data/together.json"), Path("data/report.html"))
+    save_findings(published(), tmp_path / "data/together/published_check.json")
+    stage.main(Path("data/runs"), Path("data/together"), Path("data/report.html"))
     shown = text_of((tmp_path / "data/report.html").read_text(encoding="utf-8"))
     places = [shown.index(f" {name} MobileNet") for name in models]
     assert places == sorted(places)
     assert "12 seconds in all" in shown
-    assert "left-over" not in shown
     assert "two against one: +4.70 points." in shown
