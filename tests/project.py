@@ -63,7 +63,7 @@ def _few_digits(params: Any, smaller: Callable[[Any], None]) -> None:
 
 def check_those_there_are(params: Any) -> None:
     """Take models that params no longer have off the lists of the checks."""
-    for check in ("isolation_check", "transfer_check"):
+    for check in ("mode_check", "preprocess_check", "isolation_check", "transfer_check"):
         _strike(params[check], params["models"])
     _strike(params["mode_check"]["frozen"], params["models"])
 
