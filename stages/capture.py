@@ -139,7 +139,7 @@ def _write_environments(params: Params, machine: Machine, folder: Path) -> None:
 
 def made_here(params: Params) -> set[str]:
     """The files of findings and runs that this job makes, below the folder of results."""
-    pipeline = params.pipeline.model_dump()
+    pipeline = params.pipeline
     runs = {f"runs/{name}.json" for name in params.run_names}
     together = {
         f"together/{name}.json"

@@ -44,7 +44,7 @@ class Difference:
         can_change: the most it can change: ``decisions``, ``bits``, ``speed`` or ``nothing``.
         rank: the lower, the more likely.
         reason: why, in a sentence.
-        effect: how large it was seen to be and where; empty where nobody has measured.
+        effect: how large it was seen to be and where; empty where it was not measured.
         follows: another difference that this one may be a mere consequence of, else empty.
     """
 
@@ -120,7 +120,7 @@ class Audit:
             "suspects": [difference.name for difference in self.suspects],
             "differences": [asdict(difference) for difference in self.differences],
             "same": dict(self.same),
-            "parting": to_dict(divergence(self.before, self.after)),
+            "first_divergence": to_dict(divergence(self.before, self.after)),
             "not_recorded": {end: list(names) for end, names in self.unrecorded.items()},
         }
 
@@ -129,7 +129,7 @@ def audit(before: Run, after: Run) -> Audit:
     """Compare two runs.
 
     A condition that one run lacks is a difference where that run would have held it (equal schema, and it recorded
-    others of its kind); where it would not (another schema, another tool), it is `unrecorded` and accuses nobody.
+    others of its kind); where it would not (another schema, another tool), it is `unrecorded` and no suspect.
 
     Raises:
         UserError: the runs recorded no result that could be compared.
@@ -210,7 +210,7 @@ def _trained_here(before: Run, after: Run) -> bool:
 
 
 def _identities(differences: list[Difference], comparable: set[str]) -> list[Difference]:
-    """A commit names code. Where both runs list the hash of each file they read and none differs, it accuses nobody."""
+    """A commit names code. Where both runs list the hash of each file they read and none differs, the commit is no suspect."""
     files = sum(name.startswith(CODE) for name in comparable)
     if files == 0 or any(difference.name.startswith(CODE) for difference in differences):
         return differences

@@ -31,7 +31,7 @@ class Cause:
         can_change: the most that they can change by themselves.
         rank: the lower, the likelier a cause; equal ranks are equally likely.
         reason: why, in a sentence.
-        effect: how large it was seen to be; empty where nobody has measured.
+        effect: how large it was seen to be; empty where it was not measured.
         source: where that was seen, and under which conditions.
     """
 

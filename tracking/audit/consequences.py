@@ -1,8 +1,8 @@
-"""Which differing conditions may be mere consequences of another one, so that an audit accuses the root and not the leaf.
+"""Which differing conditions may be mere consequences of another one, so that an audit names the root and not the leaf.
 
 Two runs under another `OMP_NUM_THREADS` also differ in `torch.threads`; two installations with another Pillow also differ
 in the wheel's hash, in its codecs and in every pixel made with them. Without this order one change looks like ten.
-Filing is no acquittal: what follows from a suspect is still listed, under it.
+What may follow from a suspect is still listed, under it.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Where two runs first part, told from the canaries that each of them kept: a pure function of two runs, nothing is run.
+"""The first divergence of two runs, from the canaries in both: a pure function of two runs, nothing is run.
 
-The two stages are judged apart: `preprocess` on the same image files, `infer` on the same made-up inputs, so that a layer is
-never blamed for pixels that it was given.
+Each stage is compared by itself: `preprocess` on the same image files, `infer` on the same made-up inputs, so that other pixels
+never show as a divergence of a layer.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ NOT_COMPARED = {
 
 
 @dataclass(frozen=True)
-class Parting:
-    """Where two runs part in one stage.
+class Divergence:
+    """The first divergence of two runs in one stage.
 
     Attributes:
         stage: ``preprocess`` or ``infer``.
@@ -43,21 +43,21 @@ class Parting:
     reason: str = ""
 
 
-def divergence(before: Run, after: Run) -> tuple[Parting, ...]:
-    """Where the two part, for each stage of which both kept canaries."""
-    return partings(before.canaries, after.canaries)
+def divergence(before: Run, after: Run) -> tuple[Divergence, ...]:
+    """Their first divergence, for each stage of which both have canaries."""
+    return divergences_between(before.canaries, after.canaries)
 
 
-def partings(before: Sequence[str], after: Sequence[str]) -> tuple[Parting, ...]:
+def divergences_between(before: Sequence[str], after: Sequence[str]) -> tuple[Divergence, ...]:
     """The same from the rows that two runs kept."""
     old, new = _read(before), _read(after)
-    found = (_parting(stage, _of(stage, old), _of(stage, new)) for stage in STAGES)
-    return tuple(parting for parting in found if parting is not None)
+    found = (_divergence(stage, _of(stage, old), _of(stage, new)) for stage in STAGES)
+    return tuple(each for each in found if each is not None)
 
 
-def to_dict(partings: Sequence[Parting]) -> dict[str, Any]:
+def to_dict(found: Sequence[Divergence]) -> dict[str, Any]:
     """JSON values by stage."""
-    return {parting.stage: asdict(parting) for parting in partings}
+    return {each.stage: asdict(each) for each in found}
 
 
 def _read(kept: Sequence[str]) -> list[Canary]:
@@ -74,20 +74,20 @@ def _of(stage: str, canaries: Sequence[Canary]) -> dict[str, Canary]:
     return {canary.place: canary for canary in canaries if canary.stage == stage}
 
 
-def _parting(stage: str, old: dict[str, Canary], new: dict[str, Canary]) -> Parting | None:
+def _divergence(stage: str, old: dict[str, Canary], new: dict[str, Canary]) -> Divergence | None:
     if not old or not new:
         return None
     first = STAGES[stage]
     if first not in old or first not in new or old[first].bits != new[first].bits:
-        return Parting(stage, reason=NOT_COMPARED[stage])
+        return Divergence(stage, reason=NOT_COMPARED[stage])
     shared = [name for name in old if name in new]
     if len(shared) < 2:
-        return Parting(stage, reason="no place has the same name in both")
+        return Divergence(stage, reason="no place has the same name in both")
     differing = [name for name in shared if old[name].bits != new[name].bits]
     if not differing:
-        return Parting(stage, len(shared))
+        return Divergence(stage, len(shared))
     at, last = differing[0], shared[-1]
-    return Parting(
+    return Divergence(
         stage=stage,
         places=len(shared),
         at=at,
@@ -96,26 +96,3 @@ def _parting(stage: str, old: dict[str, Canary], new: dict[str, Canary]) -> Part
         at_last=old[last].distance(new[last]),
         ranks=next((name for name in differing if old[name].rank != new[name].rank), None),
     )
-
-
-# ---- in words
-
-
-def divergence_lines(partings: Sequence[Parting]) -> list[str]:
-    """A title and a line for each stage; nothing where neither run can say."""
-    if not partings:
-        return []
-    width = max(len(parting.stage) for parting in partings)
-    title = "where they part, by the canaries that both kept (nothing was run)"
-    return [title, *(f"  {parting.stage:{width}}  {parting_text(parting)}" for parting in partings)]
-
-
-def parting_text(parting: Parting) -> str:
-    """For example ``at layer1.0.conv1, after maxpool: about 3e-07 of the values, 2e-07 at the end; no largest value moves``."""
-    if parting.reason:
-        return f"cannot be compared: {parting.reason}"
-    if parting.at is None:
-        return f"nowhere: the same bits at all {parting.places} places"
-    ranks = f"first largest value elsewhere at {parting.ranks}" if parting.ranks else "no largest value moves"
-    sizes = f"about {parting.distance:.0e} of the values, {parting.at_last:.0e} at the end"
-    return f"at {parting.at} ({parting.after} is the same): {sizes}; {ranks}"

@@ -1,6 +1,6 @@
 """Many runs side by side: which conditions vary at all, and which of them go with the result.
 
-Going together is not causing: two conditions that always changed together cannot be told apart, and with few runs
+Going together is not causing: two conditions that always changed together cannot be separated, and with few runs
 something goes with the result by chance. So conditions that vary in step share a row, and every row says how often
 shuffled results would have gone with some condition as well.
 """
@@ -127,7 +127,7 @@ def matrix(runs: Sequence[Run]) -> Matrix:
     results = _results(ordered)
     varying = _varying(ordered)
     same = len({name for run in ordered for name in run.conditions}) - len(varying)
-    steps = _in_step(varying)
+    steps = _by_partition(varying)
     shares = [_share(codes, results) for codes in steps]
     chances = _chances(list(steps), results, shares)
     groups = [_group(names, varying, *numbers) for names, *numbers in zip(steps.values(), shares, chances, strict=True)]
@@ -180,8 +180,8 @@ def _cell(name: str, conditions: Mapping[str, Scalar], recorded: set[str]) -> st
     return ABSENT if section(name) in recorded else UNRECORDED
 
 
-def _in_step(varying: Mapping[str, tuple[str | None, ...]]) -> dict[tuple[int, ...], list[str]]:
-    """Conditions by the way in which they part the runs; -1 where a run did not record it."""
+def _by_partition(varying: Mapping[str, tuple[str | None, ...]]) -> dict[tuple[int, ...], list[str]]:
+    """Conditions by the way in which they divide the runs; -1 where a run did not record it."""
     steps: dict[tuple[int, ...], list[str]] = {}
     for name, values in varying.items():
         distinct = list(dict.fromkeys(each for each in values if each is not UNRECORDED))
@@ -252,10 +252,10 @@ def _chances(steps: list[tuple[int, ...]], results: "np.ndarray", shares: list[f
     """
     import numpy as np
 
-    told = [codes for codes, share in zip(steps, shares, strict=True) if share is not None]
-    if not told:
+    with_share = [codes for codes, share in zip(steps, shares, strict=True) if share is not None]
+    if not with_share:
         return [None for _ in steps]
     generator = np.random.default_rng(0)
     count = min(SHUFFLES, 20 * factorial(len(results))) if len(results) < 7 else SHUFFLES
-    best = [max(_share(codes, generator.permutation(results)) or 0.0 for codes in told) for _ in range(count)]
+    best = [max(_share(codes, generator.permutation(results)) or 0.0 for codes in with_share) for _ in range(count)]
     return [None if share is None else float(np.mean([each >= share - 1e-12 for each in best])) for share in shares]

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from tracking.audit.audit import Audit, audit
-from tracking.audit.divergence import Parting, divergence, partings
+from tracking.audit.divergence import Divergence, divergence, divergences_between
 from tracking.explain.factors import Ends, ends_of
 from tracking.explain.hybrids import A, Hybrid
 from tracking.explain.limits import Allowance, Limits, OutOfRunsError
@@ -44,7 +44,7 @@ class Explanation:
     shares: tuple[Share, ...] = ()
     interactions: tuple[Interaction, ...] = ()
     refused: dict[Hybrid, str] = field(default_factory=dict)
-    places: Mapping[Hybrid, tuple[Parting, ...]] = field(default_factory=dict)
+    places: Mapping[Hybrid, tuple[Divergence, ...]] = field(default_factory=dict)
     started: int = 0
     seconds: float = 0.0
 
@@ -112,7 +112,7 @@ def located(
 
 def _cause_by_cause(
     ends: Ends, causes: Sequence[str], replayer: Replayer, allowance: Allowance
-) -> dict[Hybrid, tuple[Parting, ...]]:
+) -> dict[Hybrid, tuple[Divergence, ...]]:
     """Where A with each cause alone parts from A, of those that could be run."""
     kept: dict[Hybrid, tuple[str, ...]] = {}
     places = {}
@@ -125,7 +125,7 @@ def _cause_by_cause(
             except (UnavailableError, RefusedError) as problem:
                 allowance.say(f"no canaries: {problem}")
             if hybrid != A and {A, hybrid} <= kept.keys():
-                places[hybrid] = partings(kept[A], kept[hybrid])
+                places[hybrid] = divergences_between(kept[A], kept[hybrid])
     except OutOfRunsError:
         allowance.say("first divergence of the other causes: not looked for, no further run is allowed")
     return places

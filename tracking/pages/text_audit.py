@@ -4,9 +4,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from tracking.audit.audit import Audit, AuditOutcome, Difference
-from tracking.audit.divergence import divergence, divergence_lines
+from tracking.audit.divergence import divergence
 from tracking.audit.grades import Grades
 from tracking.pages.terminal import PIPE, Screen, aligned, and_more, indented, joined, table_lines
+from tracking.pages.text_divergence import divergence_lines
 from tracking.runs.run import Run, Scalar
 from tracking.runs.words import change_text, counted, value_text
 

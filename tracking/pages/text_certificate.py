@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from tracking.audit.divergence import Parting, parting_text
+from tracking.audit.divergence import Divergence
 from tracking.pages.terminal import joined, printable
+from tracking.pages.text_divergence import divergence_text
 from tracking.runs.words import counted
 
 if TYPE_CHECKING:
@@ -131,9 +132,9 @@ def _places(values: Certificate) -> list[str]:
 def place_rows(values: Certificate) -> list[tuple[str, str, str]]:
     """Hybrid, stage, and where it parts there from A."""
     return [
-        (hybrid, stage, parting_text(Parting(**parting)))
+        (hybrid, stage, divergence_text(Divergence(**each)))
         for hybrid, parted in values["places"].items()
-        for stage, parting in parted.items()
+        for stage, each in parted.items()
     ]
 
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tracking.audit.divergence import divergence, divergence_lines
+from tracking.audit.divergence import divergence
+from tracking.pages.text_divergence import divergence_lines
 from tracking.replay.reproduce import NOT_REPRODUCED, Reproduction
 
 SAYS = {

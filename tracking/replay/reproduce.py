@@ -76,7 +76,7 @@ class Reproduction:
             "verdict": self.verdict,
             "first_difference": self.first or None,
             "suspects": [each.name for each in compared.suspects] if compared else [],
-            "parting": to_dict(divergence(self.run, self.again)) if self.again else {},
+            "first_divergence": to_dict(divergence(self.run, self.again)) if self.again else {},
             "again": self.again.id if self.again else None,
             "packages": dict(self.packages),
             "worktree": self.commit,

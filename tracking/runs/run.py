@@ -14,7 +14,7 @@ from tracking.runs.findings import Finding
 SCHEMA = 1
 FOREIGN = 0  # the schema of a run that another tool recorded: what it lacks was not recorded
 Scalar = str | int | float | bool | None
-ORIGIN, DECLARED = "environment.origin", "declared"  # the fact that a run's environment was told, not captured
+ORIGIN, DECLARED = "environment.origin", "declared"  # the fact that a run's environment was declared, not captured
 
 
 @dataclass(frozen=True)

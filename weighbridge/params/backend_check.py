@@ -38,3 +38,6 @@ class BackendCheck(Section):
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
     seconds: Count = 300
     seed: int = 0
+
+
+CHECK = dict[Name, BackendCheck]

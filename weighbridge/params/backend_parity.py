@@ -19,3 +19,6 @@ class Parity(Section):
     max_score_difference: Annotated[float, Field(ge=0)] = 1e-3
     max_flips: Annotated[int, Field(ge=0)] = 0
     layer_tolerance: Rate = 1e-5
+
+
+CHECK = dict[Name, Parity]

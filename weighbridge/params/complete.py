@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from tracking.runs.errors import UserError
+from weighbridge.params.checks import CHECKS
 from weighbridge.params.job import Job
 from weighbridge.params.models import Model
-from weighbridge.params.pipeline import CHECKS
 from weighbridge.params.recipes import TextRecipe
-from weighbridge.params.section import PARAMS, check, nearest
+from weighbridge.params.section import PARAMS, Section, check, nearest
 from weighbridge.params.shorthand import ShorthandError, expand
 
 Stages = dict[str, dict[str, Any]]
@@ -44,27 +44,24 @@ def _checks(asked: Any, path: Path) -> list[str]:
 
 
 def stages(job: Job) -> Stages:
-    """By optional stage, what it runs for and what its command line names; empty where nothing is asked."""
-    models, transferred = job.models, job.transfer_check.models
-    found: Stages = {
-        "layers": _each(models, models),
-        "backend_parity": {
-            key: {"reference": pair.reference, "candidate": pair.candidate} for key, pair in job.backend_parity.items()
-        },
-        "backend_check": {
-            key: {"model": timed.model, **_runtime(models[timed.model])} for key, timed in job.backend_check.items()
-        },
-        "mode_check": _each(models, job.mode_check.models),
-        "isolation_check": _each(models, job.isolation_check.models),
-        "preprocess_check": _each(models, _seeing(job)),
-        "fingerprint": {
-            key: {"model": one.model, "predictions": one.predictions, **_item(models[one.model])}
-            for key, one in job.fingerprint.items()
-        },
-        "transfer_check": _each(models, transferred),
-    }
-    chosen = {name: found[name] if name in job.checks else {} for name in CHECKS}
+    """By optional stage, what it runs for and what its command line may name; empty where nothing is asked."""
+    chosen = {name: _asked(name, job) if name in job.checks else {} for name in CHECKS}
     return {**chosen, "transfer_ranking": {"all": {}} if len(chosen["transfer_check"]) > 1 else {}}
+
+
+def _asked(check: str, job: Job) -> dict[str, dict[str, str]]:
+    """What one check runs for: the entries of its section, or models."""
+    section = getattr(job, check)
+    if isinstance(section, Mapping):
+        return {key: _entry(entry, job.models) for key, entry in section.items()}
+    return _each(job.models, _seeing(job) if check == "preprocess_check" else getattr(section, "models", None))
+
+
+def _entry(entry: Section, models: Mapping[str, Model]) -> dict[str, str]:
+    """The texts that an entry must say, and what its command line may name of its `model`."""
+    said = ((name, getattr(entry, name)) for name, field in type(entry).model_fields.items() if field.is_required())
+    named = {name: value for name, value in said if isinstance(value, str)}
+    return {**named, **_item(models[named["model"]])} if "model" in named else named
 
 
 def _seeing(job: Job) -> list[str]:
@@ -86,8 +83,4 @@ def _each(models: Mapping[str, Model], asked: Iterable[str] | None) -> dict[str,
 
 
 def _item(model: Model) -> dict[str, str]:
-    return {"weights": model.weights, "recipe": model.recipe, **_runtime(model)}
-
-
-def _runtime(model: Model) -> dict[str, str]:
-    return {"framework": model.framework, "backend": model.backend}
+    return {name: getattr(model, name) for name in ("weights", "recipe", "framework", "backend")}

@@ -28,3 +28,6 @@ class Fingerprint(Section):
     samples: Count = 500
     candidates: Annotated[int, Field(ge=2)] = 60
     noise: Annotated[float, Field(gt=0, le=0.05)] = 0.001
+
+
+CHECK = dict[Name, Fingerprint]

@@ -27,3 +27,6 @@ class IsolationCheck(Section):
     one_by_one: Count = 16
     max_score_difference: Annotated[float, Field(ge=0)] = 1e-3
     seconds: Count = 300
+
+
+CHECK = IsolationCheck

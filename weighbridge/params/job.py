@@ -1,34 +1,26 @@
 """All that is asked at once: every section, and what sections say of one another."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import get_args
+from typing import TYPE_CHECKING
 
-from pydantic import model_validator
+from pydantic import create_model, model_validator
 
-from weighbridge.params.backend_check import BackendCheck
-from weighbridge.params.backend_parity import Parity
+from weighbridge.params.checks import CHECKS, SECTIONS
 from weighbridge.params.claims import Claims
 from weighbridge.params.data import NO_IMAGES, Data
 from weighbridge.params.downloads import Download
-from weighbridge.params.fingerprint import Fingerprint
 from weighbridge.params.imports import Import
 from weighbridge.params.inference import Inference
-from weighbridge.params.isolation_check import IsolationCheck
-from weighbridge.params.layers import Layers
-from weighbridge.params.mode_check import ModeCheck
 from weighbridge.params.models import Model
-from weighbridge.params.pipeline import Check
-from weighbridge.params.preprocess_check import PreprocessCheck
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.publish import Publish
 from weighbridge.params.published_check import PublishedCheck
 from weighbridge.params.recipes import AnyRecipe
 from weighbridge.params.section import Name, Section, nearest
-from weighbridge.params.transfer_check import Transfer
 
 
-class Job(Section):
-    """What is asked, completed with every default.
+class Subjects(Section):
+    """What is looked at, and which checks look.
 
     Attributes:
         suite: the file that asks it.
@@ -36,7 +28,7 @@ class Job(Section):
     """
 
     suite: str | None = None
-    checks: list[Check] = list(get_args(Check))
+    checks: list[Name] = list(CHECKS)
     data: Data = Data()
     recipes: dict[Name, AnyRecipe] = {}
     inference: Inference = Inference()
@@ -45,14 +37,29 @@ class Job(Section):
     models: dict[Name, Model] = {}
     imports: dict[Name, Import] = {}
     claims: Claims = Claims()
-    layers: Layers = Layers()
-    backend_parity: dict[Name, Parity] = {}
-    backend_check: dict[Name, BackendCheck] = {}
-    mode_check: ModeCheck = ModeCheck()
-    isolation_check: IsolationCheck = IsolationCheck()
-    transfer_check: Transfer = Transfer()
-    preprocess_check: PreprocessCheck = PreprocessCheck()
-    fingerprint: dict[Name, Fingerprint] = {}
+
+
+if TYPE_CHECKING:
+    from weighbridge.params.backend_parity import Parity
+    from weighbridge.params.mode_check import ModeCheck
+    from weighbridge.params.preprocess_check import PreprocessCheck
+    from weighbridge.params.transfer_check import Transfer
+
+    class Checked(Subjects):
+        """`Subjects`, then the section of every optional check; these are spoken of by name."""
+
+        backend_parity: dict[Name, Parity]
+        mode_check: ModeCheck
+        preprocess_check: PreprocessCheck
+        transfer_check: Transfer
+
+else:
+    Checked = create_model("Checked", __base__=Subjects, **{name: (kind, kind()) for name, kind in SECTIONS.items()})
+
+
+class Job(Checked):
+    """What is asked, completed with every default."""
+
     published_check: PublishedCheck = PublishedCheck()
     publish: Publish = Publish()
 
@@ -108,22 +115,21 @@ class Job(Section):
         for section, networks in sections.items():
             for key, network in networks.items():
                 yield f"{section}.{key}.recipe", network.recipe, self.recipes
-        for key, pair in self.backend_parity.items():
-            yield f"backend_parity.{key}.reference", pair.reference, self.models
-            yield f"backend_parity.{key}.candidate", pair.candidate, self.models
-        for key, timed in self.backend_check.items():
-            yield f"backend_check.{key}.model", timed.model, self.models
-        for key, asked in self.fingerprint.items():
-            yield f"fingerprint.{key}.model", asked.model, self.models
-        chosen = {
-            "mode_check.models": self.mode_check.models,
-            "mode_check.frozen.models": self.mode_check.frozen.models,
-            "transfer_check.models": self.transfer_check.models,
-            "isolation_check.models": self.isolation_check.models,
-            "preprocess_check.models": self.preprocess_check.models,
-        }
-        yield from ((where, name, self.models) for where, names in chosen.items() for name in names or ())
+        for where, name in (each for check in CHECKS for each in self._models_of(check)):
+            yield where, name, self.models
         yield from self._asked_of_the_suite()
+
+    def _models_of(self, check: str) -> Iterator[tuple[str, str]]:
+        """Every model that the section of a check names, after the place where it does."""
+        section = getattr(self, check)
+        if isinstance(section, Mapping):
+            for key, entry in section.items():
+                named = (role for role in ("model", "reference", "candidate") if hasattr(entry, role))
+                yield from ((f"{check}.{key}.{role}", getattr(entry, role)) for role in named)
+            return
+        yield from ((f"{check}.models", name) for name in getattr(section, "models", None) or ())
+        if check == "mode_check":
+            yield from ((f"{check}.frozen.models", name) for name in section.frozen.models)
 
     def _asked_of_the_suite(self) -> Iterator[tuple[str, str, Collection[str]]]:
         asked = self.published_check

@@ -23,3 +23,6 @@ class Layers(Section):
     images: Annotated[int, Field(ge=0)] = 4
     samples: Count = 8
     values: Count = 1024
+
+
+CHECK = Layers

@@ -53,3 +53,6 @@ class ModeCheck(Section):
     black_batches: Annotated[int, Field(ge=0)] = 5
     behaviours: Literal["none", "passes", "all"] = "passes"
     frozen: Frozen = Frozen()
+
+
+CHECK = ModeCheck

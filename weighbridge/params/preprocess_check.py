@@ -17,3 +17,6 @@ class PreprocessCheck(Section):
 
     models: list[Name] | None = None
     samples: Annotated[int, Field(ge=0)] = 180
+
+
+CHECK = PreprocessCheck

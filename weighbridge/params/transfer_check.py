@@ -67,3 +67,6 @@ class Transfer(Section):
                 "cuts needs scratch_rates: AnB is held against a network trained from scratch, at the first of them"
             )
         return self
+
+
+CHECK = Transfer

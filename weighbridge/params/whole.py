@@ -7,14 +7,18 @@ from typing import Any
 from tracking.runs.errors import UserError
 from weighbridge.params.complete import complete
 from weighbridge.params.job import Job
-from weighbridge.params.pipeline import Pipeline
-from weighbridge.params.section import PARAMS, check, load_yaml
+from weighbridge.params.section import PARAMS, Name, check, load_yaml
 
 
 class Params(Job):
-    """A job with the stages that it comes to: all of a completed `params.yaml`."""
+    """A job with the stages that it comes to: all of a completed `params.yaml`.
 
-    pipeline: Pipeline
+    Attributes:
+        pipeline: by optional stage, what it runs for: a model, or an entry of the check's section, each with what its command
+            line may name. `weighbridge use` works it out; dvc.yaml goes through it.
+    """
+
+    pipeline: dict[Name, dict[Name, dict[str, str]]]
 
 
 def load_params(path: Path = PARAMS) -> Params:

@@ -1,4 +1,4 @@
-"""The two-by-two table, the grades of a result, and who is accused of a difference."""
+"""The two-by-two table, the grades of a result, and what is a suspect for a difference."""
 
 import hashlib
 import json
@@ -182,7 +182,7 @@ def test_a_value_that_differs_between_schemas_is_still_a_difference() -> None:
     assert [each.name for each in found.suspects] == ["package.torch"]
 
 
-def test_a_commit_with_the_same_code_files_accuses_nobody() -> None:
+def test_a_commit_with_the_same_code_files_is_no_suspect() -> None:
     found = audit(weighed(), weighed(bits="other", code={"commit": "e" * 40, "dirty": True, "patch": "f" * 64}))
     assert found.outcome is AuditOutcome.UNEXPLAINED
     assert {each.name for each in found.harmless} == {"code.commit", "code.dirty", "code.patch"}
@@ -226,7 +226,7 @@ def test_another_pillow_explains_its_codecs_its_pixels_and_weights_trained_on_th
     assert len(found.consequences("package.pillow")) == 3
 
 
-def test_published_weights_that_differ_accuse_themselves() -> None:
+def test_published_weights_that_differ_are_a_suspect_of_their_own() -> None:
     other = weighed(top1=wrong(9), facts={"package.pillow": "11.3.0"}, inputs={"weights": "1" * 32})
     assert [each.name for each in audit(weighed(), other).suspects] == ["input.weights", "package.pillow"]
 

@@ -1,4 +1,4 @@
-"""One change is accused once: what follows from it is filed under it, and what is independent of it is not."""
+"""One change is one suspect: what follows from it is filed under it, and what is independent of it is not."""
 
 import json
 import os

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tracking.audit.audit import audit
-from tracking.audit.divergence import Parting, divergence, divergence_lines
+from tracking.audit.divergence import Divergence, divergence
 from tracking.pages.text_audit import audit_text
+from tracking.pages.text_divergence import divergence_lines
 from tracking.runs.canaries import FILE, INPUTS, Canary, write
 from tracking.runs.run import Run
 
@@ -39,7 +40,7 @@ def pair(**changed: float) -> tuple[Run, Run]:
     return run_with(kept({})), run_with(kept({name.replace("_", "."): size for name, size in changed.items()}))
 
 
-def parting(stage: str, **changed: float) -> Parting:
+def first_divergence(stage: str, **changed: float) -> Divergence:
     return next(each for each in divergence(*pair(**changed)) if each.stage == stage)
 
 
@@ -51,30 +52,30 @@ def test_equal_runs_part_nowhere() -> None:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_first_layer_that_differs_is_named(layer: str) -> None:
     changed = {name.replace(".", "_"): 1e-6 for name in LAYERS[LAYERS.index(layer) :]}
-    found = parting("infer", **changed)
+    found = first_divergence("infer", **changed)
     assert (found.at, found.after) == (layer, (INPUTS, *LAYERS)[LAYERS.index(layer)])
-    assert parting("preprocess", **changed).at is None
+    assert first_divergence("preprocess", **changed).at is None
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_the_first_step_that_differs_is_named_and_no_layer_is_blamed_for_it(step: str) -> None:
+def test_the_first_step_that_differs_is_named_and_no_layer_is_named_for_it(step: str) -> None:
     changed = dict.fromkeys(STEPS[STEPS.index(step) :], 0.01)
-    assert parting("preprocess", **changed).at == step
-    assert parting("infer", **changed).at is None
+    assert first_divergence("preprocess", **changed).at == step
+    assert first_divergence("infer", **changed).at is None
 
 
 @pytest.mark.parametrize("size", [1e-5, 1e-3, 0.1])
 def test_the_size_of_a_difference_is_estimated(size: float) -> None:
-    assert parting("infer", conv1=size).distance == pytest.approx(size, rel=0.8)
+    assert first_divergence("infer", conv1=size).distance == pytest.approx(size, rel=0.8)
 
 
 def test_rounding_moves_no_largest_value_and_a_real_difference_does() -> None:
-    assert parting("infer", conv1=1e-6, scores=1e-6).ranks is None
-    assert parting("infer", conv1=1e-6, fc=1.0, scores=1.0).ranks == "fc"
+    assert first_divergence("infer", conv1=1e-6, scores=1e-6).ranks is None
+    assert first_divergence("infer", conv1=1e-6, fc=1.0, scores=1.0).ranks == "fc"
 
 
 def test_other_inputs_are_not_compared() -> None:
-    found = parting("infer", inputs=1.0, conv1=1.0)
+    found = first_divergence("infer", inputs=1.0, conv1=1.0)
     assert (found.at, found.places) == (None, 0)
     assert "another shape" in found.reason
 
@@ -100,7 +101,7 @@ def test_canaries_are_no_condition_and_runs_without_them_keep_their_ids() -> Non
 def test_an_audit_of_two_results_names_the_place() -> None:
     before, after = run_with(kept({}), scores="a"), run_with(kept({"fc": 1e-6, "scores": 1e-6}), scores="b")
     assert "infer       at fc (layer2.0 is the same): about" in audit_text(audit(before, after))
-    assert audit(before, after).to_dict()["parting"]["infer"]["at"] == "fc"
+    assert audit(before, after).to_dict()["first_divergence"]["infer"]["at"] == "fc"
 
 
 def test_one_run_keeps_about_a_kilobyte() -> None:

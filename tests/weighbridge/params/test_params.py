@@ -7,10 +7,11 @@ import pytest
 
 from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
+from weighbridge.params.checks import CHECKS
 from weighbridge.params.complete import complete
-from weighbridge.params.pipeline import CHECKS
 from weighbridge.params.section import load_yaml, nearest
 from weighbridge.params.whole import load_completed, load_params
+from weighbridge.params.written import plain_yaml
 
 DEFAULT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 SUITES = sorted((ROOT / "suites").glob("*.yaml"))
@@ -58,7 +59,8 @@ def test_a_shipped_suite_is_a_screen_long(path: Path) -> None:
 
 def test_the_committed_params_are_what_the_default_suite_comes_to() -> None:
     assert load_params(ROOT / "params.yaml").suite == "suites/digits.yaml"
-    assert load_yaml(ROOT / "params.yaml") == complete(digits(suite="suites/digits.yaml"))
+    rest = plain_yaml(load_yaml(ROOT / "params.yaml"))
+    assert rest == plain_yaml(complete(digits(suite="suites/digits.yaml")))  # the order of the keys too
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
@@ -84,7 +86,8 @@ def test_what_is_complete_stays_as_it_is(path: Path) -> None:
         ("sha256: null", "sha256: abc", "sha256"),
         ("- layers\n", "- layer\n", "checks: there is no 'layer'; did you mean 'layers'?"),
         ("- layers\n", "", "checks: backend_parity compares layer by layer"),
-        ("mode_check:\n  models:\n  - resnet18-torchvision\n", "mode_check:\n  models:\n", "frozen.models: resnet18-torchvision is not among"),
+        ("mode_check:\n  models:\n  - resnet18-torchvision\n", "mode_check:\n  models:\n",
+         "frozen.models: resnet18-torchvision is not among"),
         ("source: weighbridge/images/digits.py", "source: weighbridge/images/no_images.py", "models need images"),
     ],
 )  # fmt: skip
@@ -167,6 +170,12 @@ def stages(**sections: Any) -> dict[str, list[str]]:
     return {name: list(entries) for name, entries in complete(small(**sections))["pipeline"].items()}
 
 
+def test_every_section_of_a_check_is_found_and_has_its_stage() -> None:
+    entries = load_yaml(ROOT / "dvc.yaml")["stages"]
+    asked = [name for name, entry in entries.items() if entry.get("foreach") == f"${{pipeline.{name}}}"]
+    assert sorted(stages()) == sorted(asked) == sorted([*CHECKS, "transfer_ranking"])
+
+
 def test_by_default_every_check_looks_at_every_model_but_transfer_which_names_its_own() -> None:
     found = stages()
     for check in ("layers", "mode_check", "isolation_check", "preprocess_check"):
@@ -184,7 +193,7 @@ def test_a_stage_is_told_what_its_command_line_names() -> None:
     pipeline = complete(small(**asked))["pipeline"]
     assert pipeline["mode_check"]["a"] == item
     assert pipeline["backend_parity"] == {"p": {"reference": "a", "candidate": "b"}}
-    assert pipeline["backend_check"] == {"c": {"model": "a", "framework": "onnx", "backend": "onnxruntime"}}
+    assert pipeline["backend_check"] == {"c": {"model": "a", **item}}
     assert pipeline["fingerprint"] == {"f": {"model": "a", "predictions": "theirs.csv", **item}}
 
 
@@ -228,3 +237,18 @@ def test_preprocessing_is_not_looked_at_where_a_model_reads_texts_or_no_sample_i
     found = stages(recipes=texts, models=models)
     assert (found["preprocess_check"], found["mode_check"]) == (["a"], ["a", "b"])
     assert stages(preprocess_check={"samples": 0})["preprocess_check"] == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "place"),
+    [
+        ({"isolation_check": {"models": ["c"]}}, "isolation_check.models"),
+        ({"mode_check": {"models": None, "frozen": {"models": ["c"]}}}, "mode_check.frozen.models"),
+        ({"backend_parity": {"p": {"reference": "a", "candidate": "c"}}}, "backend_parity.p.candidate"),
+        ({"backend_check": {"k": {"model": "c"}}}, "backend_check.k.model"),
+        ({"fingerprint": {"f": {"model": "c", "predictions": "x.csv"}}}, "fingerprint.f.model"),
+    ],
+)
+def test_a_check_of_a_model_that_there_is_not_is_refused(sections: dict[str, Any], place: str) -> None:
+    with pytest.raises(UserError, match=f"{place}: there is no 'c'; known: a, b"):
+        complete(small(**sections))
