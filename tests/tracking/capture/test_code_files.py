@@ -122,12 +122,16 @@ LOADING = {
 }  # fmt: skip
 
 
+DECODING = {"fingerprint", "isolation_check", "layers", "preprocess", "preprocess_check", "transfer_check"}
+
+
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
         ("weighbridge/frameworks/torchvision.py", LOADING),
         ("weighbridge/frameworks/timm.py", set()),
         ("stages/report/report.jinja", {"report"}),
+        ("weighbridge/images/decoders.py", DECODING),
         ("tracking/audit/claims.csv", {"accuracy_check", "published_check", "record_import"}),
         ("tracking/trackers/comet.py", {"publish"}),
         ("stages/mode_check/forecast.py", {"mode_check"}),
