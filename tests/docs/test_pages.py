@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
@@ -13,7 +12,6 @@ from tests.docs.pages import BLOCK, PAGES, blocks, commands, inline_code, links,
 from tests.docs.test_commands import YOURS
 from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
-from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.complete import complete
 from weighbridge.params.shorthand import expand
 from weighbridge.params.whole import Params
@@ -190,18 +188,6 @@ def test_a_wrong_yaml_example_is_found(block: str) -> None:
 def test_a_wrong_suite_is_found() -> None:
     with pytest.raises(UserError, match="recipe"):
         faults("data: {source: x}\nmodels: {a: {framework: timm, architecture: b, weights: c, recipe: d}}")
-
-
-def test_the_example_of_a_check_works() -> None:
-    (block,) = blocks(TEXTS["docs/add-a-check.md"], "python")
-    namespace: dict[str, Any] = {"__name__": "example"}
-    exec(block, namespace)
-    scores = np.eye(4, dtype=np.float32)[[0, 1, 2, 2]] * 9
-    predicted = PredictionSet(("a", "b", "c", "d"), np.arange(4), scores, {})
-    (finding,) = namespace["confidence_check"]("m", predicted)
-    assert (finding.verdict, finding.sentence[:6]) == ("warn", "Of the")
-    right = PredictionSet(("a",), np.array([0]), scores[:1], {})
-    assert [finding.verdict for finding in namespace["confidence_check"]("m", right)] == ["skip"]
 
 
 def test_the_example_of_an_adapter_says_what_adapters_say() -> None:
