@@ -53,7 +53,7 @@ EXPECTED = {
     ("keras", "jax"): KERAS | {"step, weights frozen after": "raises ValueError"},
     ("keras", "torch"): KERAS,
 }
-TORCH_WARNED = {name for name, outcome in TORCH.items() if "move," in outcome or outcome.endswith("move")}
+TORCH_WARNED = {name for name, outcome in TORCH.items() if " change," in outcome or outcome.endswith(" change")}
 KERAS_WARNED = {"pass, training", "step, base called with training=False"}
 UNDONE, AFTER = "pass, training, BatchNorm frozen and undone", "step, weights frozen after"
 WARNED = {key: TORCH_WARNED for key in EXPECTED if key[0] != "keras"} | {
