@@ -128,10 +128,13 @@ def test_its_finding_is_made_of_the_models_predictions_and_recorded(project: Pat
 
 
 def test_its_code_is_written_down_and_is_code_of_no_other_stage(project: Path) -> None:
-    code = {path.stem: json.loads(path.read_text()) for path in (project / "data/code").rglob("*.json")}
+    folder = project / "data/code"
+    code = {path.relative_to(folder).as_posix(): json.loads(path.read_text()) for path in folder.rglob("*.json")}
     files = {"stages/confidence_check.py", "weighbridge/params/confidence_check.py"}
-    assert files <= code["confidence_check"].keys()
-    assert [stage for stage, digests in code.items() if files & digests.keys()] == ["confidence_check"]
+    assert files <= code["confidence_check.json"].keys()
+    assert [stage for stage, digests in code.items() if files & digests.keys()] == ["confidence_check.json"]
+    finds_it = "weighbridge/params/checks.py"
+    assert [stage for stage, digests in code.items() if finds_it in digests] == []
 
 
 def test_the_test_that_comes_with_it_passes(project: Path) -> None:
