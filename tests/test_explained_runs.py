@@ -82,7 +82,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weigh(project, MODEL, RECIPE, "a.json")
     edit_params(project, bicubic)
     with (project / "stages/infer.py").open("a") as file:
-        file.write("# Another commit.\n")
+        file.write("ANOTHER_COMMIT = True\n")  # a comment would be no other code
     commit(project)
     weigh(project, MODEL, RECIPE, "b.json")
     return project

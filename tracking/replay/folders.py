@@ -28,7 +28,8 @@ def exclusive(place: Path, waiting: Callable[[], None] = lambda: None) -> Iterat
 
 
 def publish(made: Path, place: Path) -> None:
-    """Move a finished file or folder to its place, in one step. If another process was first, its own stays there."""
+    """Move a finished file or folder to its place, in one step. If another process was first, its folder stays there; a file
+    is replaced by this one, which says the same."""
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
         made.rename(place)
