@@ -8,11 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages.mode_check.__main__ import main, mode_check  # noqa: E402
+from stages.mode_check.__main__ import mode_check  # noqa: E402
 from stages.mode_check.behaviours import COLUMNS, SITUATIONS  # noqa: E402
 from stages.mode_check.forecast import Gap, Prediction, _validated  # noqa: E402
 from stages.mode_check.passes import black  # noqa: E402
-from tests.import_graph import ROOT  # noqa: E402
 from tests.stages.mode_check.moving_networks import (  # noqa: E402
     NO_HEADS,
     PARAMS,
@@ -23,7 +22,7 @@ from tests.stages.mode_check.moving_networks import (  # noqa: E402
     samples,
     trained,
 )
-from tracking.runs.findings import Finding, load_findings, save_findings  # noqa: E402
+from tracking.runs.findings import Finding, save_findings  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
 from weighbridge.params.mode_check import Shift  # noqa: E402
 
@@ -242,24 +241,6 @@ def test_two_shifts_do_not_judge_what_is_foreseen_and_that_is_said() -> None:
     (finding,) = _validated("m", forecasts(0.1, 0.2))
     assert finding.verdict == "skip"
     assert "mode_check.frozen.shifts, 2 could be" in finding.sentence
-
-
-@pytest.mark.parametrize("listed", [True, False])
-def test_a_model_that_is_not_listed_is_skipped_with_the_reason(
-    listed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    text = (
-        (ROOT / "params.yaml").read_text().replace("models: null", f"models: [{'resnet18-onnx' if listed else ''}]", 1)
-    )
-    asked = "    models:\n    - resnet18-torchvision\n"  # of frozen, which wants its models asked
-    text = text.replace(asked, "    models: []\n", 1)
-    (tmp_path / "params.yaml").write_text(text)
-    outs = [tmp_path / name for name in ("findings.json", "situations.csv", "heads.csv")]
-    main("resnet18-torchvision", tmp_path, tmp_path, *outs)
-    (finding,) = load_findings(outs[0])
-    assert (finding.verdict, finding.sentence) == ("skip", "Not asked: mode_check.models in params.yaml leaves it out.")
-    assert outs[1].read_text().strip() == ",".join(COLUMNS)
 
 
 def test_statistics_that_lag_behind_the_weights_are_seen_and_what_repairs_them_is_said() -> None:

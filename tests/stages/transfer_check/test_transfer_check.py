@@ -8,14 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from stages.pretrain import pretrain  # noqa: E402
-from stages.transfer_check.__main__ import _probed, _study, main, transfer_check  # noqa: E402
+from stages.transfer_check.__main__ import _probed, _study, transfer_check  # noqa: E402
 from stages.transfer_check.finetuning import NetworkSource, SeedData  # noqa: E402
 from stages.transfer_check.study import Study  # noqa: E402
 from stages.transfer_check.targets import load_target  # noqa: E402
 from stages.transfer_check.verdicts import judge  # noqa: E402
 from tests.import_graph import ROOT  # noqa: E402
 from tracking.audit.statistics import mcnemar_exact  # noqa: E402
-from tracking.runs.findings import load_findings  # noqa: E402
 from weighbridge.frameworks import Network  # noqa: E402
 from weighbridge.images.class_folders import images_in, written  # noqa: E402
 from weighbridge.images.pixels import load_pixels  # noqa: E402
@@ -62,7 +61,8 @@ def studied(low: tuple[Path, SampleSet], monkeypatch: pytest.MonkeyPatch, **task
     monkeypatch.chdir(ROOT)
     params = suite("digit-halves", **task)
     model = params.models["digits-net"].model_copy(update={"weights": str(low[0])})
-    study = _study(params, model, low[1], Path(params.transfer_check.target.images))
+    task, target = params.transfer_check, Path(params.transfer_check.target.images)
+    study = _study(task, model, params.inference, params.data.classes, low[1], target)
     assert isinstance(study, Study)
     return study, params
 
@@ -139,17 +139,6 @@ def test_photographs_features_are_worth_no_more_than_raw_pixels_on_chest_x_rays(
 
 
 # ---- without training anything that takes time
-
-
-def test_a_model_that_is_not_listed_is_skipped_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    outs = [tmp_path / name for name in ("findings.json", "sweep.csv", "scores.json")]
-    main("resnet18-onnx", tmp_path, tmp_path, tmp_path, *outs)
-    (finding,) = load_findings(outs[0])
-    assert finding.verdict == "skip"
-    assert "transfer_check.models" in finding.sentence
-    assert outs[1].read_text() == "method,learning_rate,seed,target,source,drift\n"
-    assert outs[2].read_text() == "{}\n"
 
 
 class Untrainable:
