@@ -53,9 +53,9 @@ def put(value: Any, *path: str) -> Callable[[Any], None]:
     return edit
 
 
-def comment_infer(project: Path) -> None:
+def change_infer(project: Path) -> None:
     with (project / "stages/infer.py").open("a") as file:
-        file.write("# Another commit.\n")
+        file.write("ANOTHER_COMMIT = True\n")  # a comment would be no other code
     commit(project)
 
 
@@ -64,7 +64,7 @@ CHANGES = {
     "ONEDNN_MAX_CPU_ISA": Change("variable.ONEDNN_MAX_CPU_ISA", variables={"ONEDNN_MAX_CPU_ISA": "SSE41"}),
     "batch size": Change("param.model.batch_size", params=put(7, "models", TORCH, "batch_size")),
     "seed": Change("param.inference.seed", params=put(1, "inference", "seed")),
-    "commit": Change("input.code/stages/infer.py", code=comment_infer),
+    "commit": Change("input.code/stages/infer.py", code=change_infer),
     "recipe": Change(
         "param.recipe.resize.interpolation", params=put("bicubic", "recipes", "digits-32", "resize", "interpolation")
     ),
