@@ -103,8 +103,8 @@ def test_a_mistake_in_params_stops_with_one_line_and_code_2(project: Path, first
     kept = (project / "params.yaml").read_text()
     try:
         (project / "params.yaml").write_text(kept.replace("corrupt: fail", "corrupt: maybe"))
-        command = [sys.executable, "-m", "stages.infer", "--model", "resnet18-onnx", "--samples", "x"]
-        command += ["--weights", "x", "--predictions", "y"]
+        paths = ("source", "images", "manifest", "skipped")
+        command = [sys.executable, "-m", "stages.fetch", *(word for name in paths for word in (f"--{name}", "x"))]
         failed = subprocess.run(command, cwd=project, capture_output=True, text=True)
     finally:
         (project / "params.yaml").write_text(kept)
