@@ -1,60 +1,22 @@
-"""Differences explained by running real processes: hybrids, certificates, another clone, another package, real photographs."""
+"""Differences explained by running real processes: hybrids, certificates, another clone, another package."""
 
 import importlib.util
-import json
-import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
-from tests.import_graph import ROOT
-from tests.project import UNSET, commit, copy_project, edit_params, git, repro
-from weighbridge.params.whole import load_completed
+from tests.explaining import explained, weigh, weighbridge
+from tests.project import commit, copy_project, edit_params, git, repro
 
 ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
 
 MODEL, SOURCE, RECIPE = "resnet18-torchvision", "resnet18-digits", "digits-32"
-PHOTOS = ROOT / "suites/photos.yaml"
-SHARED = ROOT / "../shared/data"
 OLDER_PILLOW = "11.3.0"
-
-
-def weighbridge(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(UNSET)}
-    command = [sys.executable, "-m", "weighbridge", *arguments]
-    return subprocess.run(command, cwd=project, env=clean, capture_output=True, text=True, timeout=900)
-
-
-def explained(project: Path, *arguments: str, runs: tuple[str, str] = ("a.json", "b.json")) -> dict:
-    """The certificate of two runs that were kept."""
-    kept = "certificate.json" if runs == ("a.json", "b.json") else f"{runs[1]}.certificate"
-    done = weighbridge(project, "explain", *runs, "--trust", "--certificate", kept, *arguments)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return json.loads((project / kept).read_text())
-
-
-def weigh(project: Path, model: str, recipe: str, kept: str) -> None:
-    """Make the run of `model` with whatever is set now, and keep it; the checks are left out to save time."""
-    stages = (
-        "capture",
-        "fetch",
-        f"preprocess@{recipe}",
-        *(f"{each}@{model}" for each in ("infer", "layers", "accuracy_check", "record")),
-    )
-    repro(project, "--single-item", *stages)
-    shutil.copyfile(project / f"data/runs/{model}.json", project / kept)
-
-
-# ---- digits
 
 
 def smaller(params: Any) -> None:
@@ -152,74 +114,3 @@ def test_a_forgotten_eval_is_proven_down_to_the_first_batchnorm(project: Path, f
     assert (proven["verdict"], proven["minimal"]) == ("proven", ["param.inference.mode"])
     assert {factor["name"] for factor in proven["factors"]} == {"param.inference.mode", "param.inference.layout"}
     assert proven["places"]["B"]["infer"]["at"] == "bn1"
-
-
-# ---- photographs
-
-SQUEEZENET, IMAGES = "imagenet-squeezenet-torchvision", 40
-
-
-def photographs(folder: Path) -> Callable[[Any], None]:
-    """Params that weigh SqueezeNet on a few photographs, prepared as in 2019: squashed to a square, nearest neighbour."""
-    suite = load_completed(PHOTOS).model_dump()
-    photos = (SHARED / "photos-imagenet-classes").resolve()
-    folder.mkdir()
-    (folder / "images").symlink_to(photos / "images")
-    pd.read_csv(photos / "labels.csv").head(IMAGES).to_csv(folder / "labels.csv", index=False)
-
-    def edit(params: Any) -> None:
-        model = suite["models"][SQUEEZENET]
-        weights = (ROOT / model["weights"]).resolve()
-        steps = suite["recipes"]["torchvision-227"]
-        resize = {**steps["resize"], "interpolation": "nearest", "antialias": False}
-        params["data"] = {**suite["data"], "source": str(folder)}
-        params["recipes"] = {"of-2019": {**steps, "resize": resize}}
-        params["models"] = {SQUEEZENET: {**model, "weights": str(weights), "recipe": "of-2019"}}
-        params["pretrain"], params["backend_parity"] = {}, {}
-
-    return edit
-
-
-def as_published(params: Any) -> None:
-    recipe = params["recipes"]["of-2019"]
-    recipe["resize"] = {
-        "size": 256,
-        "fit": "short-side",
-        "interpolation": "bicubic",
-        "antialias": True,
-        "library": "pillow",
-    }
-    recipe["crop"] = {"size": 227, "place": "round", "pad": False}
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent")
-def test_of_the_two_pipelines_of_2019_each_step_gets_its_share(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "here", photographs(tmp_path / "photographs"))
-    weigh(project, SQUEEZENET, "of-2019", "a.json")
-    edit_params(project, as_published)
-    weigh(project, SQUEEZENET, "of-2019", "b.json")
-    found = explained(project)
-    assert found["verdict"] == "proven"
-    assert set(found["minimal"]) == {"recipe.geometry", "recipe.resampling"}
-    first = {name: each["preprocess"]["at"] for name, each in found["places"].items()}
-    assert first == {"B": "resize", "A + recipe.geometry": "resize", "A + recipe.resampling": "resize"}
-    assert sum(Fraction(share["flips"]) for share in found["shares"]) == found["difference"]["flips"] > 0
-
-
-def declared(framework: str, weights: str) -> Callable[[Any], None]:
-    """Params whose recipe is what that library declares for its ResNet-50."""
-    published = {"framework": framework, "architecture": "resnet50", "weights": weights}
-    return lambda params: params["recipes"].update({"of-2019": {"published": published}})
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent")
-@pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
-def test_between_what_torchvision_and_timm_declare_the_interpolation_alone_is_proven(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "here", photographs(tmp_path / "photographs"))
-    for kept, recipe in {"a.json": ("torchvision", "IMAGENET1K_V1"), "b.json": ("timm", "gluon_in1k")}.items():
-        edit_params(project, declared(*recipe))
-        weigh(project, SQUEEZENET, "of-2019", kept)
-    found = explained(project)
-    assert (found["verdict"], found["minimal"]) == ("proven", ["param.recipe.resize.interpolation"])
-    assert found["factors"][0]["change"] == "bilinear -> bicubic"
-    assert found["places"]["B"]["preprocess"]["at"] == "resize"

@@ -30,7 +30,8 @@ def main(what: str, written: Path) -> None:
         (partial / "half").write_text("half")
         if what == "sleep":
             print("sleeping", flush=True)
-            time.sleep(60)
+            for _ in range(600):  # a signal just before one long sleep would be seen after it
+                time.sleep(0.1)
 
 run(main)
 """

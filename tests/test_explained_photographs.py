@@ -1,0 +1,89 @@
+"""Differences of preprocessing on real photographs and published weights, explained by running real processes."""
+
+import importlib.util
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.explaining import explained, weigh
+from tests.import_graph import ROOT
+from tests.project import copy_project, edit_params
+from weighbridge.params.whole import load_completed
+
+ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
+
+PHOTOS = ROOT / "suites/photos.yaml"
+SHARED = ROOT / "../shared/data"
+
+SQUEEZENET, IMAGES = "imagenet-squeezenet-torchvision", 40
+
+
+def photographs(folder: Path) -> Callable[[Any], None]:
+    """Params that weigh SqueezeNet on a few photographs, prepared as in 2019: squashed to a square, nearest neighbour."""
+    suite = load_completed(PHOTOS).model_dump()
+    photos = (SHARED / "photos-imagenet-classes").resolve()
+    folder.mkdir()
+    (folder / "images").symlink_to(photos / "images")
+    pd.read_csv(photos / "labels.csv").head(IMAGES).to_csv(folder / "labels.csv", index=False)
+
+    def edit(params: Any) -> None:
+        model = suite["models"][SQUEEZENET]
+        weights = (ROOT / model["weights"]).resolve()
+        steps = suite["recipes"]["torchvision-227"]
+        resize = {**steps["resize"], "interpolation": "nearest", "antialias": False}
+        params["data"] = {**suite["data"], "source": str(folder)}
+        params["recipes"] = {"of-2019": {**steps, "resize": resize}}
+        params["models"] = {SQUEEZENET: {**model, "weights": str(weights), "recipe": "of-2019"}}
+        params["pretrain"], params["backend_parity"] = {}, {}
+
+    return edit
+
+
+def as_published(params: Any) -> None:
+    recipe = params["recipes"]["of-2019"]
+    recipe["resize"] = {
+        "size": 256,
+        "fit": "short-side",
+        "interpolation": "bicubic",
+        "antialias": True,
+        "library": "pillow",
+    }
+    recipe["crop"] = {"size": 227, "place": "round", "pad": False}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent")
+def test_of_the_two_pipelines_of_2019_each_step_gets_its_share(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "here", photographs(tmp_path / "photographs"))
+    weigh(project, SQUEEZENET, "of-2019", "a.json")
+    edit_params(project, as_published)
+    weigh(project, SQUEEZENET, "of-2019", "b.json")
+    found = explained(project)
+    assert found["verdict"] == "proven"
+    assert set(found["minimal"]) == {"recipe.geometry", "recipe.resampling"}
+    first = {name: each["preprocess"]["at"] for name, each in found["places"].items()}
+    assert first == {"B": "resize", "A + recipe.geometry": "resize", "A + recipe.resampling": "resize"}
+    assert sum(Fraction(share["flips"]) for share in found["shares"]) == found["difference"]["flips"] > 0
+
+
+def declared(framework: str, weights: str) -> Callable[[Any], None]:
+    """Params whose recipe is what that library declares for its ResNet-50."""
+    published = {"framework": framework, "architecture": "resnet50", "weights": weights}
+    return lambda params: params["recipes"].update({"of-2019": {"published": published}})
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent")
+@pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
+def test_between_what_torchvision_and_timm_declare_the_interpolation_alone_is_proven(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "here", photographs(tmp_path / "photographs"))
+    for kept, recipe in {"a.json": ("torchvision", "IMAGENET1K_V1"), "b.json": ("timm", "gluon_in1k")}.items():
+        edit_params(project, declared(*recipe))
+        weigh(project, SQUEEZENET, "of-2019", kept)
+    found = explained(project)
+    assert (found["verdict"], found["minimal"]) == ("proven", ["param.recipe.resize.interpolation"])
+    assert found["factors"][0]["change"] == "bilinear -> bicubic"
+    assert found["places"]["B"]["preprocess"]["at"] == "resize"
