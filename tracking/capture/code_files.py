@@ -71,23 +71,24 @@ def _package(path: Path, root: Path) -> str:
 
 def _reached(source: _Source, path: Path, root: Path, chosen: Chosen) -> Iterator[Path]:
     for name in source.names:
-        yield from _files(name, path, root)
+        yield from _files(name, path.parent, root)
     for package in source.packages:
         folder = root.joinpath(*package.split("."))
         public = sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
         for module in chosen.get(package, public):
-            yield from _files(f"{package}.{module}", path, root)
+            yield from _files(f"{package}.{module}", path.parent, root)
     for text in source.strings:
         beside, named = path.parent / text, root.joinpath(*text.split(".")).with_suffix(".py")
         yield from (file for file in (beside, named) if file.is_file())
 
 
-def _files(name: str, path: Path, root: Path) -> Iterator[Path]:
-    """The files that importing `name` runs, its packages' `__init__` among them; none for a library.
+@lru_cache(maxsize=65536)
+def _files(name: str, folder: Path, root: Path) -> tuple[Path, ...]:
+    """The files that importing `name` in a file of `folder` runs, its packages' `__init__` among them; none for a library.
 
     A file that belongs to no package (a user's own) may import what lies beside it.
     """
-    beside = () if (path.parent / "__init__.py").is_file() else (path.parent,)
+    beside = () if (folder / "__init__.py").is_file() else (folder,)
     for base in dict.fromkeys((root, *beside)):
         parts = name.split(".")
         places = [base.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
@@ -95,8 +96,8 @@ def _files(name: str, path: Path, root: Path) -> Iterator[Path]:
             file for place in places for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()
         ]
         if files:
-            yield from files
-            return
+            return tuple(files)
+    return ()
 
 
 # ---- one file
@@ -105,17 +106,31 @@ def _files(name: str, path: Path, root: Path) -> Iterator[Path]:
 @lru_cache(maxsize=4096)
 def _read(content: bytes, package: str) -> _Source:
     tree = ast.parse(content)
-    _drop_docstrings(tree)
-    return _Source(
-        tuple(dict.fromkeys(_imports(tree))),
-        tuple(dict.fromkeys(_named_packages(tree, package))),
-        tuple(dict.fromkeys(_strings(tree))),
-        hashlib.sha256(_canonical(tree).encode()).hexdigest() if tree.body else "",
-    )
+    names: list[str] = []
+    packages: list[str] = []
+    strings: list[str] = []
+    for node in _code(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]  # what is taken may be a module too
+        elif isinstance(node, ast.Call):
+            packages += _named_packages(node, package)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _could_name_a_file(node.value):
+            strings.append(node.value)
+    digest = hashlib.sha256(_canonical(tree).encode()).hexdigest() if tree.body else ""
+    return _Source(_once(names), _once(packages), _once(strings), digest)
 
 
-def _drop_docstrings(tree: ast.AST) -> None:
-    for node in ast.walk(tree):
+def _once(values: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _code(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those that only a type checker sees; docstrings are taken out of the tree on the way."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if (
@@ -124,12 +139,16 @@ def _drop_docstrings(tree: ast.AST) -> None:
                 and isinstance(first.value.value, str)
             ):
                 del node.body[0]
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        waiting.extend(ast.iter_child_nodes(node))
 
 
 def _canonical(node: object) -> str:
     """The tree as text without places; empty fields are left out, because newer Pythons have more of them."""
     if isinstance(node, ast.AST):
-        fields = [(name, value) for name, value in ast.iter_fields(node) if name not in _NO_CONTENT]
+        fields = [(name, getattr(node, name, None)) for name in node._fields if name not in _NO_CONTENT]
         inside = (f"{name}={_canonical(value)}" for name, value in fields if value is not None and value != [])
         return f"{type(node).__name__}({','.join(inside)})"
     if isinstance(node, list):
@@ -137,43 +156,21 @@ def _canonical(node: object) -> str:
     return repr(node)
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
-    """Names of modules, and of what is taken from them, which may be modules too."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        yield from _imports(node)
-
-
-def _named_packages(tree: ast.AST, package: str) -> Iterator[str]:
-    """Packages whose modules are imported by a name that is made up: `import_module(f"package.{name}")`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
-            name = node.args[0]
-            if isinstance(name, ast.JoinedStr):
-                text = "".join(
-                    str(part.value) if isinstance(part, ast.Constant) else _own(part, package) for part in name.values
-                )
-                if text.partition("*")[0].endswith("."):
-                    yield text.partition("*")[0].rstrip(".")
+def _named_packages(call: ast.Call, package: str) -> list[str]:
+    """The package whose modules are imported by a name that is made up: `import_module(f"package.{name}")`."""
+    if not call.args or not isinstance(name := call.args[0], ast.JoinedStr):
+        return []
+    if not ast.unparse(call.func).endswith("import_module"):
+        return []
+    parts = (str(part.value) if isinstance(part, ast.Constant) else _own(part, package) for part in name.values)
+    text = "".join(parts).partition("*")[0]
+    return [text.rstrip(".")] if text.endswith(".") else []
 
 
 def _own(part: ast.expr, package: str) -> str:
     return package if isinstance(part, ast.FormattedValue) and ast.unparse(part.value) == "__name__" else "*"
 
 
-def _strings(tree: ast.AST) -> Iterator[str]:
-    """Strings that could name a file or a module."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            text = node.value
-            if (
-                text.count(".")
-                and len(text) < 100
-                and text.replace(".", "").replace("_", "").replace("-", "").isalnum()
-            ):
-                yield text
+def _could_name_a_file(text: str) -> bool:
+    """Whether it could be a file's name or a dotted module's."""
+    return "." in text and len(text) < 100 and text.replace(".", "").replace("_", "").replace("-", "").isalnum()
