@@ -13,7 +13,6 @@ from typing import Any
 
 from tracking.runs.errors import UserError
 from weighbridge.cli.options import Command
-from weighbridge.params.lock import entries
 
 FLAGS = ("force", "keep_going", "single_item", "dry")
 HEAD = "schema: '2.0'\nstages:\n"
@@ -60,6 +59,8 @@ def write_entries_alone() -> None:
     """Let DVC, in this process, write the entry of a stage into dvc.lock without reading and writing all others."""
     from dvc.dvcfile import Lockfile
 
+    from weighbridge.params.lock import write_over
+
     whole = Lockfile.dump_stages
 
     def dump_stages(self: Any, stages: Sequence[Any], **kwargs: Any) -> None:
@@ -72,9 +73,7 @@ def write_entries_alone() -> None:
         for stage in stages:
             spliced = with_entry(spliced, stage.name, _entry(stage, kwargs))
         if spliced != text:
-            beside = path.with_name(f".{path.name}.new")
-            beside.write_text(spliced, encoding="utf-8")
-            beside.replace(path)
+            write_over(path, spliced)
             self.repo.scm_context.track_file(self.relpath)
 
     Lockfile.dump_stages = dump_stages
@@ -82,6 +81,8 @@ def write_entries_alone() -> None:
 
 def with_entry(text: str, name: str, entry: str) -> str:
     """The text of a lock file with `entry`, the text of the stage `name`, in its place or at the end."""
+    from weighbridge.params.lock import entries
+
     start, end = entries(text).get(name, (len(text), len(text)))
     return text[:start] + entry + text[end:]
 

@@ -27,10 +27,15 @@ def prune(pipeline: Path, lock: Path, job: Mapping[str, Any]) -> list[str]:
         text = text[:start] + text[end:]
     if len(gone) == len(present):
         text = text.replace("stages:\n", "stages: {}\n")
-    beside = lock.with_name(f".{lock.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(lock)
+    write_over(lock, text)
     return list(gone)
+
+
+def write_over(path: Path, text: str) -> None:
+    """Write a file beside `path` and move it into place: whoever reads `path` sees the old text or the new one."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
 
 
 def entries(text: str) -> dict[str, tuple[int, int]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tracking.runs.errors import UserError
 from weighbridge.params.complete import complete
-from weighbridge.params.lock import prune
+from weighbridge.params.lock import prune, write_over
 from weighbridge.params.section import PARAMS
 from weighbridge.params.whole import load_suite
 from weighbridge.params.written import edited_text, is_as_written, written_text
@@ -34,7 +34,7 @@ def use(suite: Path, params: Path = PARAMS) -> str:
     else:
         if not in_place and not _is_kept(params, present, suite.parent):
             raise UserError(f"{params}: holds changes that are kept nowhere else; commit them, or copy them to a suite")
-        _write(params, edited_text(job) if in_place else written_text(job, suite))
+        write_over(params, edited_text(job) if in_place else written_text(job, suite))
         back = f"`git checkout {params}` brings back the committed one"
         said = f"{params} is complete" if in_place else f"{params} is now {suite}; {back}"
     pruned = prune(params.with_name("dvc.yaml"), params.with_name("dvc.lock"), job)
@@ -71,12 +71,6 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise UserError(f"{path}: cannot be read ({problem})") from problem
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def _committed(path: Path) -> str | None:
