@@ -17,7 +17,7 @@ from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.class_order import NAMES, NOT_COMPARED, require_same_classes
-from weighbridge.networks.loading import asked_model, in_batches, load_model
+from weighbridge.networks.loading import adjustments, asked_model, in_batches, load_model
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.models import Model
 from weighbridge.process.stage import replacing, run
@@ -46,6 +46,7 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, classes: int
         **network_settings(classifier.inside),
         **randomness(random_before, random_states()),
         **({NAMES: NOT_COMPARED} if note else {}),
+        **{each.fact: each.value for each in adjustments(classifier)},
         "model.device": classifier.device,
         "model.tensors": len(weights),
         "model.values": int(sum(value.size for value in weights.values())),
@@ -58,6 +59,8 @@ def main(model: str, samples: Path, weights: Path, predictions: Path) -> None:
     chosen, inference, classes = asked_model(model, weights)
     test = SampleSet.load(samples / "test")
     classifier = load_model(chosen, inference, classes, test)
+    for each in adjustments(classifier):
+        print(each.sentence, file=sys.stderr)  # noqa: T201
     predicted = infer(classifier, test, chosen, classes)
     with replacing(predictions) as partial:
         predicted.save(partial)

@@ -75,3 +75,29 @@ def test_weights_that_no_filter_can_translate_are_named(tmp_path: Path) -> None:
     for architecture in ("convnext_atto", "vit_tiny_patch16_224", "resnet18"):
         with pytest.raises(UserError, match=r"w\.safetensors: weights of another architecture"):
             adapter.load(spec(architecture, weights=tmp_path / "w.safetensors"))
+
+
+def test_a_position_embedding_of_another_image_size_is_resampled_by_timms_own_filter(tmp_path: Path) -> None:
+    small = {"embed_dim": 24, "depth": 1, "num_heads": 3}
+    published = adapter.load(spec("vit_tiny_patch16_224", size=224, arguments=small))
+    save_tensors(published.weights(), tmp_path / "w.safetensors")
+    asked = spec(
+        "vit_tiny_patch16_224", size=96, arguments={**small, "img_size": 96}, weights=tmp_path / "w.safetensors"
+    )
+    network = adapter.load(asked)
+    (said,) = network.adjustments
+    assert (said.fact, said.value) == ("model.weights.resampled", "pos_embed (1, 197, 24) -> (1, 37, 24)")
+    assert said.sentence == f"{tmp_path}/w.safetensors: timm's own filter resampled {said.value}"
+    tensors = {name: torch.from_numpy(value) for name, value in published.weights().items()}
+    filtered = timm.models.vision_transformer.checkpoint_filter_fn(tensors, network.module)
+    assert np.array_equal(network.weights()["pos_embed"], filtered["pos_embed"].numpy())
+    assert network.predict(images(96)).shape == (2, 7)
+
+
+def test_weights_for_timm_may_have_been_saved_by_a_training_script(tmp_path: Path) -> None:
+    fresh = adapter.load(spec("convnext_atto"))
+    named = {f"model._orig_mod.{_as_the_authors(name)}": value for name, value in fresh.weights().items()}
+    save_tensors(named, tmp_path / "w.safetensors")
+    again = adapter.load(spec("convnext_atto", weights=tmp_path / "w.safetensors", seed=1))
+    assert np.array_equal(again.predict(images()), fresh.predict(images()))
+    assert [each.fact for each in again.adjustments] == ["model.weights.prefix", "model.weights.translated"]

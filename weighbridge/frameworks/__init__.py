@@ -83,6 +83,9 @@ class Training:
 class Classifier(Protocol):
     """A network that can be asked.
 
+    One that had to do something so that its weights fit says so in `adjustments`
+    (`weighbridge.weights.adjustments.Adjustment`, a tuple).
+
     Images are finished: float32, NHWC. Texts are token ids: int32, shape (samples, length), -1 where a text has ended.
 
     Attributes:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -26,7 +27,9 @@ from weighbridge.frameworks._torch_layers import (
     train_all_but,
     whole_modules,
 )
-from weighbridge.weights.files import Tensors, load_tensors, require_same_tensors
+from weighbridge.weights.adjustments import Adjustment
+from weighbridge.weights.files import Tensors, read_weights, require_same_tensors
+from weighbridge.weights.prefixes import without_prefix
 
 
 def configure(threads: int | None, seed: int, device: str) -> str:
@@ -39,15 +42,51 @@ def configure(threads: int | None, seed: int, device: str) -> str:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def read_state(path: Path) -> Tensors:
-    """The tensors of a weights file; the `module.` that nn.DataParallel puts before every name is taken off."""
-    tensors = load_tensors(path)
-    wrapped = bool(tensors) and all(name.startswith("module.") for name in tensors)
-    return {name.removeprefix("module."): value for name, value in tensors.items()} if wrapped else tensors
+Translate = Callable[[nn.Module, Tensors], tuple[Tensors, Sequence[Adjustment]]]
 
 
-def set_state(module: nn.Module, tensors: Tensors, what: str) -> None:
-    """Give `module` every name and shape of a state dict; BatchNorm's counters may be missing, as they are in old files.
+def _as_they_are(_module: nn.Module, tensors: Tensors) -> tuple[Tensors, Sequence[Adjustment]]:
+    return tensors, ()
+
+
+def load_state(module: nn.Module, path: Path, translate: Translate = _as_they_are) -> tuple[Adjustment, ...]:
+    """Give `module` every name and shape of a weights file; what had to be done for it.
+
+    A prefix that all names share, and what wrappers put into them, is taken off where they then fit. BatchNorm's counters may be
+    missing, as they are in old files.
+
+    Args:
+        translate: the library's own way from a file's names and shapes to the module's.
+
+    Raises:
+        UserError: not every tensor of the module and of the file has its place.
+    """
+    weights = read_weights(path)
+    tries: list[Tensors] = []
+    problems: list[UserError] = []
+    for removed, tensors in without_prefix(weights.tensors):
+        try:
+            translated, adjustments = translate(module, tensors)
+        except UserError as problem:
+            problems.append(problem)
+            continue
+        if _takes(module, translated):
+            own = [replace(each, sentence=f"{path}: {each.sentence}") for each in adjustments]
+            return (*weights.adjustments, *_taken_off(path, removed), *own)
+        tries.append(translated)
+    if not tries:
+        raise UserError(f"{path}: {problems[0]}")
+    raise _misfit(module, tries, str(path))
+
+
+def _taken_off(path: Path, removed: str) -> Iterator[Adjustment]:
+    if removed:
+        sentence = f"{path}: {removed!r} was taken off the names of its tensors"
+        yield Adjustment("model.weights.prefix", removed, sentence)
+
+
+def _takes(module: nn.Module, tensors: Tensors) -> bool:
+    """Whether these are all of the module's tensors and no others; then it has them.
 
     The modules see no version but the root's, so that those that know older names of their weights translate them.
     """
@@ -55,20 +94,26 @@ def set_state(module: nn.Module, tensors: Tensors, what: str) -> None:
     state._metadata = {"": {"version": module._version}}  # type: ignore[attr-defined]
     try:
         keys = module.load_state_dict(state, strict=False)
-        unlike = [*keys.missing_keys, *keys.unexpected_keys]
-    except RuntimeError as problem:
-        unlike = [" ".join(str(problem).split())]
-    if unlike:
-        found = {name: value.shape for name, value in tensors.items()}
-        wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-        counters = {name for name in wanted.keys() - found.keys() if name.endswith("num_batches_tracked")}
+    except RuntimeError:  # another shape
+        return False
+    return not keys.unexpected_keys and all(_is_counter(name) for name in keys.missing_keys)
+
+
+def _is_counter(name: str) -> bool:
+    return name.endswith("num_batches_tracked")
+
+
+def _misfit(module: nn.Module, tries: Sequence[Tensors], what: str) -> UserError:
+    """What does not fit, in the names that come nearest."""
+    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    tensors = max(tries, key=lambda each: len(each.keys() & wanted.keys()))
+    found = {name: value.shape for name, value in tensors.items()}
+    counters = {name for name in wanted.keys() - found.keys() if _is_counter(name)}
+    try:
         require_same_tensors(found, {name: wanted[name] for name in wanted.keys() - counters}, what)
-        raise UserError(f"{what}: weights of another architecture; {unlike[0]}")
-
-
-def load_state(module: nn.Module, path: Path) -> None:
-    """As `read_state`, then `set_state`."""
-    set_state(module, read_state(path), str(path))
+    except UserError as problem:
+        return problem
+    return UserError(f"{what}: weights of another architecture")
 
 
 def plain_scores(module: nn.Module, batch: torch.Tensor) -> torch.Tensor:
@@ -87,6 +132,7 @@ class TorchNetwork:
         categories: what the weights' publisher calls the classes.
         ask: how the module gives the scores of a batch, a tensor on its device.
         remedies: the library's own ways to freeze BatchNorm, by a name of `stages.mode_check.behaviours`.
+        adjustments: what was done so that the weights fit.
 
     Attributes:
         delivered_training: the mode in which the library handed the module over.
@@ -103,12 +149,14 @@ class TorchNetwork:
         categories: tuple[str, ...] | None = None,
         ask: Callable[[nn.Module, torch.Tensor], torch.Tensor] = plain_scores,
         remedies: Mapping[str, Callable[[nn.Module], object]] | None = None,
+        adjustments: Sequence[Adjustment] = (),
     ) -> None:
         self.delivered_training = module.training
         self.remedies = remedies or {}
         self.module = self.inside = module.to(device).eval()
         self.device = device
         self.categories = categories
+        self.adjustments = tuple(adjustments)
         self._last = tuple(last)
         self._ask = ask
         self._held: AbstractSet[str] = frozenset()

@@ -26,6 +26,5 @@ def load(spec: Spec) -> Any:
     module = call_factory(spec.architecture, spec.arguments, spec.classes)
     if not isinstance(module, nn.Module):
         raise UserError(f"{spec.architecture}: returns a {type(module).__name__}, not a torch.nn.Module")
-    if spec.weights is not None:
-        _torch.load_state(module, spec.weights)
-    return _torch.TorchNetwork(module, device)
+    adjustments = _torch.load_state(module, spec.weights) if spec.weights is not None else ()
+    return _torch.TorchNetwork(module, device, adjustments=adjustments)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Spec
 from weighbridge.process.torchvision_operators import define_missing_operators
+from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.files import Tensors
 
 ADAPTER = Adapter(backends=("torch",), libraries=("timm", "torchvision"), packages=("safetensors",))
@@ -21,10 +22,9 @@ def load(spec: Spec) -> Any:
 
     device = _torch.configure(spec.threads, spec.seed, spec.device)
     module = _build(_import_timm(), spec)
-    if spec.weights is not None:
-        tensors = _renamed(module, _torch.read_state(spec.weights), spec.weights)
-        _torch.set_state(module, tensors, str(spec.weights))
-    return _torch.TorchNetwork(module, device, last=_classifiers(module), remedies=_REMEDIES)
+    adjustments = _torch.load_state(module, spec.weights, _translated) if spec.weights is not None else ()
+    last = _classifiers(module)
+    return _torch.TorchNetwork(module, device, last=last, remedies=_REMEDIES, adjustments=adjustments)
 
 
 def _import_timm() -> Any:
@@ -46,20 +46,40 @@ def _build(timm: Any, spec: Spec) -> Any:
         ) from problem
 
 
-def _renamed(module: Any, tensors: Tensors, path: Path) -> Tensors:
-    """`tensors` under the module's names: timm keeps, beside most models, a filter for the files of their first authors."""
+def _translated(module: Any, tensors: Tensors) -> tuple[Tensors, list[Adjustment]]:
+    """`tensors` under the module's names and of its shapes, by the filter that timm keeps beside most models.
+
+    It renames what a model's first authors published, and resamples position embeddings of another image size.
+    """
     translate = getattr(sys.modules[type(module).__module__], "checkpoint_filter_fn", None)
-    if translate is None or tensors.keys() == module.state_dict().keys():
-        return tensors
+    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    if translate is None or {name: value.shape for name, value in tensors.items()} == wanted:
+        return tensors, []
     import torch
 
     try:
-        renamed = translate({name: torch.from_numpy(value) for name, value in tensors.items()}, module)
+        made = translate({name: torch.from_numpy(value) for name, value in tensors.items()}, module)
+        found = {name: np.asarray(value.detach()) for name, value in made.items()}
     except Exception as problem:
-        raise UserError(
-            f"{path}: weights of another architecture; timm's filter fails on them ({problem})"
-        ) from problem
-    return {name: np.asarray(value.detach()) for name, value in renamed.items()}
+        raise UserError(f"weights of another architecture; timm's filter fails on them ({problem})") from problem
+    return found, list(_said(tensors, found))
+
+
+def _said(before: Tensors, after: Tensors) -> Iterator[Adjustment]:
+    """What the filter did, in words."""
+    if resampled := [name for name in sorted(before.keys() & after.keys()) if before[name].shape != after[name].shape]:
+        first = resampled[0]
+        said = f"{first} {before[first].shape} -> {after[first].shape}"
+        more = f" and {len(resampled) - 1} more" if len(resampled) > 1 else ""
+        yield Adjustment("model.weights.resampled", said + more, f"timm's own filter resampled {said}{more}")
+    if renamed := before.keys() - after.keys():
+        said = f"{len(before)} -> {len(after)} tensors, {len(renamed)} names"
+        sentence = (
+            f"timm's own filter translated the weights: {len(renamed)} of {len(before)} tensors, as {min(renamed)}"
+        )
+        if len(after) < len(before):
+            sentence += f"; {len(before) - len(after)} have no place in this network"
+        yield Adjustment("model.weights.translated", said, sentence)
 
 
 def _classifiers(module: Any) -> tuple[str, ...]:

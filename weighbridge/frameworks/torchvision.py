@@ -1,11 +1,15 @@
 """torchvision classification models by their builder's name (https://docs.pytorch.org/vision/stable/models.html)."""
 
 import re
+from collections import OrderedDict
 from typing import Any
+
+import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Spec
 from weighbridge.process.torchvision_operators import define_missing_operators
+from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.files import Tensors
 
 ADAPTER = Adapter(backends=("torch",), libraries=("torchvision",), packages=("safetensors",))
@@ -26,10 +30,9 @@ def load(spec: Spec) -> Any:
     models = _import_models()
     published = _published(models, spec)
     module = build(models, spec)
-    if spec.weights is not None:
-        tensors = {_OLD_DENSENET.sub(r"\1\2", name): value for name, value in _torch.read_state(spec.weights).items()}
-        _torch.set_state(module, _with_or_without_auxiliary(module, tensors), str(spec.weights))
-    return _torch.TorchNetwork(module, device, categories=published and tuple(published.meta["categories"]))
+    adjustments = _torch.load_state(module, spec.weights, _translated) if spec.weights is not None else ()
+    categories = published and tuple(published.meta["categories"])
+    return _torch.TorchNetwork(module, device, categories=categories, adjustments=adjustments)
 
 
 def _import_models() -> Any:
@@ -71,15 +74,48 @@ def _published(models: Any, spec: Spec) -> Any:
     return weights
 
 
-def _with_or_without_auxiliary(module: Any, tensors: Tensors) -> Tensors:
+def _translated(module: Any, tensors: Tensors) -> tuple[Tensors, list[Adjustment]]:
+    named = {_OLD_DENSENET.sub(r"\1\2", name): value for name, value in tensors.items()}
+    kept, left_out = _with_or_without_auxiliary(module, named)
+    resized, resampled = _resampled(module, kept)
+    return resized, [*left_out, *resampled]
+
+
+def _with_or_without_auxiliary(module: Any, tensors: Tensors) -> tuple[Tensors, list[Adjustment]]:
     """Take the auxiliary heads from the module when the file has none, and from the file when the module has none."""
     names = _AUXILIARY.get(type(module).__name__, ())
-    heads = tuple(f"{name}." for name in names)
-    own = {name: value for name, value in tensors.items() if not name.startswith(heads)} if heads else tensors
-    if not names or not module.aux_logits:
-        return own
-    if len(own) == len(tensors):
+    there = any(set(names) & set(name.split(".")) for name in tensors)
+    words = f"auxiliary heads ({', '.join(names)}), which only training uses"
+    if names and there and not module.aux_logits:
+        own = {
+            name: value for name, value in tensors.items() if not name.startswith(tuple(f"{each}." for each in names))
+        }
+        return own, [Adjustment("model.weights.left_out", " ".join(names), f"{words}, were left out")]
+    if names and module.aux_logits and not there:
         module.aux_logits = False
         for name in names:
             setattr(module, name, None)
-    return tensors
+        return tensors, [Adjustment("model.without", " ".join(names), f"holds no {words}: the network has none either")]
+    return tensors, []
+
+
+def _resampled(module: Any, tensors: Tensors) -> tuple[Tensors, list[Adjustment]]:
+    """A vision transformer's position embedding at another image size, by torchvision's own function."""
+    import torch
+    from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
+
+    name = "encoder.pos_embedding"
+    stored = tensors.get(name)
+    if not isinstance(module, VisionTransformer) or stored is None or stored.ndim != 3:
+        return tensors, []
+    shape = tuple(module.encoder.pos_embedding.shape)
+    if stored.shape == shape or stored.shape[2] != shape[2]:
+        return tensors, []
+    state = OrderedDict((key, torch.from_numpy(value)) for key, value in tensors.items())
+    try:
+        made = interpolate_embeddings(module.image_size, module.patch_size, state)
+    except ValueError as problem:
+        raise UserError(f"weights of another architecture; torchvision cannot resample {name} ({problem})") from problem
+    said = f"{name} {stored.shape} -> {shape}"
+    adjustment = Adjustment("model.weights.resampled", said, f"torchvision's interpolate_embeddings resampled {said}")
+    return {key: np.asarray(value.detach()) for key, value in made.items()}, [adjustment]

@@ -14,7 +14,10 @@ from typing import Any
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Classifier, Spec, save_weights
 from weighbridge.process.torchvision_operators import define_missing_operators
-from weighbridge.weights.files import Tensors
+from weighbridge.weights.adjustments import Adjustment
+from weighbridge.weights.files import Tensors, Weights, read_weights
+from weighbridge.weights.parts import INDEX
+from weighbridge.weights.prefixes import without_prefix
 
 _TASKS = {
     "image": "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",
@@ -45,8 +48,9 @@ def load(spec: Spec) -> Any:
     transformers = _import_transformers()
     task, network = _task(transformers, spec.architecture)
     config = _config(network, spec, task)
-    module = network(config) if spec.weights is None else _loaded(network, config, spec.weights)
-    return _torch.TorchNetwork(module, device, categories=_categories(config, task), ask=_ASK[task])
+    module, done = (network(config), ()) if spec.weights is None else _loaded(network, config, spec.weights)
+    categories = _categories(config, task)
+    return _torch.TorchNetwork(module, device, categories=categories, ask=_ASK[task], adjustments=done)
 
 
 def _import_transformers() -> Any:
@@ -94,38 +98,46 @@ def _folder(weights: Path) -> Path:
     return weights if weights.is_dir() else weights.parent
 
 
-def _loaded(network: Any, config: Any, weights: Path) -> Any:
+def _loaded(network: Any, config: Any, weights: Path) -> tuple[Any, tuple[Adjustment, ...]]:
+    """The class with these weights, as they are named or without what wrappers put into all names; and what was done for it."""
+    stored, first = _stored(weights), ""
+    for removed, tensors in without_prefix(stored.tensors):
+        module, complaints = _from_pretrained(network, config, tensors)
+        if not complaints:
+            said = f"{stored.path}: {removed!r} was taken off the names of its tensors"
+            prefix = (Adjustment("model.weights.prefix", removed, said),) if removed else ()
+            return module, (*stored.adjustments, *prefix)
+        first = first or "; ".join(complaints)
+    raise UserError(f"{weights}: weights of another architecture; {first}")
+
+
+def _from_pretrained(network: Any, config: Any, tensors: Tensors) -> tuple[Any, list[str]]:
     import torch
 
-    state = {name: torch.from_numpy(value) for name, value in _tensors(weights).items()}
     module, info = network.from_pretrained(
         None,
         config=config,
-        state_dict=state,
+        state_dict={name: torch.from_numpy(value) for name, value in tensors.items()},
         dtype=torch.float32,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    complaints = [
+    return module, [
         f"{kind.removesuffix('_keys')}: {', '.join(sorted(map(str, info[kind]))[:4])}"
         for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")
         if info[kind]
     ]
-    if complaints:
-        raise UserError(f"{weights}: weights of another architecture; {'; '.join(complaints)}")
-    return module
 
 
-def _tensors(weights: Path) -> Tensors:
-    """Of the file, or of every part of the folder's."""
-    from weighbridge.frameworks import _torch
-
-    parts = [weights]
-    if weights.is_dir():
-        parts = sorted(weights.glob("model*.safetensors")) or sorted(weights.glob("pytorch_model*.bin"))
-    if not parts:
-        raise UserError(f"{weights}: holds no model.safetensors and no pytorch_model.bin")
-    return {name: value for part in parts for name, value in _torch.read_state(part).items()}
+def _stored(weights: Path) -> Weights:
+    """Of the file, or of the folder's: by its index where there is one, else of the one file."""
+    if not weights.is_dir():
+        return read_weights(weights)
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        found = next((path for path in (weights / f"{name}{INDEX}", weights / name) if path.is_file()), None)
+        if found is not None:
+            return read_weights(found)
+    raise UserError(f"{weights}: holds no model.safetensors and no pytorch_model.bin")
 
 
 def _categories(config: Any, task: str) -> tuple[str, ...] | None:

@@ -14,6 +14,7 @@ from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.section import read
 from weighbridge.process.progress import progress
+from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.files import check_weights
 
 
@@ -27,6 +28,11 @@ def load_model(model: Model, inference: Inference, classes: int, samples: Sample
     """Verify the weights' hash, then build the network for images or texts like those of `samples`."""
     check_weights(Path(model.weights), model.sha256)
     return load(spec_of(model, inference, classes, samples))
+
+
+def adjustments(classifier: Classifier) -> tuple[Adjustment, ...]:
+    """What loading had to do so that the file fits; none of an adapter that does nothing of the kind."""
+    return tuple(getattr(classifier, "adjustments", ()))
 
 
 def load_other(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:

@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
+from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.archives import is_zip, require_bounded_zip
 from weighbridge.weights.confinement import read_confined
+from weighbridge.weights.parts import INDEX, index_in, shards
 from weighbridge.weights.readers import keras_model, numpy_arrays, torch_state
 
 Tensors = dict[str, np.ndarray]
@@ -93,19 +95,42 @@ def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
+@dataclass(frozen=True)
+class Weights:
+    """What a weights file holds.
+
+    Attributes:
+        tensors: arrays by name.
+        adjustments: what had to be chosen among its content.
+    """
+
+    path: Path
+    tensors: Tensors
+    adjustments: tuple[Adjustment, ...] = ()
+
+
 def load_tensors(path: Path) -> Tensors:
+    """The arrays of `read_weights`, for those who need no more."""
+    return read_weights(path).tensors
+
+
+def read_weights(path: Path) -> Weights:
     """Names and arrays of a weights file, without running anything that is in it.
 
-    `.safetensors` (https://huggingface.co/docs/safetensors) is read here. torch's pickled state dicts (zipped or from before
+    `.safetensors` (https://huggingface.co/docs/safetensors) is read here, in one file or in the shards that an index lists
+    (`model.safetensors.index.json`, or the folder that holds it). torch's pickled state dicts (zipped or from before
     torch 1.6) and NumPy's arrays are read in another process (`weighbridge.weights.confinement`). A training script's
-    checkpoint gives the
-    weights that lie under one of `readers.WRAPPERS`; a line on stderr says which, if there was a choice.
+    checkpoint gives the weights that lie under one of `readers.WRAPPERS`, or under its only entry of tensors.
 
     Raises:
         UserError: another format, a file that would need code, a damaged one, or one that unpacks to too much.
     """
+    if path.is_dir():
+        path = index_in(path)
+    if path.name.endswith(INDEX):
+        return Weights(path, _read_shards(path))
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return Weights(path, _read_safetensors(path))
     reader = _CONFINED.get(path.suffix)
     if reader is None:
         raise UserError(
@@ -116,10 +141,27 @@ def load_tensors(path: Path) -> Tensors:
     if is_zip(path):
         require_bounded_zip(path)
     tensors, notes = read_confined(reader, path)
-    if notes.get("others"):
-        also = ", ".join(notes["others"])
-        print(f"{path}: the weights under {notes['taken']!r} are taken, not those under {also}", file=sys.stderr)  # noqa: T201
-    return tensors
+    return Weights(path, tensors, tuple(_taken(path, notes)))
+
+
+def _taken(path: Path, notes: Mapping[str, Any]) -> Iterator[Adjustment]:
+    if taken := notes.get("taken"):
+        others = f", not those under {', '.join(notes['others'])}" if notes.get("others") else ""
+        yield Adjustment("model.weights.entry", taken, f"{path}: the weights under {taken!r} are taken{others}")
+
+
+def _read_shards(index: Path) -> Tensors:
+    """Every shard, each with the names that the index says and no others."""
+    found: Tensors = {}
+    parts = {index.with_name(file): names for file, names in shards(index).items()}
+    if lacking := [part for part in parts if not part.is_file()]:
+        raise UserError(f"{lacking[0]}: not found; {index.name} names it, and no part of the weights may lack")
+    for part, names in parts.items():
+        tensors = read_weights(part).tensors
+        if unlike := sorted(set(names) ^ tensors.keys()):
+            raise UserError(f"{part}: holds other tensors than {index.name} says: {_some(unlike)}")
+        found |= tensors
+    return found
 
 
 def _read_safetensors(path: Path) -> Tensors:

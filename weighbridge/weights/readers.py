@@ -34,7 +34,8 @@ def torch_state(path: Path) -> Reading:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_harmless()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as problem:
         raise RefusedError(_said_by_torch(problem)) from problem
     taken, state = _unwrapped(content)
@@ -42,27 +43,71 @@ def torch_state(path: Path) -> Reading:
     if not tensors:
         raise RefusedError(f"holds no tensors by name; {_keys(state)}")
     _require_little(path, sum(value.numel() * value.element_size() for value in tensors.values()))
-    others = [name for name in WRAPPERS if taken and name in content and name != taken]
-    return {name: _array(value) for name, value in tensors.items()}, {"taken": taken, "others": others}
+    others = [name for name, value in content.items() if taken and name != taken and _of_tensors(value)]
+    return {name: _array(value) for name, value in tensors.items()}, {
+        "taken": taken,
+        "others": sorted(map(str, others)),
+    }
+
+
+def _harmless() -> list[Any]:
+    """What NumPy's numbers and arrays, paths and times are pickled by: training scripts keep them beside the weights.
+
+    NumPy's names are those of NumPy 1 and 2.
+    """
+    import _codecs
+    import datetime
+    import pathlib
+
+    from numpy._core.multiarray import _reconstruct, scalar
+
+    renamed = [(each, f"numpy.core.multiarray.{each.__name__}") for each in (_reconstruct, scalar)]
+    kinds = [type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdgFD"] + [type(np.dtype("U1")), type(np.dtype("S1"))]
+    paths = [pathlib.PurePosixPath, pathlib.PosixPath, pathlib.PureWindowsPath]
+    times = [datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone]
+    numbers = [np.dtype, np.ndarray, _codecs.encode, _reconstruct, scalar, *renamed, *dict.fromkeys(kinds)]
+    return [*numbers, *paths, *times]
 
 
 def _said_by_torch(problem: Exception) -> str:
     """In one line: torch's own words are a page, and advise to load the file unsafely."""
     words = " ".join(str(problem).split()).partition(" Check the documentation")[0]
     if code := re.search(r"GLOBAL ([\w.]+)", words):
-        return f"asks for {code[1]}, which is code and not a tensor (save a state_dict, best as .safetensors)"
+        return (
+            f"asks for {code[1]}, which is code and not a tensor; if you trust where it is from, write its weights alone: "
+            "torch.save(torch.load(..., weights_only=False)['state_dict'], 'weights.pth') "
+            "(or without ['state_dict'], or with .state_dict())"
+        )
     return f"torch reads no state dict from it ({words.rpartition('WeightsUnpickler error: ')[2][-200:]})"
 
 
 def _unwrapped(content: Any) -> tuple[str | None, dict[str, Any]]:
+    """The state dict in a checkpoint, and where it lay: under one of `WRAPPERS`, or as the only entry of tensors."""
     if not isinstance(content, dict):
         raise RefusedError(f"holds a {type(content).__name__}, not a state dict")
-    taken = next((name for name in WRAPPERS if isinstance(content.get(name), dict)), None)
-    state = content[taken] if taken else content
-    named = {str(name): value for name, value in state.items()}
-    if taken and taken.endswith("_ema"):
+    path: list[str] = []
+    while (name := _wrapper(content)) is not None:
+        path.append(str(name))
+        content = content[name]
+    named = {str(name): value for name, value in content.items()}
+    if path and path[-1].endswith("_ema"):
         named.pop("n_averaged", None)  # torch.optim.swa_utils' counter
-    return taken, named
+    return "/".join(path) or None, named
+
+
+def _wrapper(content: dict[Any, Any]) -> Any:
+    """The entry that leads to the weights; None where these are they."""
+    inner = {name: value for name, value in content.items() if isinstance(value, dict)}
+    known = (name for name in WRAPPERS if name in inner and (_of_tensors(inner[name]) or _wrapper(inner[name])))
+    if (found := next(known, None)) is not None or _of_tensors(content):
+        return found
+    holding = [name for name, value in inner.items() if _of_tensors(value)]
+    return holding[0] if len(holding) == 1 else None
+
+
+def _of_tensors(value: Any) -> bool:
+    """Whether it holds tensors by name, beside whatever else."""
+    return isinstance(value, dict) and any(hasattr(each, "numel") for each in value.values())
 
 
 def _keys(state: dict[str, Any]) -> str:

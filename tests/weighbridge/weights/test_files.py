@@ -26,7 +26,7 @@ from tracking.runs.errors import UserError
 from weighbridge.weights import confinement as _confinement
 from weighbridge.weights import readers as _readers
 from weighbridge.weights.archives import require_bounded_zip
-from weighbridge.weights.files import load_tensors, require_pinned, require_safe_keras, require_version
+from weighbridge.weights.files import load_tensors, read_weights, require_pinned, require_safe_keras, require_version
 from weighbridge.weights.keras_configs import code_in
 
 
@@ -182,14 +182,14 @@ def test_a_state_dict_of_either_kind_comes_back(torch: Any, zipped: bool, tmp_pa
     assert np.array_equal(found["a"], wanted["a"].numpy())
 
 
-def test_a_checkpoint_says_which_of_its_weights_are_taken(
-    torch: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_checkpoint_says_which_of_its_weights_are_taken(torch: Any, tmp_path: Path) -> None:
     average = {"n_averaged": torch.tensor(9), "w": torch.ones(2)}
     torch.save({"model": {"w": torch.zeros(2)}, "model_ema": average, "epoch": 3}, tmp_path / "w.ckpt")
-    found = load_tensors(tmp_path / "w.ckpt")
-    assert {name: value.tolist() for name, value in found.items()} == {"w": [1, 1]}
-    assert "under 'model_ema' are taken, not those under model" in capfd.readouterr().err
+    found = read_weights(tmp_path / "w.ckpt")
+    assert {name: value.tolist() for name, value in found.tensors.items()} == {"w": [1, 1]}
+    (said,) = found.adjustments
+    assert (said.fact, said.value) == ("model.weights.entry", "model_ema")
+    assert said.sentence.endswith("w.ckpt: the weights under 'model_ema' are taken, not those under model")
 
 
 def test_tensors_that_grow_out_of_nothing_are_refused(torch: Any, tmp_path: Path) -> None:
