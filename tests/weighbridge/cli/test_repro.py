@@ -9,7 +9,7 @@ import pytest
 
 from tests.import_graph import ROOT
 from weighbridge.cli.main import main
-from weighbridge.cli.repro import with_entry
+from weighbridge.cli.repro import ABSENT, value_at, with_entry
 from weighbridge.params.lock import entries
 
 PIPELINE = """
@@ -55,6 +55,21 @@ def test_the_lock_has_the_bytes_of_dvcs_own(project: Path) -> None:
             locks.append((project / "dvc.lock").read_bytes())
     assert locks[:2] == locks[2:]
     assert locks[0] != locks[1]
+
+
+def test_params_that_a_stage_changes_are_read_anew_by_the_next(project: Path) -> None:
+    pipeline = PIPELINE.replace("echo ${size} > data/first", "sed -i s/two/three/ params.yaml && touch data/first")
+    (project / "dvc.yaml").write_text(pipeline)
+    (project / "params.yaml").write_text(PARAMS.format(size=1))
+    run(project, "weighbridge", "repro")
+    assert (project / "dvc.lock").read_text().count("- three") == 2
+
+
+def test_a_key_is_looked_up_through_mappings_only() -> None:
+    params = {"a": {"b": {"c": None}}, "list": [1]}
+    assert value_at(params, "a.b") == {"c": None}
+    assert value_at(params, "a.b.c") is None
+    assert all(value_at(params, key) is ABSENT for key in ("a.x", "a.b.c.d", "list.0", "b"))
 
 
 def test_an_entry_takes_its_place_and_a_new_one_comes_last() -> None:
