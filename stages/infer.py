@@ -59,9 +59,9 @@ def main(model: str, samples: Path, weights: Path, predictions: Path) -> None:
     chosen, inference, classes = asked_model(model, weights)
     test = SampleSet.load(samples / "test")
     classifier = load_model(chosen, inference, classes, test)
+    predicted = infer(classifier, test, chosen, classes)
     for each in adjustments(classifier):
         print(each.sentence, file=sys.stderr)  # noqa: T201
-    predicted = infer(classifier, test, chosen, classes)
     with replacing(predictions) as partial:
         predicted.save(partial)
 

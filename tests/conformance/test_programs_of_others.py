@@ -170,6 +170,13 @@ converter.representative_dataset = lambda: ([each[None]] for each in pixels)
 converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
 converter.inference_input_type = converter.inference_output_type = tf.int8
 (folder / "m.tflite").write_bytes(converter.convert())
+
+flat = tf.constant(rng.normal(size=(48, 5)), tf.float32)
+for name, batch in {"fixed": 1, "reshaped": None}.items():  # both have a batch of one inside
+    inner = tf.function(lambda x: tf.reshape(x, [1, 48]) @ flat)
+    own = tf.lite.TFLiteConverter.from_concrete_functions([inner.get_concrete_function(tf.TensorSpec([batch, 4, 4, 3]))])
+    (folder / f"{name}.tflite").write_bytes(own.convert())
+np.save(folder / "flat.npy", tf.reshape(pixels, [40, 48]) @ flat)
 np.save(folder / "pixels.npy", pixels)
 np.save(folder / "scores.npy", net(pixels).numpy())
 answer = {}
@@ -187,8 +194,14 @@ def test_a_quantised_tflite_model_gives_scores_as_values(tmp_path: Path) -> None
     assert np.abs(scores - wanted).max() < 0.05 * np.ptp(wanted)
     assert np.array_equal(scores[:3], network.predict(pixels[:3]))
     assert network.weights()
-    with pytest.raises(UserError, match=r"m\.tflite: cannot take images of shape \(5, 4, 3\)"):
+    assert [each.value for each in network.adjustments] == ["1"]
+    with pytest.raises(UserError, match=r"m\.tflite: cannot take a batch of shape \(1, 5, 4, 3\)"):
         network.predict(pixels[:, [0, 1, 2, 3, 3]])
+    for name in ("fixed", "reshaped"):  # what is refused spoils nothing for the next batch
+        again = load(replace(spec, weights=tmp_path / f"{name}.tflite"))
+        found = np.concatenate([again.predict(pixels[start : start + 16]) for start in range(0, 40, 16)])
+        assert np.allclose(found, np.load(tmp_path / "flat.npy"), atol=1e-5)
+        assert [each.fact for each in again.adjustments] == ["model.input.batch"]
     with pytest.raises(UserError, match="LiteRT computes on the CPU"):
         load(replace(spec, device="cuda"))
 

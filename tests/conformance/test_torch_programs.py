@@ -66,10 +66,13 @@ def test_a_program_with_a_free_batch_takes_any_number(kind: str, tmp_path: Path)
     assert [len(program.predict(images(number))) for number in (1, 3, 9)] == [1, 3, 9]
 
 
-def test_a_fixed_batch_is_named(tmp_path: Path) -> None:
-    program = torchfile.load(spec(saved("pt2-fixed", tmp_path)[1]))
-    with pytest.raises(UserError, match="was exported for batches of exactly 4, not 3; set batch_size"):
-        program.predict(images(3))
+def test_a_fixed_batch_is_filled_up_and_said(tmp_path: Path) -> None:
+    _, path = saved("pt2-fixed", tmp_path)
+    program, given = torchfile.load(spec(path)), images(7)
+    assert np.array_equal(program.predict(given)[:4], program.predict(given[:4]))
+    assert np.array_equal(program.predict(given)[4:], program.predict(given[[4, 5, 6, 6]])[:3])
+    (said,) = program.adjustments
+    assert (said.fact, said.value) == ("model.input.batch", "4")
 
 
 @pytest.mark.parametrize("kind", ["pt", "pt2"])

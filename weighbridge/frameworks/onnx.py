@@ -4,7 +4,8 @@ A process of its own opens the file first, with bounded memory and time. One tha
 are covered neither by the file's sha256 nor by DVC.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Spec
+from weighbridge.frameworks._programs import Batches
+from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.confinement import read_confined
+from weighbridge.weights.declared_inputs import DeclaredInput
 from weighbridge.weights.readers import Reading, RefusedError
 
 ADAPTER = Adapter(backends=("onnxruntime",), program=True)
+_SCORES = {"logits", "scores"}
 _TOKENS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
 
 
@@ -27,7 +32,7 @@ def load(spec: Spec) -> "OnnxClassifier":
         raise UserError(f"params.yaml: {spec.architecture}: an ONNX model needs its file under `weights`")
     read_confined(open_file, spec.weights)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what fails raises, and is said once
     if spec.threads is not None:
         options.intra_op_num_threads = options.inter_op_num_threads = spec.threads
     providers = _providers(onnxruntime, spec.device)
@@ -103,35 +108,44 @@ class OnnxClassifier:
         self.session = session
         self.inside = None
         self.device = "cuda" if session.get_providers()[0].startswith("CUDA") else "cpu"
+        if spec.device == "cuda" and self.device != "cuda":
+            raise UserError(
+                "params.yaml: inference.device is cuda, but onnxruntime fell back to the CPU; set it to auto or cpu"
+            )
         self._path = Path(str(spec.weights))
         inputs = {each.name: each for each in session.get_inputs()}
         self._tokens = _TOKENS & inputs.keys()
-        self._input = session.get_inputs()[0]
-        shape = self._input.shape
-        if "input_ids" in inputs and inputs.keys() <= _TOKENS:
-            return
-        if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+        if not ("input_ids" in inputs and inputs.keys() <= _TOKENS):
+            self._require_images(inputs)
+            self._tokens = set()
+        self._input = inputs["input_ids"] if self._tokens else next(iter(inputs.values()))
+        self.declared = _declared(self._path, self._input)
+        self._output, chosen = _output(self._path, session.get_outputs())
+        self._chosen = chosen
+        self.batches = Batches(self._path, self.declared.batch, self._ask)
+
+    @property
+    def adjustments(self) -> tuple[Adjustment, ...]:
+        return (*self._chosen, *self.batches.adjustments)
+
+    def _require_images(self, inputs: dict[str, Any]) -> None:
+        if len(inputs) != 1 or any(each.shape and len(each.shape) != 4 for each in inputs.values()):
             wanted = ", ".join(f"{name} {each.shape}" for name, each in inputs.items())
-            raise UserError(
-                f"{self._path}: wants {wanted} as input; 4 dimensions with 3 channels, or token ids, are needed"
-            )
-        self._channels_first = shape[1] == 3
+            raise UserError(f"{self._path}: wants {wanted} as input; one of 4 dimensions, or token ids, are needed")
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        given = self._of_tokens(images) if self._tokens else self._of_images(images)
+        return self.batches.scores(images)
+
+    def _ask(self, images: np.ndarray) -> np.ndarray:
+        given = self._of_tokens(images) if self._tokens else {self._input.name: self.declared.arranged(images)}
         try:
-            scores = np.asarray(self.session.run(None, given)[0], dtype=np.float32)
+            scores = np.asarray(self.session.run([self._output], given)[0], dtype=np.float32)
         except Exception as problem:
             said = " ".join(str(problem).split())
             raise UserError(f"{self._path}: cannot take a batch of shape {images.shape} ({said})") from problem
         if self._tokens and scores.ndim == 3:
             return scores[np.arange(len(images)), (images >= 0).sum(axis=1) - 1]
         return scores
-
-    def _of_images(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return {
-            self._input.name: np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if self._channels_first else images
-        }
 
     def _of_tokens(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         known = ids >= 0
@@ -141,8 +155,8 @@ class OnnxClassifier:
             "token_type_ids": np.zeros_like(ids),
             "position_ids": np.broadcast_to(np.arange(ids.shape[1]), ids.shape),
         }
-        wide = {each.name: np.int64 if "int64" in each.type else np.int32 for each in self.session.get_inputs()}
-        return {name: values[name].astype(wide[name]) for name in self._tokens}
+        kinds = {each.name: _dtype(self._path, each) for each in self.session.get_inputs()}
+        return {name: values[name].astype(kinds[name]) for name in self._tokens}
 
     def weights(self) -> dict[str, np.ndarray]:
         import onnx
@@ -150,3 +164,29 @@ class OnnxClassifier:
 
         graph = onnx.load(self._path).graph
         return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
+def _declared(path: Path, given: Any) -> DeclaredInput:
+    sizes = tuple(each if isinstance(each, int) and each > 0 else None for each in given.shape or ())
+    names = tuple(str(each) for each in given.shape or ())
+    return DeclaredInput(sizes, _dtype(path, given), names=names, channels_first=True)
+
+
+def _dtype(path: Path, given: Any) -> str:
+    """NumPy's name of what onnxruntime calls `tensor(float16)`."""
+    named = given.type.removeprefix("tensor(").removesuffix(")")
+    known = {"float": "float32", "double": "float64", "float16": "float16", "bool": "bool"}
+    if named not in known and not re.fullmatch(r"u?int(8|16|32|64)", named):
+        raise UserError(f"{path}: its input {given.name} is of type {given.type}, which NumPy has not")
+    return known.get(named, named)
+
+
+def _output(path: Path, outputs: Sequence[Any]) -> tuple[str, tuple[Adjustment, ...]]:
+    """The one with the scores: the only one, or the only one that is called so."""
+    if len(outputs) == 1:
+        return str(outputs[0].name), ()
+    named = [each.name for each in outputs if each.name in _SCORES]
+    names = ", ".join(each.name for each in outputs)
+    if len(named) != 1:
+        raise UserError(f"{path}: has {len(outputs)} outputs ({names}); one is needed, or one called logits or scores")
+    return named[0], (Adjustment("model.output", named[0], f"{path}: of its outputs ({names}) {named[0]} is taken"),)

@@ -12,6 +12,9 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Spec, _keras
+from weighbridge.frameworks._programs import Batches
+from weighbridge.weights.adjustments import Adjustment
+from weighbridge.weights.declared_inputs import DeclaredInput
 
 ADAPTER = Adapter(backends=("tensorflow",), program=True)
 _GRAPH_BYTES = 2 * 2**30  # protobuf's own bound
@@ -142,12 +145,20 @@ class SavedModel:
             raise UserError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs; one of each is needed")
         ((self._name, self._input),), (self._output,) = inputs.items(), outputs
         shape = self._input.shape.as_list() if self._input.shape.rank is not None else []
-        self._channels_first = len(shape) == 4 and shape[1] == 3 and shape[3] != 3
+        self.declared = DeclaredInput(tuple(shape), np.dtype(self._input.dtype.as_numpy_dtype).name)
+        self._batches = Batches(path, self.declared.batch, self._ask)
+
+    @property
+    def adjustments(self) -> tuple[Adjustment, ...]:
+        return self._batches.adjustments
 
     def predict(self, images: np.ndarray) -> np.ndarray:
+        return self._batches.scores(images)
+
+    def _ask(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
-        batch = images.transpose(0, 3, 1, 2) if self._channels_first else images
+        batch = self.declared.arranged(images)
         try:
             scores = self._signature(**{self._name: tf.constant(batch, self._input.dtype)})[self._output]
         except (ValueError, TypeError, tf.errors.OpError) as problem:

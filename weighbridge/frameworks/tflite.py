@@ -3,6 +3,7 @@
 A process of its own opens the file first: LiteRT reads it without verifying it, and may die of a damaged one.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Spec
+from weighbridge.frameworks._programs import Batches
+from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.confinement import read_confined
+from weighbridge.weights.declared_inputs import DeclaredInput
 from weighbridge.weights.readers import Reading, RefusedError
 
 ADAPTER = Adapter(backends=("litert",), program=True)
@@ -27,7 +31,8 @@ def load(spec: Spec) -> "LiteClassifier":
             "params.yaml: inference.device is cuda, but LiteRT computes on the CPU here; set it to auto or cpu"
         )
     read_confined(open_file, spec.weights)
-    return LiteClassifier(Interpreter(model_path=str(spec.weights), num_threads=spec.threads), spec.weights)
+    weights, threads = spec.weights, spec.threads
+    return LiteClassifier(lambda: Interpreter(model_path=str(weights), num_threads=threads), weights)
 
 
 def open_file(path: Path) -> Reading:
@@ -45,53 +50,55 @@ class LiteClassifier:
     """`weighbridge.frameworks.Classifier` over an interpreter with one input and one output.
 
     Quantised inputs and outputs are q with value = scale (q - zero point)
-    (https://ai.google.dev/edge/litert/models/quantization_spec); scores come back as values. A model whose batch is fixed is
-    asked image by image.
+    (https://ai.google.dev/edge/litert/models/quantization_spec); scores come back as values. A model whose batch is fixed, or
+    whose graph takes no other batch, is asked image by image.
+
+    Args:
+        fresh: opens the file anew: an interpreter that failed to take another batch size is of no more use.
     """
 
     categories: tuple[str, ...] | None = None
     device = "cpu"
     inside = None
 
-    def __init__(self, interpreter: Any, path: Path) -> None:
-        self._interpreter, self._path = interpreter, path
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    def __init__(self, fresh: Callable[[], Any], path: Path) -> None:
+        self._fresh, self._path = fresh, path
+        self._interpreter = fresh()
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise UserError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs; one of each is needed")
         self._input, self._output = inputs[0], outputs[0]
-        shape = self._input["shape"]
-        self._channels_first = len(shape) == 4 and shape[1] == 3 and shape[3] != 3
-        self._batch = int(shape[0])
-        self._free_batch = True
+        self.declared = _declared(self._input)
+        self._asked: tuple[int, ...] | None = None
+        self._batches = Batches(path, self.declared.batch, self._ask, self._renew)
+
+    @property
+    def adjustments(self) -> tuple[Adjustment, ...]:
+        return self._batches.adjustments
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        batch = images.transpose(0, 3, 1, 2) if self._channels_first else images
-        given = _quantised(batch, self._input)
-        if self._free_batch:
-            try:
-                return self._ask(given)
-            except (ValueError, RuntimeError):
-                self._free_batch = False
-        try:
-            return np.concatenate([self._ask(each[None]) for each in given])
-        except (ValueError, RuntimeError) as problem:
-            said = " ".join(str(problem).split())[:300]
-            raise UserError(f"{self._path}: cannot take images of shape {batch.shape[1:]} ({said})") from problem
+        return self._batches.scores(self.declared.arranged(images))
+
+    def _renew(self) -> None:
+        self._interpreter, self._asked = self._fresh(), None
 
     def _ask(self, given: np.ndarray) -> np.ndarray:
-        index = self._input["index"]
-        if list(given.shape[1:]) != list(self._input["shape"][1:]):
-            raise ValueError(f"wants {list(self._input['shape'])}")
-        if len(given) != self._batch:
-            self._interpreter.resize_tensor_input(index, given.shape, strict=False)
+        try:
+            self._allocate(given.shape)
+            self._interpreter.set_tensor(self._input["index"], given)
+            self._interpreter.invoke()
+            return _values(self._interpreter.get_tensor(self._output["index"]), self._output)
+        except (ValueError, RuntimeError) as problem:
+            said = " ".join(str(problem).split())[:300]
+            raise UserError(f"{self._path}: cannot take a batch of shape {given.shape} ({said})") from problem
+
+    def _allocate(self, shape: tuple[int, ...]) -> None:
+        if self._asked == shape:
+            return
+        if shape != tuple(self._input["shape"]) or self._asked is not None:
+            self._interpreter.resize_tensor_input(self._input["index"], shape, strict=True)
         self._interpreter.allocate_tensors()
-        self._batch = len(given)
-        self._interpreter.set_tensor(index, given)
-        self._interpreter.invoke()
-        scores = _values(self._interpreter.get_tensor(self._output["index"]), self._output)
-        if len(scores) != len(given):
-            raise ValueError(f"gives {len(scores)} rows for {len(given)} images")
-        return scores
+        self._asked = shape
 
     def weights(self) -> dict[str, np.ndarray]:
         """The bytes of every constant, by the tensor's place and name."""
@@ -109,12 +116,14 @@ class LiteClassifier:
         return found
 
 
-def _quantised(values: np.ndarray, detail: Any) -> np.ndarray:
-    dtype, (scale, zero) = np.dtype(detail["dtype"]), detail["quantization"]
-    if dtype.kind not in "iu" or not scale:
-        return np.ascontiguousarray(values, dtype)
-    bounds = np.iinfo(dtype)
-    return np.clip(np.rint(values / scale) + zero, bounds.min, bounds.max).astype(dtype)
+def _declared(detail: Any) -> DeclaredInput:
+    """With the signature's sizes, where -1 is a free one; files of before 2020 have none, and then all is fixed."""
+    signature = detail.get("shape_signature")
+    sizes = detail["shape"] if signature is None or not len(signature) else signature
+    shape = tuple(int(size) if size > 0 else None for size in sizes)
+    scale, zero = detail["quantization"]
+    kind = np.dtype(detail["dtype"])
+    return DeclaredInput(shape, kind.name, float(scale) if kind.kind in "iu" else 0.0, int(zero))
 
 
 def _values(stored: np.ndarray, detail: Any) -> np.ndarray:

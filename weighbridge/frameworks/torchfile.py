@@ -12,6 +12,9 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Spec
+from weighbridge.frameworks._programs import Batches
+from weighbridge.weights.adjustments import Adjustment
+from weighbridge.weights.declared_inputs import DeclaredInput
 from weighbridge.weights.files import require_pinned
 
 ADAPTER = Adapter(backends=("torch",), libraries=("torchvision",), program=True)
@@ -29,28 +32,37 @@ def load(spec: Spec) -> "TorchProgram":
     if spec.weights.suffix not in readers:
         raise UserError(f"{spec.weights}: a torch program's name ends in .pt2 (torch.export) or .pt (TorchScript)")
     try:
-        module, batch = readers[spec.weights.suffix](spec.weights, device)
+        module, declared = readers[spec.weights.suffix](spec.weights, device)
     except Exception as problem:
         raise UserError(f"{spec.weights}: torch cannot open it ({' '.join(str(problem).split())})") from problem
-    return TorchProgram(module, device, spec.weights, batch)
+    return TorchProgram(module, device, spec.weights, declared)
 
 
-def _exported(path: Path, device: str) -> tuple[Any, int | None]:
-    """The module, and the batch size that its export fixed, if it did."""
+def _exported(path: Path, device: str) -> tuple[Any, DeclaredInput]:
+    """The module, and the input that it was exported for."""
     import torch
     from torch.export.passes import move_to_device_pass
 
     logging.getLogger("torch.export").setLevel(logging.ERROR)  # it prints a traceback of what it raises as well
     program = move_to_device_pass(torch.export.load(path), device)
     (name,) = program.graph_signature.user_inputs
-    shape = next(node.meta["val"].shape for node in program.graph.nodes if node.name == name)
-    return program.module(), shape[0] if isinstance(shape[0], int) else None
+    value = next(node.meta["val"] for node in program.graph.nodes if node.name == name)
+    shape = tuple(size if isinstance(size, int) else None for size in value.shape)
+    return program.module(), _torch_input(shape, value.dtype)
 
 
-def _scripted(path: Path, device: str) -> tuple[Any, None]:
+def _scripted(path: Path, device: str) -> tuple[Any, DeclaredInput]:
+    """The module; it declares nothing of its input, whose type is that of the first weights."""
     import torch
 
-    return torch.jit.load(str(path), map_location=device).eval(), None
+    module = torch.jit.load(str(path), map_location=device).eval()
+    kinds = [each.dtype for each in module.parameters() if each.is_floating_point()]
+    return module, _torch_input((), kinds[0] if kinds else torch.float32)
+
+
+def _torch_input(shape: tuple[int | None, ...], dtype: Any) -> DeclaredInput:
+    named = str(dtype).removeprefix("torch.")
+    return DeclaredInput(shape, "float32" if named == "bfloat16" else named, channels_first=True)
 
 
 class TorchProgram:
@@ -58,26 +70,31 @@ class TorchProgram:
 
     categories: tuple[str, ...] | None = None
 
-    def __init__(self, module: Any, device: str, path: Path, batch: int | None) -> None:
+    def __init__(self, module: Any, device: str, path: Path, declared: DeclaredInput) -> None:
         self.module = module
         self.inside = None
         self.device = device
+        self.declared = declared
         self._path = path
-        self._batch = batch
+        self._batches = Batches(path, declared.batch, self._ask)
+
+    @property
+    def adjustments(self) -> tuple[Adjustment, ...]:
+        return self._batches.adjustments
 
     def predict(self, images: np.ndarray) -> np.ndarray:
+        return self._batches.scores(images)
+
+    def _ask(self, images: np.ndarray) -> np.ndarray:
         import torch
 
         from weighbridge.frameworks import _torch, _torch_layers
 
-        if self._batch not in (None, len(images)):
-            raise UserError(
-                f"{self._path}: was exported for batches of exactly {self._batch}, not {len(images)}; set batch_size to a "
-                "number that divides the samples, or export with a free batch dimension (torch.export.Dim)"
-            )
+        of_images = images.ndim == 4
+        given = torch.from_numpy(self.declared.arranged(images)) if of_images else _torch_layers.batch_of(images, "cpu")
         try:
             with torch.no_grad():
-                scores = _torch.plain_scores(self.module, _torch_layers.batch_of(images, self.device))
+                scores = _torch.plain_scores(self.module, given.to(self.device))
         except (RuntimeError, ValueError, AssertionError, TypeError) as problem:
             said = " ".join(str(problem).split())
             raise UserError(f"{self._path}: cannot take a batch of shape {images.shape} ({said[-300:]})") from problem

@@ -66,7 +66,7 @@ class Recorder:
     def __init__(self, samples: int, places: int) -> None:
         self._samples, self._places = samples, places
         self._layers: list[Layer] = []
-        self._calls: dict[str, int] = {}
+        self._calls: dict[str, int] = {SCORES: 1}  # a layer of that name is called `scores#2`
         self._makers: dict[bytes, str] = {}
         self._kept_as: dict[str, str] = {}
 

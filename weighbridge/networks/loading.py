@@ -9,6 +9,7 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier, Network, Spec, load
 from weighbridge.images.samples import SampleSet
+from weighbridge.networks.input_check import require_fitting
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
@@ -25,9 +26,15 @@ def asked_model(name: str, weights: Path) -> tuple[Model, Inference, int]:
 
 
 def load_model(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:
-    """Verify the weights' hash, then build the network for images or texts like those of `samples`."""
+    """Verify the weights' hash, then build the network for images or texts like those of `samples`.
+
+    Raises:
+        UserError: another hash, unusable weights, or a file that declares another input than the samples are.
+    """
     check_weights(Path(model.weights), model.sha256)
-    return load(spec_of(model, inference, classes, samples))
+    classifier = load(spec_of(model, inference, classes, samples))
+    require_fitting(classifier, samples, model.recipe, model.weights)
+    return classifier
 
 
 def adjustments(classifier: Classifier) -> tuple[Adjustment, ...]:

@@ -126,24 +126,26 @@ def _watched(model: Any) -> tuple[list[Any], Any]:
 
 def _of_onnx(classifier: Any, images: np.ndarray, weights: Path, recorder: Recorder) -> np.ndarray:
     """By a second session whose graph has every value as an output: nodes are then not fused, as they are in the first."""
+    scores = np.asarray(classifier.predict(images))  # first, so that it is known which batches the file takes
     usual = classifier.session
-    classifier.session = _Watched(usual, weights, recorder)
+    classifier.session = watched = _Watched(usual, weights, len(images))
     try:
         classifier.predict(images)
     finally:
         classifier.session = usual
-    return np.asarray(classifier.predict(images))
+    watched.give(recorder)
+    return scores
 
 
 class _Watched:
-    """An onnxruntime session that gives every node's output to a recorder."""
+    """An onnxruntime session that keeps every node's output, of as many batches as it is asked, for a recorder."""
 
-    def __init__(self, session: Any, path: Path, recorder: Recorder) -> None:
+    def __init__(self, session: Any, path: Path, samples: int) -> None:
         import onnx
         import onnxruntime
 
         model = onnx.load(path)
-        self._usual, self._recorder = session, recorder
+        self._usual, self._samples = session, samples
         self._nodes = list(model.graph.node)
         own = {output.name for output in model.graph.output}
         values = [name for node in self._nodes for name in node.output if name and name not in own]
@@ -151,21 +153,35 @@ class _Watched:
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(), session.get_session_options(), providers=session.get_providers()
         )
+        self._seen: list[tuple[int, dict[str, np.ndarray]]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._usual, name)
 
-    def run(self, wanted: Any, given: dict[str, np.ndarray]) -> Any:
-        answers = self._session.run(None, given)
-        values = dict(zip((output.name for output in self._session.get_outputs()), answers, strict=True))
+    def run(self, wanted: list[str], given: dict[str, np.ndarray]) -> Any:
+        names = [output.name for output in self._session.get_outputs()]
+        values = dict(zip(names, map(np.asarray, self._session.run(None, given)), strict=True))
+        self._seen.append((len(next(iter(given.values()))), values))
+        return [values[name] for name in wanted]
+
+    def give(self, recorder: Recorder) -> None:
+        """Every node's output, in the order of the graph, to the recorder."""
         called: dict[str, str] = {}
         for node in self._nodes:
             name = called[node.output[0]] = _module_of(node)
-            if node.op_type != "Transpose":  # whose channels may be anywhere
-                output = np.asarray(values[node.output[0]])
+            output = (
+                self._joined(node.output[0]) if node.op_type != "Transpose" else None
+            )  # its channels may be anywhere
+            if output is not None:
                 makers = [called[each] for each in node.input if each in called]
-                self._recorder.add(name, kind_of(node.op_type), output, makers, channels=1 if output.ndim == 4 else -1)
-        return answers
+                recorder.add(name, kind_of(node.op_type), output, makers, channels=1 if output.ndim == 4 else -1)
+
+    def _joined(self, name: str) -> np.ndarray | None:
+        """Over all batches; None where, of several, one has not a row for each of its samples."""
+        if len(self._seen) == 1:
+            return self._seen[0][1][name]
+        parts = [values[name] for size, values in self._seen if np.ndim(values[name]) and len(values[name]) == size]
+        return np.concatenate(parts)[: self._samples] if len(parts) == len(self._seen) else None
 
 
 def _module_of(node: Any) -> str:
