@@ -2,8 +2,9 @@
 
 reads   images/, manifest.csv; environment/recipes/<recipe>.json, so that a change of a library that prepares runs it again
 writes  <prepared>/<split>/  inputs.npy (uint8 or float32, NHWC; of texts int32 token ids), labels.npy, samples.json (names,
-        classes, the recipe's steps, those that published weights declare looked up)
-params  recipes.<recipe>, data.classes
+        classes, the recipe's steps, those that published weights declare looked up); refused.csv, where the recipe refused
+        images and data.corrupt is `skip`
+params  recipes.<recipe>, data.classes, data.corrupt
 """
 
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from tracking.runs.errors import UserError
+from weighbridge.images.listing import LeftOut
+from weighbridge.images.manifest import REFUSED, left_out_table, read_manifest
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.published_recipes import resolve
 from weighbridge.images.samples import SampleSet
@@ -23,21 +26,60 @@ from weighbridge.process.stage import replacing, run
 from weighbridge.texts.tokens import tokenise, without_last
 
 
-def preprocess(images: Path, rows: pd.DataFrame, recipe: Recipe, folder: Path) -> None:
-    """Write pixels and labels of one split, in the manifest's order."""
+def preprocess(images: Path, rows: pd.DataFrame, recipe: Recipe, folder: Path, corrupt: str = "fail") -> list[str]:
+    """Write pixels and labels of one split, in the manifest's order; return the names.
+
+    Images that the recipe cannot take are left out and listed, if `corrupt` is `skip`.
+
+    Raises:
+        UserError: the recipe cannot take an image, or can take none; images are of unlike sizes after it.
+    """
     folder.mkdir(parents=True)
-    first = load_pixels(images / rows["name"].iloc[0], recipe)
-    pixels = np.lib.format.open_memmap(folder / "inputs.npy", "w+", first.dtype, (len(rows), *first.shape))
+    kept: list[int] = []
+    left: list[LeftOut] = []
+    pixels = None
     for index, name in progress(list(enumerate(rows["name"])), f"preprocess {folder.name}"):
-        image = load_pixels(images / name, recipe)
-        if image.shape != first.shape:
-            raise UserError(
-                f"{images / name}: is {image.shape[1]} x {image.shape[0]} after the recipe, the first image was "
-                f"{first.shape[1]} x {first.shape[0]}; add a crop, or resize with fit: squash"
-            )
-        pixels[index] = image
+        try:
+            image = load_pixels(images / name, recipe)
+        except UserError as problem:
+            if corrupt == "fail":
+                raise
+            left.append(LeftOut(name, "unfit", str(problem).removeprefix(f"{images / name}: ")))
+            continue
+        if pixels is None:
+            shape = (len(rows), *image.shape)
+            pixels = np.lib.format.open_memmap(folder / "inputs.npy", "w+", image.dtype, shape)
+        _require_shape(images / name, image, pixels.shape[1:])
+        pixels[len(kept)] = image
+        kept.append(index)
+    if pixels is None:
+        raise UserError(
+            f"{images}: the recipe refuses every image of {folder.name}; the first: {left[0].name}: {left[0].reason}"
+        )
+    _finish(pixels, len(kept), folder)
+    np.save(folder / "labels.npy", rows["label"].to_numpy(np.int64)[kept])
+    if left:
+        left_out_table(left).to_csv(folder / REFUSED, index=False, lineterminator="\n")
+    return rows["name"].iloc[kept].tolist()
+
+
+def _require_shape(path: Path, image: np.ndarray, wanted: tuple[int, ...]) -> None:
+    if image.shape != wanted:
+        raise UserError(
+            f"{path}: is {image.shape[1]} x {image.shape[0]} after the recipe, the first image was "
+            f"{wanted[1]} x {wanted[0]}; add a crop, or resize with fit: squash"
+        )
+
+
+def _finish(pixels: np.memmap, count: int, folder: Path) -> None:
+    """Flush; where fewer images were kept than rows were made, write the file again without the empty ones."""
     pixels.flush()
-    np.save(folder / "labels.npy", rows["label"].to_numpy(np.int64))
+    if count < len(pixels):
+        shorter = np.lib.format.open_memmap(folder / "fewer.npy", "w+", pixels.dtype, (count, *pixels.shape[1:]))
+        for index in range(count):
+            shorter[index] = pixels[index]
+        shorter.flush()
+        (folder / "fewer.npy").replace(folder / "inputs.npy")
 
 
 def preprocess_texts(texts: Path, rows: pd.DataFrame, recipe: TextRecipe, folder: Path, classes: int) -> None:
@@ -80,16 +122,16 @@ def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
     """Read images and manifest, write one sample set per split."""
     classes = read(int, "data", "classes")
     chosen = _steps(recipe, read(Texts | None, "data", "texts"))
-    table = pd.read_csv(manifest, dtype={"name": str, "class": str})
+    corrupt, table = read(str, "data", "corrupt"), read_manifest(manifest)
     names = _class_names(table, chosen, classes)
     with replacing(prepared) as partial:
         for split, rows in table.groupby("split"):
-            folder = partial / str(split)
+            folder, listed = partial / str(split), rows["name"].tolist()
             if isinstance(chosen, TextRecipe):
                 preprocess_texts(images, rows, chosen, folder, classes)
             else:
-                preprocess(images, rows, chosen, folder)
-            SampleSet.describe(folder, rows["name"].tolist(), names, chosen)
+                listed = preprocess(images, rows, chosen, folder, corrupt)
+            SampleSet.describe(folder, listed, names, chosen)
 
 
 if __name__ == "__main__":

@@ -86,9 +86,17 @@ def _finding(name: str, source: Pretrain, curve: pd.DataFrame, test: SampleSet) 
     return Finding("pretrain", name, Verdict.PASS, sentence, evidence)
 
 
+def _require_training_images(source: str, samples: Path) -> None:
+    if not (samples / "train").is_dir():
+        raise UserError(
+            f"params.yaml: pretrain.{source}: there are no images to train on; data.source needs a folder train/ beside test/"
+        )
+
+
 def main(source: str, samples: Path, weights: Path) -> None:
     """Build, train, write the weights with their card."""
     chosen = read(Pretrain, "pretrain", source)
+    _require_training_images(source, samples)
     train, test = SampleSet.load(samples / "train"), SampleSet.load(samples / "test")
     network = new_network(chosen, read(int, "data", "classes"), test)
     curve = pretrain(network, train, test, chosen)

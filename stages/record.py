@@ -24,6 +24,8 @@ from tracking.runs.findings import Finding, load_findings
 from tracking.runs.flat import flat
 from tracking.runs.run import Run, Scalar
 from tracking.runs.secrets import redact
+from weighbridge.images.judging import judge_images, stored_facts
+from weighbridge.images.manifest import not_weighed, read_manifest, refused
 from weighbridge.images.samples import resolved_recipe
 from weighbridge.networks.digests import digests
 from weighbridge.networks.predictions import PredictionSet
@@ -91,15 +93,6 @@ def _role(path: str, weights: str) -> str:
     return "samples" if "prepared" in Path(path).parts else Path(path).stem
 
 
-def stored_facts(manifest: pd.DataFrame) -> dict[str, Scalar]:
-    """How the test images were stored: a copy that was compressed once more looks the same and is another test."""
-    test = manifest[manifest["split"] == "test"]
-    counts = sorted(test["format"].value_counts().items(), key=lambda pair: str(pair[0]))
-    formats = ", ".join(f"{name} {count}" for name, count in counts)
-    steps = test["jpeg_step"].dropna()
-    return {"images.format": formats, **({"images.jpeg_step": round(float(steps.mean()), 3)} if len(steps) else {})}
-
-
 def _numbers(findings: tuple[Finding, ...]) -> dict[str, Scalar]:
     """Every number in the findings' evidence, as `<check>.<name>`; those of `accuracy_check` are metrics already."""
     return {
@@ -154,10 +147,12 @@ def main(
     facts: dict[str, Scalar] = {
         name: value for path in environments.split() for name, value in Environment.load(Path(path)).facts.items()
     }
-    facts |= stored_facts(pd.read_csv(manifest))
+    listed, left_out = read_manifest(manifest), pd.concat([read_manifest(skipped), refused(samples / "test")])
+    facts |= stored_facts(listed)
     hashes = {**hashed_inputs(lock, model, chosen), **code_inputs(*map(Path, code.split()))}
-    measured = {**json.loads(metrics.read_text(encoding="utf-8")), "skipped": len(pd.read_csv(skipped))}
-    found, rows = read_findings(findings, weights), findings / CANARIES
+    measured = {**json.loads(metrics.read_text(encoding="utf-8")), "skipped": not_weighed(left_out)}
+    found = (*judge_images(model, listed, left_out, asked.data.order), *read_findings(findings, weights))
+    rows = findings / CANARIES
     canaries = tuple(json.loads(rows.read_text(encoding="utf-8"))) if rows.is_file() else ()
     predicted, command = PredictionSet.load(predictions), locked(lock, f"infer@{model}")["cmd"]
     with replacing(written) as partial:

@@ -61,6 +61,7 @@ def transfer_check(task: Transfer, networks: NetworkSource, target: Draws, sourc
         earlier=_earlier(network, task, seeds),
         scores=_scores(network, seeds[0], features[0]),
         similarity=_similarity(network, seeds[0], features[0]),
+        notes=target.notes,
     )
 
 

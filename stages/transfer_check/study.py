@@ -41,6 +41,7 @@ class Study:
         earlier: linear heads on earlier layers, by seed; or why there are none.
         scores: transfer scores by name.
         similarity: or why it cannot be told.
+        notes: what is wrong with the target's images.
     """
 
     parameters: int
@@ -56,6 +57,7 @@ class Study:
     earlier: list[Earlier] | str
     scores: dict[str, float]
     similarity: Similarity | str
+    notes: tuple[str, ...] = ()
 
     def probed(self, name: str) -> MeanOverSeeds:
         """Accuracy on the target of the heads called `linear`, `neighbours` or `pixels`."""

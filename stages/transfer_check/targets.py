@@ -1,5 +1,6 @@
 """The target of a transfer: labelled images of any folder, prepared by a model's own recipe."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tracking.runs.errors import UserError
-from weighbridge.images.class_folders import class_names, images_in, written
+from weighbridge.images.class_folders import list_folders, written
+from weighbridge.images.listing import Listed as Image
+from weighbridge.images.listing import Listing
+from weighbridge.images.opening import is_image
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.samples import SampleSet
 from weighbridge.params.recipes import Recipe
@@ -24,11 +28,13 @@ class Draws:
     Attributes:
         train: by seed.
         available: how many training images there are to draw from.
+        notes: sentences about what is not as it should be: a class in one split only, files that are no images.
     """
 
     train: dict[int, SampleSet]
     test: SampleSet
     available: int
+    notes: tuple[str, ...] = ()
 
 
 def load_target(images: Path, target: Target, recipe: Recipe, sizes: tuple[int, int], seeds: list[int]) -> Draws:
@@ -38,16 +44,21 @@ def load_target(images: Path, target: Target, recipe: Recipe, sizes: tuple[int, 
         UserError: no such folder, train/ or test/ is missing, a named class folder is absent, or an image is corrupt.
     """
     with written(images) as folder:
-        classes, train = _listed(folder / "train", target)
-        _, test = _listed(folder / "test", target)
-        draws = {seed: _decoded(_drawn(train, sizes[0], seed), classes, recipe) for seed in seeds}
-        return Draws(draws, _decoded(_mixed(test, 0)[: sizes[1]], classes, recipe), len(train))
+        for split in ("train", "test"):
+            if not (folder / split).is_dir():
+                raise UserError(
+                    f"{folder / split}: no such folder; transfer_check.target.images in params.yaml needs train/ and test/"
+                )
+        listing = list_folders(folder, "text")
+        groups = _groups(folder, listing.classes, target)
+        listed, others = _listed(listing, groups)
+        draws = {seed: _decoded(_drawn(listed["train"], sizes[0], seed), tuple(groups), recipe) for seed in seeds}
+        test = _decoded(_mixed(listed["test"], 0)[: sizes[1]], tuple(groups), recipe)
+        return Draws(draws, test, len(listed["train"]), tuple(_notes(listed, tuple(groups), others)))
 
 
-def _listed(folder: Path, target: Target) -> tuple[tuple[str, ...], Listed]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; transfer_check.target.images in params.yaml needs train/ and test/")
-    names = class_names(folder)
+def _groups(folder: Path, names: tuple[str, ...], target: Target) -> dict[str, list[str]]:
+    """The class folders of each target class; the classes are numbered in this order in training and test alike."""
     groups = {name: [name] for name in names} if target.classes is None else target.classes
     absent = sorted({name for group in groups.values() for name in group} - set(names))
     if absent:
@@ -57,13 +68,39 @@ def _listed(folder: Path, target: Target) -> tuple[tuple[str, ...], Listed]:
         )
     if len(groups) < 2:
         raise UserError(f"{folder}: gives {len(groups)} class; transfer_check.target in params.yaml needs two at least")
-    listed = [
-        (path, label)
-        for label, group in enumerate(groups.values())
-        for name in group
-        for path in images_in(folder / name)
-    ]
-    return tuple(groups), listed
+    return groups
+
+
+def _listed(listing: Listing, groups: Mapping[str, list[str]]) -> tuple[dict[str, Listed], list[str]]:
+    """The images of each split with their labels; and the files that are none.
+
+    Raises:
+        UserError: a split has no image.
+    """
+    by_class: dict[str, list[Image]] = {}
+    for image in listing.images:
+        by_class.setdefault(image.class_name, []).append(image)
+    listed: dict[str, Listed] = {"train": [], "test": []}
+    others: list[str] = []
+    for label, group in enumerate(groups.values()):
+        for image in (image for name in group for image in by_class.get(name, ())):
+            if is_image(image.path):
+                listed[image.split].append((image.path, label))
+            else:
+                others.append(image.name)
+    for split, found in listed.items():
+        if not found:
+            raise UserError(f"transfer_check.target in params.yaml: no image in {split}/ of the target's classes")
+    return listed, others
+
+
+def _notes(listed: Mapping[str, Listed], classes: Sequence[str], others: Sequence[str]) -> Iterator[str]:
+    labels = {split: {label for _, label in found} for split, found in listed.items()}
+    for split, lacking in labels.items():
+        if names := [name for label, name in enumerate(classes) if label not in lacking]:
+            yield f"{len(names)} of the target's {len(classes)} classes have no image in {split}/: {', '.join(names[:3])}."
+    if others:
+        yield f"{len(others)} files in the target's class folders are no images: {', '.join(others[:3])}."
 
 
 def _mixed(listed: Listed, seed: int) -> Listed:

@@ -27,6 +27,7 @@ def skipped(model: str, reason: str) -> Finding:
 
 def judge(model: str, task: Transfer, study: Study) -> Iterator[Finding]:
     """Every finding about one model."""
+    yield from (Finding(CHECK, model, Verdict.WARN, note) for note in study.notes)
     yield _heads(model, task, study)
     for (method, rate), outcomes in study.trainings().items():
         if method != "scratch":

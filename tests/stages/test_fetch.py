@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from stages.fetch import fetch, fetch_texts
-from stages.record import stored_facts
 from tracking.runs.errors import UserError
 from weighbridge.images.digits import write_images
+from weighbridge.images.judging import stored_facts
 from weighbridge.params.data import Data, Labels, Texts
 
 
@@ -62,7 +62,9 @@ def test_a_table_gives_the_labels(folder: Path, tmp_path: Path) -> None:
         ("id,index\ntwo,1\n", "lists 'two', but .* has no such image"),
         ("id,index\none,2\n", "label 2, outside 0..1"),
         ("id,other\none,1\n", "no column 'index'; its columns are id, other"),
-        ("id,index\none,cat\n", "must hold class indices"),
+        ("id,index\none,0.5\n", "must hold class indices"),
+        ("id,index\none,\n", "must hold class indices, .* row 2 has ''"),
+        ("id,index\none,cat\n", "has 1 classes, data.classes in params.yaml says 2"),
     ],
 )
 def test_a_wrong_table_is_named(folder: Path, tmp_path: Path, rows: str, words: str) -> None:
@@ -77,10 +79,15 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         fetch(tmp_path / "nowhere", data(), tmp_path / "images")
 
 
-def test_an_empty_class_is_named(folder: Path, tmp_path: Path) -> None:
+def test_a_class_without_test_images_keeps_its_number_and_is_listed(folder: Path, tmp_path: Path) -> None:
     (folder / "test/cat/one.png").unlink()
-    with pytest.raises(UserError, match="cat: class folder holds no image"):
-        fetch(folder, data(), tmp_path / "images")
+    manifest, left = fetch(folder, data(), tmp_path / "images")
+    assert manifest[["name", "label"]].to_numpy().tolist() == [
+        ["test/dog/one.png", 1],
+        ["train/cat/one.png", 0],
+        ["train/dog/one.png", 1],
+    ]
+    assert left[["name", "kind"]].to_numpy().tolist() == [["test/cat/", "class"]]
 
 
 def test_a_wrong_number_of_classes_is_named(folder: Path, tmp_path: Path) -> None:
@@ -95,7 +102,7 @@ def test_a_corrupt_image_is_named_or_skipped_and_counted(folder: Path, tmp_path:
     with pytest.raises(UserError, match=r"dog/one\.png: cannot be decoded.*data\.corrupt"):
         fetch(folder, data(), tmp_path / "images")
     manifest, skipped = fetch(folder, data(corrupt="skip"), tmp_path / "images2")
-    assert skipped["name"].tolist() == ["test/dog/one.png"]
+    assert skipped.loc[skipped["kind"] == "corrupt", "name"].tolist() == ["test/dog/one.png"]
     assert "test/dog/one.png" not in manifest["name"].tolist()
 
 
@@ -117,7 +124,16 @@ def test_how_an_image_is_stored_is_written_down(folder: Path, tmp_path: Path) ->
     steps = test["jpeg_step"]
     assert steps["test/dog/coarse.jpg"] > 5 * steps["test/dog/fine.jpg"]
     facts = stored_facts(manifest)
-    assert facts == {"images.format": "JPEG 2, PNG 2", "images.jpeg_step": pytest.approx(steps.mean(), abs=1e-3)}
+    assert facts == {
+        "images.format": "JPEG 2, PNG 2",
+        "images.mode": "L 4",
+        "images.depth": "8 4",
+        "images.orientation": "upright 4",
+        "images.alpha": "none 4",
+        "images.profile": "none 4",
+        "images.frames": "1 4",
+        "images.jpeg_step": pytest.approx(steps.mean(), abs=1e-3),
+    }
 
 
 # ---- texts

@@ -13,6 +13,8 @@ from tests.import_graph import ROOT
 from tests.project import check_those_there_are, edit_params
 from tests.weighbridge.images.pictures import recipe, write_pictures
 from tracking.runs.errors import UserError
+from weighbridge.images.manifest import refused
+from weighbridge.images.pixels import load_pixels
 from weighbridge.images.samples import SampleSet, resolved_recipe
 from weighbridge.params.recipes import TextRecipe
 from weighbridge.texts.tokens import tokenise, without_last
@@ -136,3 +138,36 @@ def test_pixels_that_a_library_does_not_round_stay_as_they_are(tmp_path: Path, m
     samples = prepare(tmp_path, monkeypatch, manifest(tmp_path, [path.name for path in paths], [0, 1]), "r")
     assert samples.inputs.dtype == np.float32
     assert float(samples.inputs[0, 0, 0, 0]) == 0.25
+
+
+def test_what_a_recipe_refuses_is_left_out_and_listed_or_ends_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [path.name for path in write_pictures(tmp_path / "files", 3)]
+    (tmp_path / "files" / names[1]).write_bytes(b"no image")
+    project(tmp_path, {"plain": recipe().model_dump()}, classes=3, corrupt="skip")
+    listed = manifest(tmp_path, names, [0, 1, 2])
+    samples = prepare(tmp_path, monkeypatch, listed, "plain")
+    assert samples.names == (names[0], names[2])
+    assert samples.labels.tolist() == [0, 2]
+    assert samples.inputs.shape == (2, 20, 20, 3)
+    assert np.array_equal(samples.inputs[1], load_pixels(tmp_path / "files" / names[2], recipe()))
+    left = refused(tmp_path / "prepared/test")
+    assert left[["name", "kind"]].to_numpy().tolist() == [[names[1], "unfit"]]
+    project(tmp_path, {"plain": recipe().model_dump()}, classes=3, corrupt="fail")
+    with pytest.raises(UserError, match="001.png: cannot be decoded"):
+        prepare(tmp_path, monkeypatch, listed, "plain")
+    project(tmp_path, {"plain": recipe().model_dump()}, classes=3, corrupt="skip")
+    with pytest.raises(UserError, match="the recipe refuses every image of test; the first: 001.png"):
+        prepare(tmp_path, monkeypatch, manifest(tmp_path, names[1:2], [1]), "plain")
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "None", "nan", "N/A", ""])
+def test_a_class_may_be_called_what_others_take_for_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [path.name for path in write_pictures(tmp_path / "files", 2)]
+    project(tmp_path, {"plain": recipe().model_dump()}, classes=2)
+    rows = [f"{file},test,{label},{kind},x" for label, (file, kind) in enumerate(zip(names, [name, "b"], strict=True))]
+    (tmp_path / "manifest.csv").write_text("\n".join(["name,split,label,class,sha256", *rows]) + "\n")
+    assert prepare(tmp_path, monkeypatch, tmp_path / "manifest.csv", "plain").classes == (name, "b")

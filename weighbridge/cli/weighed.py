@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.runs.errors import UserError
-from weighbridge.images.class_folders import SUFFIXES, class_names
+from weighbridge.images.class_folders import SUFFIXES, folder_classes
 from weighbridge.params.shorthand import FILES, model_key, read_file
 
 Values = dict[str, Any]
@@ -90,7 +90,7 @@ def _data(asked: Asked) -> Values:
         return {"source": folder.as_posix(), "classes": asked.classes}
     if not folder.is_dir():
         raise UserError(f"--images {folder}: no such folder")
-    classes = class_names(folder / "test" if (folder / "test").is_dir() else folder)
+    classes = folder_classes(folder, "text")
     table = asked.labels or folder / "labels.csv"
     if asked.labels is None and not table.is_file():
         if not classes:

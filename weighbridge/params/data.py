@@ -2,17 +2,20 @@
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from weighbridge.params.section import Count, Section
 
 NO_IMAGES = "weighbridge/images/no_images.py"
 
 
 class Labels(Section):
-    """A table (CSV) that gives each image's class index, counted from 0."""
+    """A table (CSV) that gives each image's class: an index counted from `first`, or a name."""
 
     file: str
     name: str
     label: str
+    first: Literal[0, 1] = 0
 
 
 class Texts(Section):
@@ -29,8 +32,10 @@ class Data(Section):
     Attributes:
         source: a folder, or a Python file with `write_images(folder)`; without one only predictions of others are weighed.
         images: the folder of the images inside `source`, when the table `labels` says what they show.
-        classes: how many the models tell apart.
-        corrupt: an image that cannot be decoded stops the pipeline (`fail`), or is left out and counted (`skip`).
+        classes: how many there are; of names (of class folders, in a table) exactly so many must be found.
+        order: how names are numbered: as text (10 before 2), with numbers as numbers, or in the order listed here.
+        corrupt: an image that cannot be decoded, or that a recipe refuses, stops the pipeline (`fail`), or is left out and
+            counted (`skip`).
     """
 
     source: str = NO_IMAGES
@@ -38,4 +43,15 @@ class Data(Section):
     labels: Labels | None = None
     texts: Texts | None = None
     classes: Count = 1000
+    order: Literal["text", "natural"] | list[str] = "text"
     corrupt: Literal["fail", "skip"] = "fail"
+
+    @model_validator(mode="after")
+    def _every_class_is_listed_once(self) -> "Data":
+        if isinstance(self.order, str):
+            return self
+        if twice := sorted({name for name in self.order if self.order.count(name) > 1}):
+            raise ValueError(f"order: lists {twice[0]!r} twice")
+        if len(self.order) != self.classes:
+            raise ValueError(f"order: lists {len(self.order)} classes, but classes is {self.classes}")
+        return self

@@ -1,5 +1,6 @@
 """Any folder with train/ and test/ is a target; what is wrong with one is said in a line."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,31 @@ def test_a_small_draw_takes_the_classes_in_turn_and_each_seed_draws_anew(folder:
     assert np.bincount(draws.train[0].labels).tolist() == [2, 2, 2]
     assert draws.train[0].names != draws.train[1].names
     assert load(folder, samples=6, seeds=(1,)).train[1].names == draws.train[1].names
+
+
+def test_a_class_without_test_images_keeps_its_number(folder: Path) -> None:
+    shutil.rmtree(folder / "test/bee")
+    draws = load(folder)
+    assert draws.test.classes == ("ant", "bee", "cow")
+    for part in (draws.test, draws.train[0]):
+        assert (part.inputs[:, 5, 5, 0] == 50 * part.labels).all()
+    assert draws.notes == ("1 of the target's 3 classes have no image in test/: bee.",)
+
+
+def test_a_class_that_only_the_test_has_moves_no_other(folder: Path) -> None:
+    shutil.copytree(folder / "test/ant", folder / "test/aardvark")
+    draws = load(folder)
+    assert set(draws.train[0].labels.tolist()) == {1, 2, 3}
+    assert draws.notes == ("1 of the target's 4 classes have no image in train/: aardvark.",)
+
+
+def test_files_that_are_no_images_are_left_out_and_said_and_any_suffix_will_do(folder: Path) -> None:
+    (folder / "train/ant/notes.txt").write_text("ants")
+    (folder / "train/ant/.hidden").mkdir()
+    shutil.move(folder / "train/ant/3.png", folder / "train/ant/3")
+    draws = load(folder)
+    assert draws.available == 18
+    assert draws.notes == ("1 files in the target's class folders are no images: train/ant/notes.txt.",)
 
 
 def test_a_python_file_may_write_the_folder(folder: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from stages.transfer_check.verdicts import judge  # noqa: E402
 from tests.import_graph import ROOT  # noqa: E402
 from tracking.audit.statistics import mcnemar_exact  # noqa: E402
 from weighbridge.frameworks import Network  # noqa: E402
-from weighbridge.images.class_folders import images_in, written  # noqa: E402
+from weighbridge.images.class_folders import written  # noqa: E402
 from weighbridge.images.pixels import load_pixels  # noqa: E402
 from weighbridge.images.samples import SampleSet  # noqa: E402
 from weighbridge.networks.loading import in_batches, load_network, new_network, random_network  # noqa: E402
@@ -34,7 +34,7 @@ def suite(name: str, **task: object) -> Params:
 
 def prepared(folder: Path, recipe: Recipe) -> SampleSet:
     """Every image beneath a folder of class folders."""
-    paths = images_in(folder)
+    paths = sorted(folder.rglob("*.png"))
     classes = sorted({path.parent.name for path in paths})
     labels = np.asarray([classes.index(path.parent.name) for path in paths])
     return SampleSet(
