@@ -12,7 +12,8 @@ writes  <environment>/<runtime>.json for every runtime, and <environment>/recipe
         itself, {} where it names none; of a source that `pretrain` trains, <factories>/pretrain/<source>.json
         <context>: load, clocks, memory and whatever else moves timings and no prediction; beside the timings and, like
         them, not an output
-removes files in <results>/findings, runs and together that this job does not make (a check or a model that is gone)
+removes files in <results>/findings, runs and together that this job does not make (a check or a model that is gone), and the
+        notes of what failed the last time (<results>/failures), which will be tried again
 """
 
 import hashlib
@@ -162,6 +163,13 @@ def remove_others(results: Path, made: Collection[str]) -> None:
                 path.unlink()
 
 
+def forget_failures(folder: Path) -> None:
+    """Empty the folder of notes, which the report reads; it is there afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.json"):
+        path.unlink()
+
+
 def main(environment: Path, code: Path, factories: Path, trackers: Path, context: Path, results: Path) -> None:
     """Capture, write."""
     from tracking.trackers import addresses, names
@@ -170,6 +178,7 @@ def main(environment: Path, code: Path, factories: Path, trackers: Path, context
     if unknown := sorted(set(params.publish.trackers) - set(names())):
         raise UserError(f"params.yaml: publish.trackers: unknown {', '.join(unknown)}; known: {', '.join(names())}")
     remove_others(results, made_here(params))
+    forget_failures(results / "failures")
     machine = this_machine()
     _write_environments(params, machine, environment)
     _write_code(params, code, factories)

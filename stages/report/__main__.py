@@ -1,7 +1,8 @@
 """One self-contained page for people.
 
-reads   <runs>/<subject>.json; <together>: findings about all runs; as context, where they are: the notes of the seconds
-        that each stage took (timings/ beside <runs>) and dvc.yaml, which says what stages there are
+reads   <runs>/<subject>.json; <together>: findings about all runs; <failed>: notes of stages that failed; as context,
+        where they are: the notes of the seconds that each stage took (timings/ beside <runs>) and dvc.yaml, which says what
+        stages there are
 writes  <report>: HTML that loads nothing; equal bytes for equal runs and notes
 params  backend_parity, suite (and the keys of every section that dvc.yaml loops over, for the seconds)
 
@@ -23,6 +24,7 @@ from tracking.runs.run import Run, load_runs
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.lock import stage_names
 from weighbridge.params.section import PARAMS, load_yaml, read
+from weighbridge.process.failures import Failure, failures
 from weighbridge.process.stage import replacing, run
 
 PIPELINE = Path("dvc.yaml")
@@ -34,10 +36,11 @@ def report(
     pairs: Iterable[Parity],
     seconds: Mapping[str, float | None],
     together: Sequence[Finding] = (),
+    failures: Sequence[Failure] = (),
 ) -> str:
     """The page. `pairs` give the tolerances of parity; `seconds` by stage in the pipeline's order, None where not known.
 
-    `together` are findings about all runs, as `published_check` writes them.
+    `together` are findings about all runs, as `published_check` writes them; `failures` what could not run.
     """
     found = [*distinct(runs), *together]
     environment = Environment(
@@ -47,6 +50,7 @@ def report(
     environment.filters |= {"percent": percent, "number": number, "brief": brief, "plain": plain}
     page = environment.get_template("report.jinja").render(
         runs=runs,
+        failures=failures,
         found=found,
         counts=counts(found),
         top1=range_of(each.results.get("top1") for each in runs),
@@ -82,19 +86,19 @@ def _seconds(note: Path) -> float | None:
     return float(spent) if is_finite(spent) else None
 
 
-def _page(runs: Path, together: Path) -> str:
+def _page(runs: Path, together: Path, failed: Path) -> str:
     known = load_runs(runs)
     notes = runs.parent / "timings"
     stages = [name for name in stage_names(load_yaml(PIPELINE), load_yaml(PARAMS)) if name != "report"]
     seconds = {name: _seconds(notes / f"{name}.json") for name in stages}
     pairs = read(dict[str, Parity], "backend_parity").values()
     found = [finding for path in sorted(together.glob("*.json")) for finding in load_findings(path)]
-    return report(known, pairs, seconds, found)
+    return report(known, pairs, seconds, found, [*failures(failed)])
 
 
-def main(runs: Path, together: Path, report: Path) -> None:
+def main(runs: Path, together: Path, failed: Path, report: Path) -> None:
     """Read the runs, write the page."""
-    page = _page(runs, together)
+    page = _page(runs, together, failed)
     with replacing(report) as partial:
         partial.write_text(page, encoding="utf-8")
 

@@ -19,6 +19,7 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from tracking.runs.run import Run
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.whole import load_params
+from weighbridge.process.failures import Failure
 
 PAIRS = [Parity(reference="one", candidate="two", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)]
 SECONDS = {"fetch": 1.5, "infer@one": 2.0, "infer@two": 4.25, "publish": None}
@@ -95,6 +96,14 @@ def test_what_was_published_is_drawn_and_listed_in_full() -> None:
     assert "+4.70 points (+4.30 to +5.00)" in section
     assert "run29 top1 70.35 70.350 yes <none>" in section
     assert "Published numbers" not in text_of(page())
+
+
+def test_what_could_not_run_stands_first_with_its_reason() -> None:
+    failed = Failure("infer@broken", "input", "weights/broken.pt: <is> empty; fetch it again")
+    text = text_of(report([a_run()], PAIRS, SECONDS, failures=[failed]))
+    assert "✗ fail infer@broken : weights/broken.pt: <is> empty; fetch it again" in text
+    assert text.index("infer@broken") < text.index("Top-5")
+    assert "Could not run" not in text_of(page())
 
 
 def page(*runs: Run) -> str:
@@ -398,7 +407,7 @@ def test_main_takes_every_run_and_the_notes_of_this_job_beside_them(
         (tmp_path / f"data/timings/{name}.json").write_text(json.dumps({"stage": name, "seconds": 12.3}))
     (tmp_path / "data/timings/fetch.json").write_text("{half")
     save_findings(published(), tmp_path / "data/together/published_check.json")
-    stage.main(Path("data/runs"), Path("data/together"), Path("data/report.html"))
+    stage.main(Path("data/runs"), Path("data/together"), Path("data/failures"), Path("data/report.html"))
     shown = text_of((tmp_path / "data/report.html").read_text(encoding="utf-8"))
     places = [shown.index(f" {name} MobileNet") for name in models]
     assert places == sorted(places)

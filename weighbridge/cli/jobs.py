@@ -3,7 +3,7 @@
 import argparse
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +120,8 @@ def weigh(options: argparse.Namespace) -> int:
         _put_back(options.suite, before)
         raise
     code = _repro()
-    if code:
-        print(
-            f"weighbridge: `dvc repro` ended with {code}; its last lines say why, and it goes on from there",
-            file=sys.stderr,
-        )
-        return code
-    return _print_runs([*job["models"]])
+    _print_runs([*job["models"]])
+    return code
 
 
 def _weighed(options: argparse.Namespace) -> dict[str, Any]:
@@ -183,14 +178,15 @@ def _repro() -> int:
     return subprocess.run([sys.executable, "-m", "weighbridge", "repro"], check=False).returncode
 
 
-def _print_runs(models: list[str]) -> int:
+def _print_runs(models: Iterable[str]) -> None:
+    """The table of those that were weighed, and where the report is."""
     from tracking.pages.text_runs import runs_rows, runs_text
     from tracking.runs.run import Run
 
-    paths = [FOLDER / "runs" / f"{name}.json" for name in models]
-    print(runs_text(runs_rows([(path, Run.load(path)) for path in paths], FOLDER), screen()))
-    print(f"report: {REPORT}")
-    return 0
+    paths = [path for name in models if (path := FOLDER / "runs" / f"{name}.json").is_file()]
+    if paths:
+        print(runs_text(runs_rows([(path, Run.load(path)) for path in paths], FOLDER), screen()))
+        print(f"report: {REPORT}")
 
 
 COMMANDS = {

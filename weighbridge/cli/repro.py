@@ -1,31 +1,35 @@
 """`weighbridge repro`: what `dvc repro` does, in less time.
 
-DVC reads and writes all of dvc.lock after every stage, and reads all of params.yaml several times for each, so that the time
-of a job grows with the square of its models. Here the entry of the one stage is put in its place, and params are read again
-only when their file has changed; dvc.lock has the same bytes as DVC's own.
+`weighbridge.cli.dvc_shortcuts` says where the time is saved.
+
+One model that cannot be weighed ends nothing: what does not need it runs, and so do the report and publishing, with what is
+there. The failed stages run again the next time.
 """
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracking.runs.errors import UserError
 from weighbridge.cli.options import Command
 
-FLAGS = ("force", "keep_going", "single_item", "dry")
-ABSENT = object()
-HEAD = "schema: '2.0'\nstages:\n"
+if TYPE_CHECKING:
+    from weighbridge.process.failures import Failure
+
+FLAGS = ("force", "single_item", "dry")
+RUNS = Path("data/runs")
+DVC_INTERRUPTED, INTERRUPTED = 252, 130  # exit codes
+STOPPED_BY_USER = (INTERRUPTED, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 
 
 def repro_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("targets", metavar="STAGE", nargs="*", help="only these, with what they need (default: all)")
     parser.add_argument("-f", "--force", action="store_true", help="also run what has nothing new")
-    parser.add_argument(
-        "-k", "--keep-going", action="store_true", help="after a failure run what does not need that stage"
-    )
+    parser.add_argument("--fail-fast", action="store_true", help="run nothing more after a failure")
     parser.add_argument("-s", "--single-item", action="store_true", help="without what they need")
     parser.add_argument("--dry", action="store_true", help="only say what would run")
 
@@ -39,11 +43,21 @@ def repro(options: argparse.Namespace) -> int:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     from dvc.cli import main
 
+    from weighbridge.cli.dvc_shortcuts import read_params_once, write_entries_alone
+
     _say_where_there_is_no_git()
     write_entries_alone()
     read_params_once()
+    failed, skipped = watch_failures()
     flags = [f"--{name.replace('_', '-')}" for name in FLAGS if getattr(options, name)]
-    return int(main(["repro", *flags, *options.targets]))
+    code = int(main(["repro", *flags, *([] if options.fail_fast else ["--keep-going"]), *options.targets]))
+    if code == DVC_INTERRUPTED:
+        return INTERRUPTED
+    if not failed:
+        return code
+    noted = noted_failures(failed)
+    gather_without([*failed], skipped, lambda stages: main(["repro", "--single-item", "--keep-going", *stages]))
+    return say_failures(noted)
 
 
 def _say_where_there_is_no_git() -> None:
@@ -58,81 +72,75 @@ def _say_where_there_is_no_git() -> None:
         main(["config", "--local", "core.no_scm", "true"])
 
 
-def write_entries_alone() -> None:
-    """Let DVC, in this process, write the entry of a stage into dvc.lock without reading and writing all others."""
-    from dvc.dvcfile import Lockfile
+def watch_failures() -> tuple[dict[str, Exception], list[str]]:
+    """What DVC, in this process, will fail to run, with its reason, and what it skips because of that; filled as it goes on."""
+    from dvc.repo import reproduce
 
-    from weighbridge.params.lock import write_over
+    failed: dict[str, Exception] = {}
+    skipped: list[str] = []
+    handle = reproduce.handle_error
 
-    whole = Lockfile.dump_stages
+    def handle_error(graph: Any, on_error: str, problem: Exception, stage: Any) -> Any:
+        if str(problem).endswith(tuple(f", exited with {code}" for code in STOPPED_BY_USER)):
+            raise KeyboardInterrupt  # DVC would go on with the next stage
+        failed[stage.addressing] = problem
+        dependents = handle(graph, on_error, problem, stage)
+        skipped.extend(each.addressing for each in dependents if each.addressing not in skipped)
+        return dependents
 
-    def dump_stages(self: Any, stages: Sequence[Any], **kwargs: Any) -> None:
-        path = Path(self.path)
-        text = path.read_text(encoding="utf-8") if path.is_file() else HEAD
-        if not text.startswith(HEAD) or not stages:
-            whole(self, stages, **kwargs)
-            return
-        spliced = text
-        for stage in stages:
-            spliced = with_entry(spliced, stage.name, _entry(stage, kwargs))
-        if spliced != text:
-            write_over(path, spliced)
-            self.repo.scm_context.track_file(self.relpath)
-
-    Lockfile.dump_stages = dump_stages
+    reproduce.handle_error = handle_error
+    return failed, skipped
 
 
-def read_params_once() -> None:
-    """Let DVC, in this process, parse a file of params again only when it has changed, and look keys up directly."""
-    from dvc.dependency import param
+def gather_without(failed: Collection[str], skipped: Collection[str], repro: Callable[[list[str]], object]) -> None:
+    """Run what was skipped and can do without what failed: records of weighed models, and the stages about all runs.
 
-    parse, look_up = param.load_path, param.read_param_file
-    parsed: dict[Any, Any] = {}
-
-    def load_path(path: str, fs: Any, **kwargs: Any) -> Any:
-        state = os.stat(path)
-        key = (path, state.st_ino, state.st_mtime_ns, state.st_size)
-        if key not in parsed:
-            parsed.clear()
-            parsed[key] = parse(path, fs, **kwargs)
-        return parsed[key]
-
-    def read_param_file(fs: Any, path: str, keys: list[str] | None = None, flatten: bool = False, **kwargs: Any) -> Any:
-        if not keys or not flatten:
-            return look_up(fs, path, keys, flatten, **kwargs)
-        found = ((key, value_at(load_path(path, fs, **kwargs), key)) for key in keys)
-        return {key: value for key, value in found if value is not ABSENT}
-
-    param.load_path, param.read_param_file = load_path, read_param_file
+    A run of a model that was not weighed now is removed: it would be taken for one of today.
+    """
+    missing = {*failed, *skipped}
+    needed = ("infer", "accuracy_check", "import_predictions")
+    records = []
+    for stage in (name for name in missing if name.startswith("record")):
+        subject = stage.rpartition("@")[2]
+        if stage in failed or missing & {f"{each}@{subject}" for each in needed}:
+            (RUNS / f"{subject}.json").unlink(missing_ok=True)
+        else:
+            records.append(stage)
+    about_all = [name for name in _about_all() if name in skipped]
+    if sorted(records):
+        repro(sorted(records))
+    if about_all and any(RUNS.glob("*.json")):
+        repro(about_all)
 
 
-def value_at(params: Any, key: str) -> Any:
-    """What stands at a dotted key; `ABSENT` where nothing does."""
-    for name in key.split("."):
-        if not isinstance(params, Mapping) or name not in params:
-            return ABSENT
-        params = params[name]
-    return params
+def _about_all() -> list[str]:
+    """The stages that read the runs, in the pipeline's order."""
+    from weighbridge.params.section import load_yaml
+
+    stages = load_yaml(Path("dvc.yaml"))["stages"]
+    return [name for name, entry in stages.items() if RUNS.as_posix() in entry.get("deps", [])]
 
 
-def with_entry(text: str, name: str, entry: str) -> str:
-    """The text of a lock file with `entry`, the text of the stage `name`, in its place or at the end."""
-    from weighbridge.params.lock import entries
+def noted_failures(failed: Mapping[str, Exception]) -> list["Failure"]:
+    """The note of every stage that failed, made here for one that never started or was killed."""
+    from weighbridge.process.failures import Failure, failures, note_failure
 
-    start, end = entries(text).get(name, (len(text), len(text)))
-    return text[:start] + entry + text[end:]
+    noted = {each.stage: each for each in failures()}
+    for stage in failed.keys() - noted.keys():
+        reason = str(failed[stage])
+        noted[stage] = Failure(stage, "stopped" if "exited with" in reason else "input", reason)
+        note_failure(noted[stage])
+    return [noted[stage] for stage in failed]
 
 
-def _entry(stage: Any, kwargs: Any) -> str:
-    """The stage's entry as DVC writes it."""
-    from io import StringIO
+def say_failures(noted: Sequence["Failure"]) -> int:
+    """Say what could not be done and why; the exit code: 2 where only input was wrong, else 70."""
+    from weighbridge.process.stage import BUG, MISTAKE
 
-    from dvc.stage.serialize import to_lockfile
-    from dvc.utils.serialize._yaml import _dump
-
-    stream = StringIO()
-    _dump({"stages": to_lockfile(stage, **kwargs)}, stream)
-    return stream.getvalue().removeprefix("stages:\n")
+    print(f"\nweighbridge: {len(noted)} stages could not run; the next repro tries them again:", file=sys.stderr)
+    for failure in noted:
+        print(f"  {failure.stage}: {failure.reason}", file=sys.stderr)
+    return BUG if any(failure.kind == "bug" for failure in noted) else MISTAKE
 
 
 COMMANDS = {

@@ -8,39 +8,63 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from tracking.runs.errors import UserError
+from weighbridge.process.failures import Failure, Kind, forget_failure, note_failure
 
 TIMINGS = Path("data/timings")
+MISTAKE, BUG = 2, 70  # exit codes; 70 is EX_SOFTWARE of sysexits.h
 
 
 def run(main: Callable[..., None]) -> None:
     """Call a stage's `main` with `--name value` arguments as its signature declares, and exit.
 
-    The exit code is 0, or 2 for a user's mistake (one line on stderr, no traceback), or 130 when interrupted.
+    The exit code is 0; 2 for a user's mistake (one line on stderr, no traceback); 70 for an error of ours, with its traceback;
+    130 when interrupted. Under DVC a failure leaves a note (`weighbridge.process.failures`).
     """
     signal.signal(signal.SIGTERM, _interrupt)
     arguments = vars(_parser(main).parse_args())
-    stage = os.environ.get("DVC_STAGE", Path(sys.argv[0]).stem)
+    stage = os.environ.get("DVC_STAGE", Path(sys.argv[0]).stem).rpartition(":")[2]
     started = time.monotonic()
     try:
         main(**arguments)
-    except UserError as problem:
-        print(f"{stage}: {problem}", file=sys.stderr)  # noqa: T201 -- the one line a user sees
-        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print(f"{stage}: interrupted; nothing half-written was kept", file=sys.stderr)  # noqa: T201
         raise SystemExit(130) from None
-    except OSError as problem:
-        if problem.filename is None and problem.errno is None:
-            raise
-        print(f"{stage}: {problem.filename or 'output'}: {problem.strerror}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(2) from None
-    _note_time(stage, time.monotonic() - started)
+    except Exception as problem:  # noqa: BLE001 -- each kind has its words and its exit code
+        _fail(stage, problem)
+    if "DVC_STAGE" in os.environ:
+        forget_failure(stage)
+        _note_time(stage, time.monotonic() - started)
+
+
+def _fail(stage: str, problem: Exception) -> NoReturn:
+    """Say what is wrong, leave a note of it, exit."""
+    kind, reason, code = _judged(problem)
+    if "DVC_STAGE" in os.environ:
+        note_failure(Failure(stage, kind, reason))
+    if kind == "bug" or os.environ.get("WEIGHBRIDGE_DEBUG"):
+        traceback.print_exception(problem)
+    else:
+        print(f"{stage}: {reason}", file=sys.stderr)  # noqa: T201 -- the one line a user sees
+    raise SystemExit(code)
+
+
+def _judged(problem: Exception) -> tuple[Kind, str, int]:
+    """What kind of failure it is, its sentence, and the exit code."""
+    if isinstance(problem, UserError):
+        return "input", str(problem), MISTAKE
+    if isinstance(problem, OSError) and problem.errno is not None:
+        return "input", f"{problem.filename or 'output'}: {problem.strerror}", MISTAKE
+    if isinstance(problem, MemoryError):
+        return "stopped", "it needs more memory than there is; a smaller batch_size needs less", MISTAKE
+    return "bug", f"{type(problem).__name__}: {problem}", BUG
 
 
 def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:
@@ -60,11 +84,9 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def _note_time(stage: str, seconds: float) -> None:
     """Leave a note for the report. Time is context, never an output: it would make equal results differ."""
-    if "DVC_STAGE" not in os.environ:
-        return
     TIMINGS.mkdir(parents=True, exist_ok=True)
-    name = stage.rpartition(":")[2]
-    (TIMINGS / f"{name}.json").write_text(json.dumps({"stage": name, "seconds": round(seconds, 2)}) + "\n")
+    note = json.dumps({"stage": stage, "seconds": round(seconds, 2)})
+    (TIMINGS / f"{stage}.json").write_text(f"{note}\n", encoding="utf-8")
 
 
 @contextmanager

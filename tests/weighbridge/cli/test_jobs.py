@@ -239,12 +239,16 @@ def test_an_edit_of_params_that_is_kept_nowhere_else_is_not_lost(
     assert not Path("suites/weighed.yaml").exists()
 
 
-def test_what_dvc_ends_with_is_passed_on_with_a_line(weighbridge: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_repro_ends_with_is_passed_on_after_the_table_of_those_weighed(
+    weighbridge: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jobs.subprocess, "run", _failing)
-    code, _, err = weighbridge("weigh", "keras/VGG16", "--images", "../classes")
-    assert (code, err.count("\n")) == (255, 1)
-    assert "`dvc repro` ended with 255" in err
+    code, out, _ = weighbridge("weigh", "keras/VGG16", "keras/VGG19", "--images", "../classes")
+    assert code == 2
+    assert ("keras-VGG16" in out, "keras-VGG19" in out) == (True, False)
+    assert out.endswith("report: data/report.html\n")
 
 
 def _failing(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.CompletedProcess(command, 255 if "repro" in command else 0)
+    weighed(subject="keras-VGG16").save(Path("data/runs/keras-VGG16.json"))
+    return subprocess.CompletedProcess(command, 2 if "repro" in command else 0)

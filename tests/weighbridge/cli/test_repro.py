@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.import_graph import ROOT
+from weighbridge.cli.dvc_shortcuts import ABSENT, value_at, with_entry
 from weighbridge.cli.main import main
-from weighbridge.cli.repro import ABSENT, value_at, with_entry
 from weighbridge.params.lock import entries
 
 PIPELINE = """
@@ -77,6 +77,93 @@ def test_an_entry_takes_its_place_and_a_new_one_comes_last() -> None:
     assert list(entries(text)) == ["a", "b@c"]
     assert with_entry(text, "a", "  a:\n    cmd: z\n") == text.replace("x", "z")
     assert with_entry(text, "d", "  d:\n    cmd: z\n") == text + "  d:\n    cmd: z\n"
+
+
+MODELS = """
+stages:
+  fetch:
+    cmd: mkdir -p data/failures data/runs data/findings/good data/findings/dull && touch data/images
+    outs: [data/images]
+  infer:
+    foreach: [good, bad, killed, absent, dull]
+    do:
+      cmd: python stage.py ${item} && touch data/${item}
+      deps: [data/images, "weights/${item}"]
+      outs: ["data/${item}"]
+  mode_check:
+    foreach: [good, dull]
+    do:
+      cmd: test ${item} = good && touch data/findings/${item}/mode.json
+      deps: [data/images]
+      outs: ["data/findings/${item}/mode.json"]
+  record:
+    foreach: [good, bad, killed, absent, dull]
+    do:
+      cmd: echo ${item} > data/runs/${item}.json
+      deps: ["data/${item}", "data/findings/${item}"]
+      outs: ["data/runs/${item}.json"]
+  report:
+    cmd: ls data/runs data/failures > data/report.html
+    deps: [data/failures, data/runs]
+    outs: [data/report.html]
+"""
+STAGE = """
+import os, signal, sys
+from weighbridge.process.stage import run
+from tracking.runs.errors import UserError
+
+name = sys.argv.pop()
+
+def main():
+    if name == "bad" and not os.path.exists("mended"):
+        raise UserError("weights/bad: is empty; fetch it again")
+    if name == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+run(main)
+"""
+
+
+@pytest.fixture
+def five_models(project: Path) -> Path:
+    """Of five models one is good, one bad, one is killed, one has no weights, and of one a check fails."""
+    (project / "dvc.yaml").write_text(MODELS)
+    (project / "params.yaml").write_text("{}")
+    (project / "stage.py").write_text(STAGE)
+    for name in ("good", "bad", "killed", "dull"):
+        (project / "weights").mkdir(exist_ok=True)
+        (project / "weights" / name).touch()
+        (project / "data/findings" / name).mkdir(parents=True)
+    (project / "data/runs").mkdir()
+    (project / "data/runs/bad.json").write_text("of yesterday")
+    return project
+
+
+def repro(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "weighbridge", "repro", *flags]
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=120)
+
+
+def test_one_bad_model_ends_nothing_and_is_tried_again(five_models: Path) -> None:
+    done = repro(five_models)
+    assert done.returncode == 2
+    assert "infer@bad: weights/bad: is empty; fetch it again\n" in done.stderr
+    assert (five_models / "data/report.html").read_text().split() == [
+        *("data/failures:", "infer@absent.json", "infer@bad.json", "infer@killed.json", "mode_check@dull.json"),
+        *("data/runs:", "dull.json", "good.json"),
+    ]
+    (five_models / "mended").touch()
+    again = repro(five_models)
+    ran = [line.split("'")[1] for line in again.stdout.splitlines() if line.startswith("Running")]
+    assert {"infer@bad", "infer@killed", "report"} <= {*ran}
+    assert "infer@good" not in ran
+    assert {path.stem for path in (five_models / "data/runs").iterdir()} == {"good", "bad", "dull"}
+
+
+def test_with_fail_fast_the_first_failure_ends_it(five_models: Path) -> None:
+    assert repro(five_models, "--fail-fast").returncode != 0
+    assert not (five_models / "data/report.html").exists()
 
 
 def test_outside_git_dvc_is_told_so(project: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.import_graph import ROOT
+from weighbridge.process.failures import failures
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing
 
@@ -25,6 +26,8 @@ def main(what: str, written: Path) -> None:
         raise UserError("x.png: cannot be decoded; remove it")
     if what == "disk":
         raise OSError(28, "No space left on device", str(written))
+    if what == "bug":
+        {}["of ours"]
     with replacing(written) as partial:
         partial.mkdir()
         (partial / "half").write_text("half")
@@ -67,6 +70,26 @@ def test_a_mistake_or_a_full_disk_is_one_line_and_code_2(tmp_path: Path, what: s
     assert stage.returncode == 2
     assert error.endswith(words)
     assert error.count("\n") == 1
+
+
+def test_an_error_of_ours_shows_its_traceback_and_has_a_code_of_its_own(tmp_path: Path) -> None:
+    stage = start(tmp_path, "bug")
+    _, error = stage.communicate(timeout=60)
+    assert stage.returncode == 70
+    assert "Traceback" in error
+    assert error.endswith("KeyError: 'of ours'\n")
+
+
+def test_under_dvc_a_failure_leaves_a_note_until_the_stage_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_STAGE", "infer@net")
+    for what, kind in (("mistake", "input"), ("bug", "bug")):
+        start(tmp_path, what).wait(60)
+        (failure,) = failures(tmp_path / "data/failures")
+        assert (failure.stage, failure.subject, failure.kind) == ("infer@net", "net", kind)
+    start(tmp_path, "work").wait(60)
+    assert [*failures(tmp_path / "data/failures")] == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
