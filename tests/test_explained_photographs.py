@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not in
 PHOTOS = ROOT / "suites/photos.yaml"
 SHARED = ROOT / "../shared/data"
 
-SQUEEZENET, IMAGES = "imagenet-squeezenet-torchvision", 40
+SQUEEZENET, IMAGES = "imagenet-squeezenet-torchvision", 20
 
 
 def photographs(folder: Path) -> Callable[[Any], None]:
@@ -68,22 +68,3 @@ def test_of_the_two_pipelines_of_2019_each_step_gets_its_share(tmp_path: Path) -
     first = {name: each["preprocess"]["at"] for name, each in found["places"].items()}
     assert first == {"B": "resize", "A + recipe.geometry": "resize", "A + recipe.resampling": "resize"}
     assert sum(Fraction(share["flips"]) for share in found["shares"]) == found["difference"]["flips"] > 0
-
-
-def declared(framework: str, weights: str) -> Callable[[Any], None]:
-    """Params whose recipe is what that library declares for its ResNet-50."""
-    published = {"framework": framework, "architecture": "resnet50", "weights": weights}
-    return lambda params: params["recipes"].update({"of-2019": {"published": published}})
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent")
-@pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
-def test_between_what_torchvision_and_timm_declare_the_interpolation_alone_is_proven(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "here", photographs(tmp_path / "photographs"))
-    for kept, recipe in {"a.json": ("torchvision", "IMAGENET1K_V1"), "b.json": ("timm", "gluon_in1k")}.items():
-        edit_params(project, declared(*recipe))
-        weigh(project, SQUEEZENET, "of-2019", kept)
-    found = explained(project)
-    assert (found["verdict"], found["minimal"]) == ("proven", ["param.recipe.resize.interpolation"])
-    assert found["factors"][0]["change"] == "bilinear -> bicubic"
-    assert found["places"]["B"]["preprocess"]["at"] == "resize"

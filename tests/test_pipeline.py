@@ -79,19 +79,25 @@ def test_a_second_time_nothing_is_recomputed(project: Path, first_time: list[str
 def test_a_variable_recomputes_those_who_see_it_going_back_restores_and_the_audit_names_it(
     project: Path, first_time: list[str]
 ) -> None:
+    """Of what would run again only the model itself is run: its checks take a minute."""
     before = Run.load(project / "data/runs/resnet18-torchvision.json")
     other = Run.load(project / "data/runs/resnet18-onnx.json")
-    ran = repro(project, ONEDNN_MAX_CPU_ISA="SSE41")
-    assert "infer@resnet18-torchvision" in ran
-    assert "infer@resnet18-onnx" not in ran  # onnxruntime never reads it
-    assert not [name for name in ran if name.startswith(("fetch", "preprocess@", "pretrain"))]
+    sse = {"ONEDNN_MAX_CPU_ISA": "SSE41"}
+    repro(project, "--single-item", "capture", **sse)
+    to_run = repro(project, "--dry", **sse)
+    assert {"infer@resnet18-torchvision", "mode_check@resnet18-torchvision"} <= {*to_run}
+    assert not [name for name in to_run if name.startswith(("fetch", "preprocess@", "pretrain"))]
+    assert "infer@resnet18-onnx" not in to_run  # onnxruntime never reads it
+    again = [f"{stage}@resnet18-torchvision" for stage in ("infer", "accuracy_check", "record")]
+    assert repro(project, "--single-item", *again, **sse)[0] == again[0]
     changed = Run.load(project / "data/runs/resnet18-torchvision.json")
     assert changed.environment["variable.ONEDNN_MAX_CPU_ISA"] == "SSE41"
     assert changed.id != before.id
+    changed.save(project / "changed.json")
     assert repro(project) == ["capture"]  # everything else comes out of DVC's run cache
     assert Run.load(project / "data/runs/resnet18-torchvision.json").id == before.id
     assert Run.load(project / "data/runs/resnet18-onnx.json").results["scores.sha256"] == other.results["scores.sha256"]
-    command = [sys.executable, "-m", "weighbridge", "audit", "resnet18-torchvision", changed.id[:12], "--json"]
+    command = [sys.executable, "-m", "weighbridge", "audit", "resnet18-torchvision", "changed.json", "--json"]
     said = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
     assert json.loads(said)["outcome"] in ("explained", "robust")
     isa = "torch.onednn.isa"  # the same on a CPU that has nothing to take away

@@ -73,8 +73,16 @@ def torch_script(spec: Spec, folder: Path) -> Spec:
 
 
 def keras_network(spec: Spec) -> Any:
-    builder = replace(spec, framework="keras", backend=KERAS.get(spec.backend, spec.backend), arguments={"alpha": 0.25})
-    return load(replace(builder, architecture="MobileNet")).inside
+    """A network of three convolutions, on the backend of `spec`: each of Keras' own takes a minute to compile on JAX."""
+    from weighbridge.frameworks._keras import start
+
+    keras, _ = start(replace(spec, backend=KERAS.get(spec.backend, spec.backend)))
+    values = inputs = keras.Input((spec.size, spec.size, 3))
+    for width in (8, 16, 16):
+        values = keras.layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(values)
+        values = keras.layers.ReLU()(keras.layers.BatchNormalization()(values))
+    values = keras.layers.GlobalAveragePooling2D()(values)
+    return keras.Model(inputs, keras.layers.Dense(spec.classes)(values))
 
 
 def keras_file(spec: Spec, folder: Path) -> Spec:
@@ -104,9 +112,9 @@ CASES = {
     "factory": Case("tests/conformance/tiny_network.py:tiny_network", {"width": 8}),
     "torchfile": Case("resnet18", save=torch_program, holds_weights=False),
     "keras": Case("MobileNet", {"alpha": 0.25}),
-    "kerasfile": Case("MobileNet", save=keras_file, holds_weights=False),
-    "savedmodel": Case("MobileNet", save=saved_model, holds_weights=False),
-    "tflite": Case("MobileNet", save=lite_file, holds_weights=False),
+    "kerasfile": Case("three", save=keras_file, holds_weights=False),
+    "savedmodel": Case("three", save=saved_model, holds_weights=False),
+    "tflite": Case("three", save=lite_file, holds_weights=False),
     "onnx": Case("resnet18", save=onnx_file, holds_weights=False),
 }
 
@@ -227,7 +235,7 @@ def inside(network: Network, scores: np.ndarray, images: np.ndarray) -> dict[str
     head = network.retarget(3, 0)
     new_scores = head.predict(images)
     labels = np.arange(8) % 3
-    note = Training("sgd", 0.01, 0.5, 30, 8, 0, 0, "fit", lambda _epoch, loss, _accuracy: losses.append(loss))
+    note = Training("sgd", 0.01, 0.5, 12, 8, 0, 0, "fit", lambda _epoch, loss, _accuracy: losses.append(loss))
     head.fit(images, labels, note)
     after = network.weights()
     return {

@@ -243,7 +243,8 @@ class KerasNetwork:
             "adam": lambda: keras.optimizers.Adam(training.learning_rate),
         }
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        self.model.compile(optimisers[training.optimiser](), loss, metrics=["accuracy"], jit_compile=False)
+        jit = keras.backend.backend() == "jax"  # where a step that is not compiled takes seconds
+        self.model.compile(optimisers[training.optimiser](), loss, metrics=["accuracy"], jit_compile=jit)
         steps, step = training.epochs * batches_per_epoch(len(labels), training.batch_size), 0
         for epoch in range(training.epochs):
             sums, seen = np.zeros(2), 0

@@ -67,6 +67,16 @@ def test_torchvision(architecture: str, weights: str, photos: list[Path]) -> Non
         )
 
 
+def test_what_torchvision_and_timm_declare_for_their_resnet50_differs_in_the_interpolation_alone() -> None:
+    pytest.importorskip("timm")
+    one, other = (
+        resolve(declared(framework, "resnet50", weights)).model_dump()
+        for framework, weights in (("torchvision", "IMAGENET1K_V1"), ("timm", "gluon_in1k"))
+    )
+    assert one.pop("resize") == {**other.pop("resize"), "interpolation": "bilinear"}
+    assert one == other
+
+
 @pytest.mark.parametrize(
     ("architecture", "weights"),
     [("resnet50", "a1_in1k"), ("resnet50", "tv_in1k"), ("vit_base_patch16_224", None), ("inception_v3", "tf_in1k"),
