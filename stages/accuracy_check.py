@@ -13,7 +13,7 @@ from tracking.audit.claims import claims_about, load_claims
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.accuracy import CHECK, held_against_claim, held_against_published, measure
-from weighbridge.networks.class_order import NAMES, NOT_COMPARED
+from weighbridge.networks.class_map import NAMES, NOT_COMPARED
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.models import Claim, Model
 from weighbridge.params.section import read

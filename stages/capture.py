@@ -29,7 +29,7 @@ from tracking.runs.errors import UserError
 from weighbridge.frameworks._factories import factory_file
 from weighbridge.images.published_recipes import processor_file
 from weighbridge.networks.adapters import runtimes
-from weighbridge.params.models import Model
+from weighbridge.params.models import IMAGENET, Model
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.recipes import Published, Recipe, TextRecipe
 from weighbridge.params.whole import Params, load_params
@@ -54,6 +54,15 @@ def factory_code(architecture: str) -> dict[str, str]:
     """
     path = factory_file(architecture)
     return {} if path is None else _digests(path, {}, "as an architecture")
+
+
+def class_names_file(network: Model | Pretrain) -> dict[str, str]:
+    """The digest of the file that names a model's classes; empty where none does, or it is not there: `infer` says so."""
+    names = network.classes.names if isinstance(network, Model) and network.classes else None
+    path = Path(names) if isinstance(names, str) and names != IMAGENET else None
+    if path is None or not path.is_file():
+        return {}
+    return {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def stage_files() -> dict[str, Path]:
@@ -121,7 +130,7 @@ def _write_code(params: Params, code: Path, factories: Path) -> None:
     factories.mkdir(parents=True, exist_ok=True)  # an output, even where no model is weighed
     for place, named in networks.items():
         for name, network in named.items():
-            write_json(place / f"{name}.json", factory_code(network.architecture))
+            write_json(place / f"{name}.json", factory_code(network.architecture) | class_names_file(network))
     frameworks = {network.framework for named in networks.values() for network in named.values()}
     sources = {"fetch": params.data.source, "transfer_check": params.transfer_check.target.images}
     starts = {stage: Path(source) for stage, source in sources.items() if source.endswith(".py")}

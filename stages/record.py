@@ -10,7 +10,7 @@ params  models.<model>, inference, data
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from weighbridge.params.section import read
 from weighbridge.process.stage import replacing, run
 
 CANARIES = "canaries.json"
+KEY = "key"  # in the evidence of what one entry of a check's section found
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,12 @@ def _role(path: str, weights: str) -> str:
 
 
 def _numbers(findings: tuple[Finding, ...]) -> dict[str, Scalar]:
-    """Every number in the findings' evidence, as `<check>.<name>`; those of `accuracy_check` are metrics already."""
+    """Every number in the findings' evidence, as `<check>.<name>`; those of `accuracy_check` are metrics already.
+
+    What one entry of a check's section found, such as a pair of `backend_parity`, is `<check>.<key>.<name>`.
+    """
     return {
-        f"{finding.check}.{name}": value
+        f"{_place(finding)}.{name}": value
         for finding in findings
         if finding.check != "accuracy_check"
         for name, value in finding.evidence.items()
@@ -104,11 +108,15 @@ def _numbers(findings: tuple[Finding, ...]) -> dict[str, Scalar]:
     }
 
 
+def _place(finding: Finding) -> str:
+    return f"{finding.check}.{finding.evidence[KEY]}" if KEY in finding.evidence else finding.check
+
+
 def _curves(findings: tuple[Finding, ...]) -> Iterator[tuple[str, tuple[tuple[float, float], ...]]]:
     for finding in findings:
         for name, points in finding.evidence.get("curves", {}).items():
             drawn = ((step, value) for step, value in points if not isinstance(value, str))  # "nan" and "inf" are words
-            yield f"{finding.check}.{name}", tuple((float(step), float(value)) for step, value in drawn)
+            yield f"{_place(finding)}.{name}", tuple((float(step), float(value)) for step, value in drawn)
 
 
 def _without_curves(finding: Finding) -> Finding:
@@ -125,7 +133,13 @@ def read_findings(folder: Path, weights: Path) -> tuple[Finding, ...]:
     own = [path for path in sorted(folder.glob("*.json")) if path.name != CANARIES]
     beside = weights.with_name("findings.json")
     every = [*own, *([beside] if beside.is_file() else [])]
-    return tuple(finding for path in every for finding in load_findings(path))
+    return tuple(_keyed(finding, path.stem) for path in every for finding in load_findings(path))
+
+
+def _keyed(finding: Finding, file: str) -> Finding:
+    """The finding with its entry's key in its evidence, where its file is named after one."""
+    key = file.removeprefix(f"{finding.check}-")
+    return finding if key == file else replace(finding, evidence={**finding.evidence, KEY: key})
 
 
 def main(

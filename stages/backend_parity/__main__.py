@@ -4,7 +4,7 @@ reads   <reference>, <candidate>: two folders of predictions (never two live mod
         <candidate_layers>: two folders of activations
 writes  findings about the candidate: scores (largest and median difference), decisions (top-1 flips, by sample), layers (how
         the difference grows, and the first layer at which the two part)
-params  backend_parity.<pair>
+params  backend_parity.<pair>, models.<reference>.backend, models.<candidate>.backend
 """
 
 from collections.abc import Iterator
@@ -16,17 +16,24 @@ import numpy as np
 from stages.backend_parity.layer_matching import Comparison, compare_layers
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
-from weighbridge.networks.layer_outputs import LayerSet
+from weighbridge.networks.layer_outputs import SCORES, LayerSet
 from weighbridge.networks.predictions import PredictionSet
+from weighbridge.networks.score_kinds import on_one_scale
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.section import read
 from weighbridge.process.stage import run
 
+CHECK = "backend_parity"
 FLIPS_LISTED = 50
 
 
-def backend_parity(pair: Parity, reference: PredictionSet, candidate: PredictionSet) -> Iterator[Finding]:
+def backend_parity(
+    pair: Parity, reference: PredictionSet, candidate: PredictionSet, *, same_backend: bool = False
+) -> Iterator[Finding]:
     """Two findings: how far the scores are apart, and which decisions flip.
+
+    Where one gives logits and the other probabilities, log-probabilities are compared. `same_backend`: both are computed by one
+    backend, so that equal bits are what should come out.
 
     Raises:
         UserError: the two did not predict the same images, or give different numbers of scores, or not all of them.
@@ -39,25 +46,41 @@ def backend_parity(pair: Parity, reference: PredictionSet, candidate: Prediction
             f"{pair.candidate} and {pair.reference} did not predict the same images and classes: "
             f"{ours.shape} and {theirs.shape} scores"
         )
-    yield _scores(pair, theirs, ours)
+    yield _scores(pair, reference, candidate, same_backend=same_backend)
     yield _decisions(pair, reference, candidate)
 
 
-def _scores(pair: Parity, theirs: np.ndarray, ours: np.ndarray) -> Finding:
+def _scores(pair: Parity, reference: PredictionSet, candidate: PredictionSet, *, same_backend: bool) -> Finding:
+    assert reference.scores is not None
+    assert candidate.scores is not None
+    theirs, ours, scale = on_one_scale(reference.scores, candidate.scores)
     fine = np.isfinite(theirs) & np.isfinite(ours)
     difference = np.abs(ours[fine].astype(float) - theirs[fine].astype(float))
-    if not fine.all():
+    if not np.array_equal(fine, ~(np.isneginf(theirs) & np.isneginf(ours))):
         return _no_numbers(pair, theirs, ours, difference)
-    largest, median = float(difference.max()), float(np.median(difference))
-    evidence = {"max_score_difference": largest, "median_score_difference": median, "reference": pair.reference}
-    words = f"Scores differ from those of {pair.reference} by at most {largest:.2g} (median {median:.2g})"
-    if largest == 0:
+    largest, median = float(difference.max(initial=0.0)), float(np.median(difference)) if difference.size else 0.0
+    evidence = {
+        "max_score_difference": largest,
+        "median_score_difference": median,
+        "reference": pair.reference,
+        "compared": scale,
+    }
+    words = f"{_compared_as(pair, scale)} by at most {largest:.2g} (median {median:.2g})"
+    if largest == 0 and not same_backend:
         verdict, end = Verdict.WARN, ": no difference at all is suspicious; did the other backend really compute?"
     elif largest <= pair.max_score_difference:
         verdict, end = Verdict.PASS, f", within the tolerance of {pair.max_score_difference:g}."
     else:
         verdict, end = Verdict.FAIL, f", beyond the tolerance of {pair.max_score_difference:g}."
-    return Finding("backend_parity", pair.candidate, verdict, words + end, evidence)
+    return Finding(CHECK, pair.candidate, verdict, words + end, evidence)
+
+
+def _compared_as(pair: Parity, scale: str) -> str:
+    if scale == "scores":
+        return f"Scores differ from those of {pair.reference}"
+    return (
+        f"One of the two gives probabilities and the other logits: their {scale} differ from those of {pair.reference}"
+    )
 
 
 def _no_numbers(pair: Parity, theirs: np.ndarray, ours: np.ndarray, difference: np.ndarray) -> Finding:
@@ -73,7 +96,7 @@ def _no_numbers(pair: Parity, theirs: np.ndarray, ours: np.ndarray, difference: 
         "max_score_difference": largest,
         "reference": pair.reference,
     }
-    return Finding("backend_parity", pair.candidate, Verdict.FAIL, sentence, evidence)
+    return Finding(CHECK, pair.candidate, Verdict.FAIL, sentence, evidence)
 
 
 def _decisions(pair: Parity, reference: PredictionSet, candidate: PredictionSet) -> Finding:
@@ -90,23 +113,30 @@ def _decisions(pair: Parity, reference: PredictionSet, candidate: PredictionSet)
     )
     columns = ["sample", "label", "reference", "candidate"]
     evidence = {"flips": len(flipped), "flipped": flips, "flipped_columns": columns, "reference": pair.reference}
-    return Finding("backend_parity", pair.candidate, verdict, sentence, evidence)
+    return Finding(CHECK, pair.candidate, verdict, sentence, evidence)
 
 
-def layer_parity(pair: Parity, reference: LayerSet, candidate: LayerSet) -> Finding:
+def layer_parity(pair: Parity, reference: LayerSet, candidate: LayerSet, *, same_kind: bool = True) -> Finding:
     """Where the two first part, layer by layer, or how the difference grows while rounding explains it.
+
+    The scores are the last of the layers where both are of one kind; logits and probabilities are compared by `backend_parity`.
 
     Raises:
         UserError: the layers are of other images.
     """
     if reason := reference.reason or candidate.reason:
-        return Finding("backend_parity", pair.candidate, Verdict.SKIP, f"Layers were not compared: {reason}.")
+        return Finding(CHECK, pair.candidate, Verdict.SKIP, f"Layers were not compared: {reason}.")
     if reference.samples != candidate.samples:
         raise UserError(f"the layers of {pair.candidate} and {pair.reference} are of other images; run `dvc repro`")
-    compared = compare_layers(reference.layers, candidate.layers, pair.layer_tolerance)
+    ours, theirs = (
+        [layer for layer in each.layers if same_kind or layer.kind != SCORES] for each in (reference, candidate)
+    )
+    compared = compare_layers(ours, theirs, pair.layer_tolerance)
+    if not compared.pairs:
+        return Finding(CHECK, pair.candidate, Verdict.SKIP, "Layers were not compared: no two have one shape.")
     words = _agreement(pair, compared) if compared.divergence is None else _divergence(pair, compared)
     verdict = Verdict.PASS if compared.divergence is None else Verdict.FAIL
-    return Finding("backend_parity", pair.candidate, verdict, words, _layer_evidence(pair, compared))
+    return Finding(CHECK, pair.candidate, verdict, words, _layer_evidence(pair, compared))
 
 
 def _agreement(pair: Parity, compared: Comparison) -> str:
@@ -114,7 +144,7 @@ def _agreement(pair: Parity, compared: Comparison) -> str:
     worst = max(compared.pairs, key=lambda each: each.relative if each.agrees else 0)
     return (
         f"{pair.candidate} equals {pair.reference} in all comparable layers: the relative difference is at most "
-        f"{worst.relative:.2g} ({worst.reference.name}) and {last.relative:.2g} in the scores (rounding allows "
+        f"{worst.relative:.2g} ({worst.reference.name}) and {last.relative:.2g} in the {_last(compared)} (rounding allows "
         f"{last.allowed:.2g}). "
         f"{_compared(compared)}."
     )
@@ -131,8 +161,13 @@ def _divergence(pair: Parity, compared: Comparison) -> str:
     return (
         f"First differs from {pair.reference} at layer {name}{f' ({other})' if other != name else ''}: relative difference "
         f"{divergence.relative:.2g} (rounding allows {divergence.allowed:.2g}); {until}. {_compared(compared)}, "
-        f"and the scores are {compared.pairs[-1].relative:.2g} apart.{also}"
+        f"and the {_last(compared)} are {compared.pairs[-1].relative:.2g} apart.{also}"
     )
+
+
+def _last(compared: Comparison) -> str:
+    name = compared.pairs[-1].reference.name
+    return "scores" if name == SCORES else f"outputs of {name}, the last layer compared"
 
 
 def _compared(compared: Comparison) -> str:
@@ -165,9 +200,11 @@ def main(
 ) -> None:
     """Load the folders, compare, write."""
     chosen = read(Parity, "backend_parity", pair)
-    compared = backend_parity(chosen, PredictionSet.load(reference), PredictionSet.load(candidate))
-    layers = layer_parity(chosen, LayerSet.load(reference_layers), LayerSet.load(candidate_layers))
-    save_findings([*compared, layers], findings)
+    backends = {read(str, "models", name, "backend") for name in (chosen.reference, chosen.candidate)}
+    theirs, ours = PredictionSet.load(reference), PredictionSet.load(candidate)
+    scores = backend_parity(chosen, theirs, ours, same_backend=len(backends) == 1)
+    known = LayerSet.load(reference_layers), LayerSet.load(candidate_layers)
+    save_findings([*scores, layer_parity(chosen, *known, same_kind=theirs.kind == ours.kind)], findings)
 
 
 if __name__ == "__main__":

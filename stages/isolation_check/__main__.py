@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.isolation_check.fresh_process import scenarios_elsewhere
+from stages.isolation_check.fresh_process import Ask, scenarios_elsewhere
 from stages.isolation_check.scenarios import Answer, Discrepancy, ModelUnderTest, State, ask, explain
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.frameworks import Classifier
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import asked_model, load_model, load_other, spec_of
 from weighbridge.networks.predictions import PredictionSet
@@ -35,6 +36,7 @@ from weighbridge.networks.score_differences import (
     spread_batches,
     verdict,
 )
+from weighbridge.networks.score_order import in_order
 from weighbridge.params.inference import Inference
 from weighbridge.params.isolation_check import IsolationCheck
 from weighbridge.params.models import Model
@@ -92,8 +94,17 @@ def _subject(
         samples=test,
         batches=spread_batches(len(test), chosen.batch_size, asked.samples),
         one_by_one=asked.one_by_one,
-        elsewhere=scenarios_elsewhere(spec_of(*told), asked.seconds),
+        elsewhere={name: _in_order(ask) for name, ask in scenarios_elsewhere(spec_of(*told), asked.seconds).items()},
     )
+
+
+def _in_order(ask: Ask) -> Ask:
+    """What another process answers, in the order in which the model here gives its scores."""
+
+    def asked(classifier: Classifier, batches: list[np.ndarray]) -> np.ndarray:
+        return in_order(classifier, ask(classifier, batches))
+
+    return asked
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"jax\..*", ("variable.JAX_*", "variable.XLA_*")),
     (r".*\.(?:kernel|dispatched|capability|isa)", PROCESSOR),
     (r".*\.devices?|.*\.cuda\.\d+\..*|jax\.backend|model\.device", DEVICE),
+    (r"scores\..*", ("param.model.classes*", *NETWORK, "input.weights", *BACKEND)),
     (r"model\..*", (*NETWORK, "input.weights", *BACKEND)),
     (rf"{FRAMEWORK}\.{BUILT_IN}", (r"package.\1*", r"wheel.\1*")),
     (r"library\.lib(?:m|mvec)", ("os.libc",)),

@@ -29,8 +29,9 @@ def unpack_decisions(packed: str) -> "np.ndarray":
 
 
 def pack(values: "np.ndarray") -> str:
-    """Classes (int, shape (samples,)) as short text."""
-    dtype = "u1" if values.max(initial=0) < 256 else "u2" if values.max(initial=0) < 65536 else "i4"
+    """Classes (int, shape (samples,); -1 where there is none) as short text."""
+    largest = values.max(initial=0) if values.min(initial=0) >= 0 else 65536  # -1 stands for no decision
+    dtype = "u1" if largest < 256 else "u2" if largest < 65536 else "i4"
     return f"{dtype}:{base64.b64encode(values.astype('<' + dtype).tobytes()).decode()}"
 
 

@@ -9,7 +9,11 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier, Network, Spec, load
 from weighbridge.images.samples import SampleSet
+<<<<<<< HEAD
 from weighbridge.networks.input_check import require_fitting
+=======
+from weighbridge.networks.score_order import arrange_scores, scores_of
+>>>>>>> df46304 (Put scores in the order of the data's classes, and judge NaN and infinity image by image)
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
@@ -28,6 +32,7 @@ def asked_model(name: str, weights: Path) -> tuple[Model, Inference, int]:
 def load_model(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:
     """Verify the weights' hash, then build the network for images or texts like those of `samples`.
 
+<<<<<<< HEAD
     Raises:
         UserError: another hash, unusable weights, or a file that declares another input than the samples are.
     """
@@ -40,6 +45,14 @@ def load_model(model: Model, inference: Inference, classes: int, samples: Sample
 def adjustments(classifier: Classifier) -> tuple[Adjustment, ...]:
     """What loading had to do so that the file fits; none of an adapter that does nothing of the kind."""
     return tuple(getattr(classifier, "adjustments", ()))
+=======
+    Its scores come in the order of the classes of `samples` (`weighbridge.networks.class_map`).
+    """
+    check_weights(Path(model.weights), model.sha256)
+    classifier = load(spec_of(model, inference, classes, samples))
+    arrange_scores(classifier, model, classes, samples)
+    return classifier
+>>>>>>> df46304 (Put scores in the order of the data's classes, and judge NaN and infinity image by image)
 
 
 def load_other(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:
@@ -54,7 +67,7 @@ def load_other(model: Model, inference: Inference, classes: int, samples: Sample
 def spec_of(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Spec:
     """What the model's adapter is told."""
     return replace(
-        _random_start(model, classes, samples),
+        _random_start(model, scores_of(model, classes), samples),
         weights=Path(model.weights),
         threads=inference.threads,
         seed=inference.seed,

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from weighbridge.networks.score_kinds import KIND, LOGITS, answered, decided, kind_of
 from weighbridge.process.files import read_array, read_json, write_json
+
+OUTSIDE = "scores.outside"  # a fact of the predicting process: how many scores are of classes that the data do not have
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class PredictionSet:
     Attributes:
         names: file names, unique, in order.
         labels: int64, shape (samples,).
-        scores: float32, shape (samples, classes): logits, as the model gives them before a softmax; None where only the
-            best classes are known.
+        scores: float32, shape (samples, classes): logits, or probabilities where `kind` says so. The data's classes come
+            first, in order; then those that only the model knows. None where only the best classes are known.
         process: what the predicting process was: settings of its framework, the model's facts.
         best: the best classes, where `scores` is None.
     """
@@ -55,11 +58,28 @@ class PredictionSet:
             raise ValueError("predictions hold either scores or best classes")
 
     @cached_property
+    def answered(self) -> np.ndarray:
+        """Whether the scores of a sample are an answer (bool, shape (samples,)): no NaN, no plus infinity."""
+        return np.ones(len(self.labels), bool) if self.best is not None else answered(self._scores)
+
+    @cached_property
     def top1(self) -> np.ndarray:
-        """The best class of each sample (int64, shape (samples,)); of equal scores the lowest index."""
+        """The best class of each sample (int64, shape (samples,)); of equal scores the lowest index; -1 for no answer."""
         if self.best is not None:
             return self.best.classes[:, 0].astype(np.int64)
-        return self._scores.argmax(axis=1)
+        return decided(self._scores)
+
+    @property
+    def kind(self) -> str:
+        """What the scores are: `logits` or `probabilities`."""
+        if self.best is not None:
+            return LOGITS
+        return str(self.process.get(KIND) or kind_of(self._scores))
+
+    @property
+    def classes(self) -> int:
+        """How many classes the data have, as far as scores tell: columns of `scores` beyond are classes of the model alone."""
+        return self._scores.shape[1] - int(self.process.get(OUTSIDE, 0))
 
     @property
     def ranks(self) -> int:
@@ -69,7 +89,8 @@ class PredictionSet:
     def correct(self, k: int = 1) -> np.ndarray:
         """Whether the label is among the `k` best classes (bool, shape (samples,)).
 
-        A label tied with others counts only where fewer than `k` classes are strictly better or equal with a lower index.
+        A label tied with others counts only where fewer than `k` classes are strictly better or equal with a lower index. A
+        sample without an answer is wrong.
 
         Raises:
             ValueError: fewer than `k` best classes are known.
@@ -81,7 +102,7 @@ class PredictionSet:
         own = np.take_along_axis(self._scores, self.labels[:, None], axis=1)
         index = np.arange(self._scores.shape[1])[None, :]
         ahead = (self._scores > own) | ((self._scores == own) & (index < self.labels[:, None]))
-        return np.asarray(ahead.sum(axis=1) < k)
+        return np.asarray((ahead.sum(axis=1) < k) & self.answered)
 
     @property
     def _scores(self) -> np.ndarray:

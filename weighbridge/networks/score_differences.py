@@ -8,6 +8,7 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
+from weighbridge.networks.score_kinds import decided, on_one_scale
 
 CHECK = "isolation_check"
 FLIPS_LISTED = 50
@@ -51,7 +52,8 @@ class ScoreDifference:
     Attributes:
         images: how many were compared.
         equal_bits: every score is the same, bit for bit.
-        largest: difference of two scores; one that is no number counts as the largest float32.
+        largest: difference of two scores; one that is no number counts as the largest float32. Logits and probabilities are
+            compared as log-probabilities.
         flipped: names of the images that are decided differently.
         first: the first image with another score, the class of that score, the score expected and the one got.
     """
@@ -79,13 +81,15 @@ def compare_scores(names: tuple[str, ...], expected: np.ndarray, got: np.ndarray
     if len(rows):
         row, column = int(rows[0]), int(columns[0])
         first = (names[row], column, float(expected[row, column]), float(got[row, column]))
-    flipped = np.flatnonzero(expected.argmax(axis=1) != got.argmax(axis=1))
-    return ScoreDifference(len(names), not len(rows), distance(expected, got), tuple(names[i] for i in flipped), first)
+    flipped = np.flatnonzero(decided(expected) != decided(got))
+    apart = distance(*on_one_scale(expected, got)[:2])
+    return ScoreDifference(len(names), not len(rows), apart, tuple(names[i] for i in flipped), first)
 
 
 def distance(expected: np.ndarray, got: np.ndarray) -> float:
-    """The largest difference between two scores."""
-    apart = np.abs(expected.astype(float) - got.astype(float))
+    """The largest difference between two scores; the same infinity in both, or no number in both, is none."""
+    same = (expected == got) | (np.isnan(expected) & np.isnan(got))
+    apart = np.abs(np.subtract(expected, got, out=np.zeros(expected.shape), where=~same, dtype=float))
     return float(np.nan_to_num(apart, nan=WORST_DIFFERENCE, posinf=WORST_DIFFERENCE).max(initial=0.0))
 
 

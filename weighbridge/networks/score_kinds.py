@@ -1,0 +1,63 @@
+"""What scores are: logits or probabilities, and numbers or none. Scores of two kinds are compared as log-probabilities."""
+
+import numpy as np
+
+LOGITS, PROBABILITIES = "logits", "probabilities"
+KIND = "scores.kind"  # a fact of the predicting process
+SUMS_TO_ONE = 1e-2  # by how much a row of probabilities may miss 1: quantised files give multiples of 1/256
+SMALLEST = 1e-30  # a probability below counts as this much: float32 ends near it
+
+
+def answered(scores: np.ndarray) -> np.ndarray:
+    """Which rows of scores, shape (samples, classes), are an answer: bool, shape (samples,).
+
+    A NaN or plus infinity is no score, and a row of nothing but minus infinity decides nothing. Minus infinity beside others is
+    an ordinary score: the class is ruled out.
+    """
+    wrong = np.isnan(scores) | np.isposinf(scores)
+    return np.asarray(~wrong.any(axis=1) & np.isfinite(scores).any(axis=1))
+
+
+def decided(scores: np.ndarray) -> np.ndarray:
+    """The best class of each row (int64; of equal scores the lowest index); -1 where the row is no answer."""
+    return np.where(answered(scores), scores.argmax(axis=1), -1)
+
+
+def kind_of(scores: np.ndarray) -> str:
+    """`probabilities` where every row that is an answer holds values from 0 to 1 that sum to 1; else `logits`."""
+    rows = scores[answered(scores)]
+    if not rows.size or rows.shape[1] < 2:
+        return LOGITS
+    between = bool((rows >= 0).all() and (rows <= 1).all())
+    return PROBABILITIES if between and np.allclose(rows.sum(axis=1), 1, atol=SUMS_TO_ONE) else LOGITS
+
+
+def probabilities(scores: np.ndarray, kind: str) -> np.ndarray:
+    """The softmax of logits, float64; probabilities as they are. A row that is no answer comes out as NaN."""
+    values = np.where(answered(scores)[:, None], scores, np.nan).astype(np.float64)
+    if kind == PROBABILITIES:
+        return values
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def log_probabilities(scores: np.ndarray, kind: str) -> np.ndarray:
+    """The logarithm of each class's probability, float64; at least that of `SMALLEST`."""
+    if kind == PROBABILITIES:
+        return np.log(np.maximum(scores.astype(np.float64), SMALLEST))
+    values = scores.astype(np.float64)
+    values = values - values.max(axis=1, keepdims=True)
+    logs = values - np.log(np.exp(values).sum(axis=1, keepdims=True))
+    return np.asarray(np.maximum(logs, np.log(SMALLEST)))
+
+
+def on_one_scale(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+    """Two models' scores of the same images as what can be subtracted: as they are where they are of one kind.
+
+    Returns:
+        the two, and what they are now: `scores`, or `log-probabilities`.
+    """
+    kinds = kind_of(first), kind_of(second)
+    if kinds[0] == kinds[1]:
+        return first, second, "scores"
+    return log_probabilities(first, kinds[0]), log_probabilities(second, kinds[1]), "log-probabilities"
