@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracking.audit.claims import EXCEEDS, SHORT, Claim, claims_about, comes_back, image_side, load_claims
+from tracking.audit.claims import EXCEEDS, SHORT, Claim, Measured, claims_about, comes_back, image_side, load_claims
 from tracking.audit.compare import Accuracy, Comparison, compare
 from tracking.runs.findings import Finding, Verdict, save_findings
 from tracking.runs.run import Run, load_runs
@@ -41,7 +41,8 @@ class RunWithClaims:
     @property
     def judged(self) -> set[str]:
         """What its accuracy is to each of its publisher's numbers."""
-        return {claim.judged(self.accuracy.low, self.accuracy.high) for claim in self.own}
+        measured = Measured.of(self.run.results, self.accuracy.right, self.accuracy.samples)
+        return {claim.judged(measured) for claim in self.own}
 
     @property
     def preprocessing(self) -> str:

@@ -19,7 +19,8 @@ from tracking.runs.decisions import pack_decisions
 from tracking.runs.flat import flat
 from tracking.runs.run import DECLARED, ORIGIN, Run
 from tracking.runs.secrets import redact
-from weighbridge.networks.accuracy import held_against_claim, held_against_published, measure
+from weighbridge.networks.accuracy import measure
+from weighbridge.networks.claimed import held_against_claim, held_against_published
 from weighbridge.networks.digests import digests
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.imports import Import
@@ -70,7 +71,7 @@ def main(key: str, predictions: Path, claims: Path, code: Path, metrics: Path, w
     """Measure, build the run, write it."""
     asked = read(Import, "imports", key)
     imported = PredictionSet.load(predictions)
-    measured = measure(imported)
+    measured = measure(imported, classes=asked.classes)
     published = claims_about(asked.checkpoint, load_claims(claims))
     with replacing(written) as partial:
         record_import(key, asked, imported, measured, published, read_lock(), code_inputs(code)).save(partial)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from stages.accuracy_check import accuracy_check, measure
+from stages.accuracy_check.__main__ import accuracy_check, part_of_classes, unanswered
 from stages.backend_parity.__main__ import backend_parity
+from tracking.audit.claims import load_claims
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, load_findings, save_findings
+from weighbridge.networks.accuracy import measure
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.models import Claim
@@ -43,20 +45,94 @@ def test_top5_is_left_out_where_it_says_nothing() -> None:
     assert "top5" not in measure(predictions(np.eye(5)))
 
 
+def right_of(right: int, samples: int, classes: int = 10) -> PredictionSet:
+    """So many of the samples are right; their labels go round all classes."""
+    labels = np.arange(samples) % classes
+    decided = np.where(np.arange(samples) < right, labels, (labels + 1) % classes)
+    return predictions(np.eye(classes, dtype=np.float32)[decided], labels)
+
+
 @pytest.mark.parametrize(
-    ("claimed", "verdict", "words"),
-    [(0.9, "pass", "agrees with the claimed 90.00%"), (0.99, "fail", "falls short of"), (0.5, "warn", "exceeds")],
-)
-def test_a_claim_is_judged_by_the_interval(claimed: float, verdict: str, words: str) -> None:
-    labels = np.zeros(200, dtype=int)
-    scores = np.eye(10)[np.r_[np.zeros(180, int), np.ones(20, int)]]
-    claim = Claim(top1=claimed, top5=None, source="a paper")
-    top1, top5 = accuracy_check("m", measure(predictions(scores, labels)), claim)
+    ("said", "verdict", "words"),
+    [
+        ({"top1": 0.9, "images": "own"}, "pass", "it comes back to the claimed 90.00%"),
+        ({"top1": 0.9, "samples": 200}, "pass", "it comes back to the claimed 90.00%"),
+        ({"top1": 0.9}, "skip", "a sample of this size does not contradict the claimed 90.00%"),
+        ({"top1": 0.9, "images": "sample"}, "skip", "does not contradict the claimed 90.00%"),
+        ({"top1": 0.905, "images": "own"}, "fail", "falls short of the claimed 90.50% (a paper) on its own images: 1 image"),
+        ({"top1": 0.905, "images": "own", "within": 1.0}, "skip", "it comes close to the claimed 90.50%"),
+        ({"top1": 0.895, "images": "own"}, "warn", "it exceeds the claimed 89.50% (a paper) on its own images: 1 image more"),
+        ({"top1": 0.99}, "fail", "falls short of the claimed 99.00% (a paper) by more than a sample of this size can"),
+        ({"top1": 0.5}, "warn", "exceeds the claimed 50.00% (a paper) by more than a sample of this size can"),
+        ({"top1": 0.5, "images": "other"}, "skip", "not the images of the claimed 50.00%"),
+        ({"top1": 0.5, "samples": 100}, "skip", "not the images of the claimed 50.00%"),
+    ],
+)  # fmt: skip
+def test_a_claim_is_judged_by_what_the_images_are_to_it(said: dict, verdict: str, words: str) -> None:
+    claim = Claim.model_validate({**said, "source": "a paper"})
+    top1, top5 = accuracy_check("m", measure(right_of(180, 200)), claim)
     assert (top1.verdict, top5.verdict) == (verdict, "skip")
     assert words in top1.sentence
-    assert "a paper" in top1.sentence
     low = binomtest(180, 200).proportion_ci(method="wilson").low
     assert f"{low:.2%}" in top1.sentence
+
+
+def test_150_images_fewer_than_published_are_no_agreement() -> None:
+    """Of 50,000 images: far within what another sample could give, and not the same result."""
+    measured = {"samples": 50000, "top1": 0.8056, "top1_low": 0.802, "top1_high": 0.809}
+    for said, verdict in (({"images": "own"}, "fail"), ({}, "skip")):
+        (top1,) = accuracy_check("m", measured, Claim(top1=0.8086, source="a paper", **said))
+        assert (top1.verdict, "150 images fewer than published" in top1.sentence) == (verdict, True)
+    (near,) = accuracy_check("m", measured | {"top1": 0.8082}, Claim(top1=0.8086, source="a paper", images="own"))
+    assert (near.verdict, "it comes close to the claimed 80.86%" in near.sentence) == ("warn", True)
+
+
+def test_a_number_far_above_the_claim_is_said_as_one_below() -> None:
+    measured = {
+        "samples": 1000,
+        "top1": 0.883,
+        "top1_low": 0.861,
+        "top1_high": 0.902,
+        "classes": 1000,
+        "classes_there": 1000,
+    }
+    (found,) = accuracy_check("m", measured, Claim(top1=0.751, source="its publisher"))
+    assert (found.verdict, "images that the model was trained on" in found.sentence) == ("warn", True)
+
+
+def test_images_of_a_few_of_the_classes_say_nothing_of_a_claim() -> None:
+    labels = np.repeat([0, 207, 281, 404, 999], 8)
+    measured = measure(predictions(np.eye(1000, dtype=np.float32)[labels], labels))
+    (top1, _top5) = accuracy_check("m", measured, Claim(top1=0.575, source="a paper"))
+    assert (top1.verdict, "which show 5 of the model's 1000 classes" in top1.sentence) == ("skip", True)
+    published = [claim for claim in load_claims() if claim.checkpoint == "torchvision/ResNet50/IMAGENET1K_V1"]
+    (*_, all_of_them) = accuracy_check("m", measured, None, "torchvision/ResNet50/IMAGENET1K_V1", published)
+    assert (all_of_them.verdict, "measured on other images than these 40" in all_of_them.sentence) == ("skip", True)
+
+
+def test_accuracy_among_the_classes_that_are_there_stands_beside_the_models_own() -> None:
+    labels = np.repeat([0, 207, 281, 404, 999], 8)
+    scores = np.eye(1000, dtype=np.float32)[labels]
+    scores[:30, 500] = 2  # another class is ahead, but not among the five
+    scores[0, 207] = 1.5
+    measured = measure(predictions(scores, labels))
+    assert (measured["top1"], measured["top1_among"], measured["among_classes"]) == (0.25, 39 / 40, 5)
+    (found,) = part_of_classes("m", measured)
+    assert "5 of the 1000 classes" in found.sentence
+    assert "25.00% as the model says it, and 97.50% among these 5" in found.sentence
+    assert list(part_of_classes("m", measure(right_of(180, 200)))) == []
+
+
+def test_images_without_an_answer_are_wrong_counted_and_named() -> None:
+    scores = np.eye(10, dtype=np.float32)[np.arange(1000) % 10]
+    scores[:, 3] = np.where(np.arange(1000) % 10 == 3, 1, -np.inf)
+    scores[17, 2] = np.nan
+    predicted = predictions(scores, np.arange(1000) % 10)
+    assert measure(predicted)["top1"] == 0.999
+    (found,) = unanswered("m", predicted)
+    assert (found.verdict, found.evidence["unanswered"], found.evidence["images"]) == ("warn", 1, ["17.png"])
+    assert "1 of 1000 images got no answer" in found.sentence
+    assert list(unanswered("m", predictions(np.eye(10)))) == []
 
 
 def test_small_differences_pass_and_are_measured(scores: np.ndarray) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.accuracy_check import names_compared
 from stages.infer import infer
 from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
@@ -74,13 +73,12 @@ def test_another_order_of_the_classes_is_put_right() -> None:
     assert "model.classes" not in inferred(Fake(10), samples(), MODEL, 10).process
 
 
-def test_names_that_could_not_be_compared_are_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_that_could_not_be_compared_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     named = replace(samples(), classes=tuple("abcdefghij"))
     predicted = inferred(Fake(10, categories=tuple("klmnopqrst")), named, MODEL, 10)
     assert predicted.process["model.classes"] == NOT_COMPARED
-    assert [finding.verdict.value for finding in names_compared("m", predicted)] == ["warn"]
     assert "could not be compared" in capsys.readouterr().err
-    assert list(names_compared("m", inferred(Fake(10, categories=named.classes), named, MODEL, 10))) == []
+    assert "model.classes" not in inferred(Fake(10, categories=named.classes), named, MODEL, 10).process
 
 
 def test_a_folder_is_pinned_by_the_list_of_its_files_as_sha256sum_writes_it(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from tracking.audit.claims import Claim
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding
 from tracking.runs.run import Run
-from weighbridge.networks.accuracy import held_against_published, measure
+from weighbridge.networks.accuracy import measure
+from weighbridge.networks.claimed import held_against_published
 from weighbridge.networks.predictions import PredictionSet, TopClasses
 from weighbridge.params.imports import Import
 from weighbridge.params.published_check import PublishedCheck
@@ -181,9 +182,9 @@ def test_falling_short_counts_against_a_number_only_where_preprocessing_was_the_
 @pytest.mark.parametrize(
     ("published", "verdict", "words"),
     [
-        (["70", "70.5"], "pass", "agrees with 2, falls short of 0 and exceeds 0"),
-        (["70", "80", "60"], "warn", "agrees with 1, falls short of 1 and exceeds 1"),
-        (["80", "90"], "fail", "agrees with 0, falls short of 2 and exceeds 0"),
+        (["70", "70.5"], "skip", "does not contradict 2, falls short of 0 and exceeds 0"),
+        (["70", "80", "60"], "skip", "does not contradict 1, falls short of 1 and exceeds 1"),
+        (["80", "90"], "fail", "does not contradict 0, falls short of 2 and exceeds 0"),
     ],
 )
 def test_a_run_is_held_against_all_that_is_published(published: list, verdict: str, words: str) -> None:
@@ -191,6 +192,20 @@ def test_a_run_is_held_against_all_that_is_published(published: list, verdict: s
     (found,) = held_against_published("a", "keras/Net/v1", measure(predictions(1400)), claims)
     assert (found.verdict, words in found.sentence) == (verdict, True)
     assert len(found.evidence["published"]) == len(published)
+
+
+@pytest.mark.parametrize(
+    ("published", "verdict", "words"),
+    [
+        (["70.0", "70.5"], "pass", "comes back to 1 on the same images, comes close to 0, falls short of 1"),
+        (["70.05", "80"], "warn", "comes back to 0 on the same images, comes close to 1, falls short of 1"),
+        (["80", "90"], "fail", "falls short of 2"),
+    ],
+)
+def test_on_the_claims_own_images_a_number_comes_back_or_does_not(published: list, verdict: str, words: str) -> None:
+    claims = [replace(claim("keras", number), samples=SAMPLES) for number in published]
+    (found,) = held_against_published("a", "keras/Net/v1", measure(predictions(1400), classes=10), claims)
+    assert (found.verdict, words in found.sentence) == (verdict, True)
 
 
 def test_an_unknown_checkpoint_is_said_to_be_unknown_and_none_is_no_finding() -> None:

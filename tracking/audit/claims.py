@@ -11,10 +11,76 @@ from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 
+from tracking.audit.statistics import wilson
 from tracking.runs.errors import UserError
 
 SHIPPED = Path(__file__).with_name("claims.csv")
-AGREES, SHORT, EXCEEDS = "agrees", "falls short", "exceeds"
+COMES_BACK, WITHIN, NOT_CONTRADICTED = "comes back", "comes close", "is not contradicted"
+SHORT, EXCEEDS, OTHER_IMAGES = "falls short", "exceeds", "other images"
+OWN, SAMPLE, OTHER, UNSAID = "own", "sample", "other", "unsaid"  # what the images are to those of a claim
+CLASSES, THERE = "classes", "classes_there"  # results of a run
+CLOSE = Decimal("0.1")  # points: what another library's decoder or kernels usually make of the same weights and images
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured share of right answers, as counts.
+
+    Attributes:
+        right, samples: how many, of how many.
+        classes: how many classes the model tells apart; None: not known.
+        there: how many of them the images show.
+    """
+
+    right: int
+    samples: int
+    classes: int | None = None
+    there: int | None = None
+
+    @property
+    def per_cent(self) -> Decimal:
+        return Decimal(100 * self.right) / self.samples
+
+    @property
+    def shows_all_classes(self) -> bool:
+        """Whether the images can be a draw from all the model's classes: of few images not each class can show."""
+        if self.classes is None or self.there is None:
+            return True
+        expected = self.classes * (1 - (1 - 1 / self.classes) ** self.samples)
+        return self.there >= 0.9 * expected
+
+    def images(self, samples: int | None = None) -> str:
+        """What the images are to those of a claim that was measured on `samples`."""
+        if not self.shows_all_classes or (samples is not None and self.samples > samples):
+            return OTHER
+        whole = samples == self.samples and self.there == self.classes
+        return OWN if whole else UNSAID
+
+    @classmethod
+    def of(cls, results: Mapping[str, object], right: int, samples: int) -> "Measured":
+        """Counts, beside what a run's results say of the classes."""
+        known = (int(str(each)) if (each := results.get(name)) is not None else None for name in (CLASSES, THERE))
+        return cls(right, samples, *known)
+
+
+def judged(published: Decimal, measured: Measured, images: str, within: Decimal = CLOSE) -> str:
+    """What a measured accuracy is to a published one, in per cent with its digits.
+
+    On the claim's own images the question is whether it comes back to the published digits, or comes close (`within` so many
+    points). On a sample, or on images of which nothing is said, only whether a sample of this size contradicts it: its 95 %
+    interval ends before all that round to the published number. Other images say nothing of it.
+    """
+    if images == OTHER:
+        return OTHER_IMAGES
+    if images == OWN:
+        if comes_back(published, measured.right, measured.samples):
+            return COMES_BACK
+        if abs(measured.per_cent - published) <= within:
+            return WITHIN
+        return SHORT if measured.per_cent < published else EXCEEDS
+    low, high = (Decimal(100 * end) for end in wilson(measured.right, measured.samples))
+    half = _last_digit(published) / 2
+    return SHORT if high < published - half else EXCEEDS if low > published + half else NOT_CONTRADICTED
 
 
 @dataclass(frozen=True)
@@ -27,6 +93,7 @@ class Claim:
         top1, top5: per cent, with the published digits; ``top5`` is None where it was not published.
         preprocessing: what the source says of it; empty where it says nothing.
         source, date: where the number stands, and when (``2019-04``).
+        samples: on how many images it was measured; None where nobody says.
     """
 
     checkpoint: str
@@ -38,6 +105,7 @@ class Claim:
     preprocessing: str
     source: str
     date: str
+    samples: int | None = None
 
     @property
     def side(self) -> int | None:
@@ -45,15 +113,22 @@ class Claim:
         found = re.search(r"(?:\bsize |\bcrop_size=|\bcentre crop )(\d+)", self.preprocessing)
         return int(found[1]) if found else None
 
-    def judged(self, low: float, high: float) -> str:
-        """What a measured top-1 accuracy with the interval from `low` to `high` (fractions) is to this claim.
+    def judged(self, measured: Measured) -> str:
+        """What a measured top-1 accuracy is to this claim: one of the words of `judged`."""
+        return judged(self.top1, measured, measured.images(self.samples))
 
-        A number published with few digits stands for all that round to it: 74.9 agrees with whatever meets 74.85 to 74.95.
-        """
-        half = _last_digit(self.top1) / 2
-        if 100 * high < self.top1 - half:
-            return SHORT
-        return EXCEEDS if 100 * low > self.top1 + half else AGREES
+
+def judged_value(published: Decimal, value: float, interval: tuple[float, float], images: str, within: Decimal) -> str:
+    """As `judged`, for a metric in its own unit, with its 95 % interval; `within` is in that unit too."""
+    if images == OTHER:
+        return OTHER_IMAGES
+    measured, step = Decimal(repr(value)), _last_digit(published)
+    if images == OWN:
+        if abs(measured - published) <= step / 2:
+            return COMES_BACK
+        return WITHIN if abs(measured - published) <= within else SHORT if measured < published else EXCEEDS
+    low, high = (Decimal(repr(end)) for end in interval)
+    return SHORT if high < published - step / 2 else EXCEEDS if low > published + step / 2 else NOT_CONTRADICTED
 
 
 COLUMNS = tuple(field.name for field in fields(Claim))
@@ -98,25 +173,28 @@ def _read(path: Path) -> Sequence[Claim]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             header = next(rows, [])
-            if header != list(COLUMNS):
+            if header not in (list(COLUMNS), list(COLUMNS[:-1])):
                 raise UserError(f"{path}:1: the columns must be {','.join(COLUMNS)}, not {','.join(header)}")
-            return [_claim(row, f"{path}:{rows.line_num}") for row in rows if row]
+            return [_claim(row, header, f"{path}:{rows.line_num}") for row in rows if row]
     except OSError as problem:
         raise UserError(f"{path}: cannot be read ({problem.strerror}); see `claims` in params.yaml") from problem
     except (csv.Error, UnicodeDecodeError) as problem:
         raise UserError(f"{path}: not a table of comma-separated text ({problem})") from problem
 
 
-def _claim(row: Sequence[str], place: str) -> Claim:
-    if len(row) != len(COLUMNS):
-        raise UserError(f"{place}: has {len(row)} values for {len(COLUMNS)} columns")
-    values = dict(zip(COLUMNS, row, strict=True))
+def _claim(row: Sequence[str], columns: Sequence[str], place: str) -> Claim:
+    if len(row) != len(columns):
+        raise UserError(f"{place}: has {len(row)} values for {len(columns)} columns")
+    values = dict(zip(columns, row, strict=True))
     for name in ("checkpoint", "source", "date"):
         if not values[name].strip():
             raise UserError(f"{place}: {name} is empty")
-    top5 = _per_cent(values["top5"], "top5", place) if values["top5"] else None
-    texts = {name: values[name] for name in COLUMNS if name not in ("top1", "top5")}
-    return Claim(**texts, top1=_per_cent(values["top1"], "top1", place), top5=top5)
+    samples = values.pop("samples", "")
+    if samples and not (samples.isdecimal() and int(samples)):
+        raise UserError(f"{place}: samples must be a number of images, not {samples!r}")
+    top1 = _per_cent(values.pop("top1"), "top1", place)
+    top5 = _per_cent(text, "top5", place) if (text := values.pop("top5")) else None
+    return Claim(**values, top1=top1, top5=top5, samples=int(samples) if samples else None)
 
 
 def _per_cent(text: str, name: str, place: str) -> Decimal:

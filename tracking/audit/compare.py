@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from tracking.audit.claims import Claim, claims_about, image_side
+from tracking.audit.claims import Claim, Measured, claims_about, image_side
 from tracking.audit.statistics import mcnemar_exact, paired_bootstrap, paired_difference, wilson
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
@@ -108,7 +108,7 @@ def _side(run: Run, accuracy: Accuracy, published: Sequence[Claim]) -> dict[str,
     claims = [
         {**{name: _plain(value) for name, value in asdict(claim).items()}, "measured": judged}
         for claim in published
-        for judged in [claim.judged(accuracy.low, accuracy.high)]
+        for judged in [claim.judged(Measured.of(run.results, accuracy.right, accuracy.samples))]
     ]
     return {"id": run.id, "subject": run.subject, **asdict(accuracy), "top1": accuracy.top1, "published": claims}
 

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from tracking.audit.claims import Measured
 from tracking.pages.terminal import PIPE, Screen, aligned, indented, joined, table_lines
 from tracking.pages.text_audit import short
 
 if TYPE_CHECKING:
     from tracking.audit.claims import Claim
     from tracking.audit.compare import Accuracy, Comparison
+    from tracking.runs.run import Run
 
 
 def comparison_text(found: "Comparison", names: Sequence[str] | None, listed: int, screen: Screen = PIPE) -> str:
@@ -68,15 +70,16 @@ def _ends(interval: tuple[float, float]) -> str:
 
 
 def _published_blocks(found: "Comparison") -> Iterable[list[str]]:
-    for letter, accuracy, claims in zip("AB", found.accuracies, found.published, strict=True):
+    sides = zip("AB", (found.first, found.second), found.accuracies, found.published, strict=True)
+    for letter, run, accuracy, claims in sides:
         if claims:
-            rows = [_published_row(accuracy, claim) for claim in claims]
+            rows = [_published_row(run, accuracy, claim) for claim in claims]
             yield [f"published for {letter}, {claims[0].checkpoint}", *indented(aligned(rows))]
 
 
-def _published_row(accuracy: "Accuracy", claim: "Claim") -> tuple[str, str]:
-    judged = claim.judged(accuracy.low, accuracy.high)
-    return f"{claim.top1} %", f"{judged:11}  {claim.date:7}  {claim.source}"
+def _published_row(run: "Run", accuracy: "Accuracy", claim: "Claim") -> tuple[str, str]:
+    judged = claim.judged(Measured.of(run.results, accuracy.right, accuracy.samples))
+    return f"{claim.top1} %", f"{judged:19}  {claim.date:7}  {claim.source}"
 
 
 def _flip_lines(found: "Comparison", names: Sequence[str] | None, listed: int, screen: Screen) -> list[str]:

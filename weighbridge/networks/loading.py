@@ -9,11 +9,8 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier, Network, Spec, load
 from weighbridge.images.samples import SampleSet
-<<<<<<< HEAD
 from weighbridge.networks.input_check import require_fitting
-=======
 from weighbridge.networks.score_order import arrange_scores, scores_of
->>>>>>> df46304 (Put scores in the order of the data's classes, and judge NaN and infinity image by image)
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
@@ -32,27 +29,21 @@ def asked_model(name: str, weights: Path) -> tuple[Model, Inference, int]:
 def load_model(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:
     """Verify the weights' hash, then build the network for images or texts like those of `samples`.
 
-<<<<<<< HEAD
+    Its scores come in the order of the classes of `samples` (`weighbridge.networks.class_map`).
+
     Raises:
         UserError: another hash, unusable weights, or a file that declares another input than the samples are.
     """
     check_weights(Path(model.weights), model.sha256)
     classifier = load(spec_of(model, inference, classes, samples))
     require_fitting(classifier, samples, model.recipe, model.weights)
+    arrange_scores(classifier, model, classes, samples)
     return classifier
 
 
 def adjustments(classifier: Classifier) -> tuple[Adjustment, ...]:
     """What loading had to do so that the file fits; none of an adapter that does nothing of the kind."""
     return tuple(getattr(classifier, "adjustments", ()))
-=======
-    Its scores come in the order of the classes of `samples` (`weighbridge.networks.class_map`).
-    """
-    check_weights(Path(model.weights), model.sha256)
-    classifier = load(spec_of(model, inference, classes, samples))
-    arrange_scores(classifier, model, classes, samples)
-    return classifier
->>>>>>> df46304 (Put scores in the order of the data's classes, and judge NaN and infinity image by image)
 
 
 def load_other(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:

@@ -86,6 +86,11 @@ class PredictionSet:
         """The largest k for which "among the k best" is known and says something."""
         return self.best.classes.shape[1] if self.best is not None else self._scores.shape[1] - 1
 
+    def best_among(self, classes: np.ndarray) -> np.ndarray:
+        """The best of some classes for each sample, as if there were no others; -1 for no answer (int64, (samples,))."""
+        best = decided(self._scores[:, classes])
+        return np.where(best >= 0, classes[best], -1)
+
     def correct(self, k: int = 1) -> np.ndarray:
         """Whether the label is among the `k` best classes (bool, shape (samples,)).
 

@@ -65,7 +65,7 @@ class ScoreOrder:
     def _ask(self, images: np.ndarray) -> np.ndarray:
         """The model's own scores in inference mode, which moves nothing of it."""
         if isinstance(self._classifier, Network):
-            return cast(Any, self._own).forward(self._classifier, images, training=False)  # type: ignore[no-any-return]
+            return np.asarray(cast(Any, self._own).forward(self._classifier, images, training=False))
         return self._own.predict(self._classifier, images)
 
 

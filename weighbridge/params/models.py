@@ -1,8 +1,8 @@
 """The models that are weighed: `models` in `params.yaml`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from weighbridge.params.networks import Network
 from weighbridge.params.section import Count, Fraction, Name, Section, Sha256
@@ -11,11 +11,32 @@ IMAGENET = "imagenet"
 
 
 class Claim(Section):
-    """A published accuracy, as fractions, and where it was published."""
+    """A published accuracy, as fractions, and where it was published.
 
-    top1: Fraction
+    Attributes:
+        metric, value: another metric than top-1 and top-5, by its name among the results, and what is claimed of it.
+        images: what the images here are to those of the claim: `own` (the very same), `sample` (a random draw from them) or
+            `other`; null: not said.
+        samples: on how many images it was measured; as many here, of all classes, are taken for the claim's own.
+        within: so many points (hundredths) away is close, on the claim's own images.
+    """
+
+    top1: Fraction | None = None
     top5: Fraction | None = None
+    metric: str | None = None
+    value: float | None = None
     source: str
+    images: Literal["own", "sample", "other"] | None = None
+    samples: Count | None = None
+    within: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _claims_something(self) -> "Claim":
+        if (self.metric is None) != (self.value is None):
+            raise ValueError("claim: metric and value go together")
+        if self.top1 is None and self.top5 is None and self.metric is None:
+            raise ValueError("claim: give top1, top5, or a metric and its value")
+        return self
 
 
 class Classes(Section):

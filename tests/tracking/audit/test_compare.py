@@ -99,7 +99,7 @@ def test_runs_on_other_images_are_refused(other: Run, words: str) -> None:
 def test_both_are_held_against_what_is_published() -> None:
     text = comparison_text(compare(FIRST, SECOND, load_claims()), None, 0)
     assert f"published for A, {CHECKPOINT}" in text
-    assert "76.13 %   exceeds      2026-11  torchvision" in text
+    assert "76.13 %   exceeds              2026-11  torchvision" in text
 
 
 @pytest.fixture

@@ -1,0 +1,105 @@
+"""Hold a model's accuracy against the claimed one, and against every one published for its checkpoint.
+
+reads   <predictions>, <claims> (a table of published accuracies, added to the shipped one), <samples>/test (the images' size,
+        the classes' names)
+writes  findings: each claim; images without an answer; the classes that the images do not show; another order of the classes
+        that would be better; metrics (top-k and others with their 95 % intervals; the numbers of samples and classes)
+params  models.<model>
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from stages.accuracy_check.renaming import renaming
+from tracking.audit.claims import CLASSES, SHORT, THERE, claims_about, load_claims
+from tracking.audit.claims import Claim as Published
+from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.images.samples import SampleSet
+from weighbridge.networks.accuracy import AMONG, AMONG_CLASSES, measure
+from weighbridge.networks.claimed import CHECK, counts, held_against_claim, held_against_published
+from weighbridge.networks.class_map import NAMES, NOT_COMPARED
+from weighbridge.networks.predictions import PredictionSet
+from weighbridge.params.models import Claim, Model
+from weighbridge.params.section import read
+from weighbridge.process.files import write_json
+from weighbridge.process.stage import run
+
+NAMED = 5  # images without an answer that a sentence names
+
+
+def accuracy_check(
+    model: str,
+    measured: Mapping[str, float],
+    claim: Claim | None,
+    checkpoint: str | None = None,
+    published: Sequence[Published] = (),
+) -> Iterator[Finding]:
+    """One finding per accuracy, held against `claim`; one more about all that is published for `checkpoint`."""
+    yield from held_against_claim(model, measured, claim)
+    yield from held_against_published(model, checkpoint, measured, published)
+
+
+def unanswered(model: str, predicted: PredictionSet) -> Iterator[Finding]:
+    """A finding that names the images whose scores are NaN or infinite, where there are any."""
+    names = [name for name, answered in zip(predicted.names, predicted.answered, strict=True) if not answered]
+    if not names:
+        return
+    every = len(names) == len(predicted.names)
+    sentence = (
+        f"{len(names)} of {len(predicted.names)} images got no answer, as their scores are NaN or infinite; they count as wrong: "
+        f"{', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''}."
+    )
+    yield Finding(
+        CHECK,
+        model,
+        Verdict.FAIL if every else Verdict.WARN,
+        sentence,
+        {"unanswered": len(names), "images": names[:50]},
+    )
+
+
+def part_of_classes(model: str, measured: Mapping[str, float]) -> Iterator[Finding]:
+    """The accuracy among the classes that the images show, where these are a part of the model's."""
+    if AMONG not in measured or counts(measured, "top1").shows_all_classes:
+        return
+    there, classes = int(measured[THERE]), int(measured[CLASSES])
+    sentence = (
+        f"The images show {there} of the {classes} classes that the model tells apart: top-1 is {measured['top1']:.2%} as the "
+        f"model says it, and {measured[AMONG]:.2%} among these {there} classes alone (95 % interval "
+        f"{measured[f'{AMONG}_low']:.2%} to {measured[f'{AMONG}_high']:.2%})."
+    )
+    evidence = {name: measured[name] for name in (CLASSES, AMONG_CLASSES, "top1", AMONG)}
+    yield Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+
+
+def order_of_classes(
+    model: str, predicted: PredictionSet, names: Sequence[str], claims: Sequence[Finding], measured: Mapping[str, float]
+) -> Iterator[Finding]:
+    """Whether another order of the classes would be better; asked in any case where the accuracy is low."""
+    short = any(finding.evidence.get("claim") == SHORT for finding in claims)
+    uncompared = predicted.process.get(NAMES) == NOT_COMPARED
+    chance = measured["top1_low"] <= 1 / max(2, int(measured.get(CLASSES, 2)))
+    found = list(renaming(model, predicted, names, suspicious=short or chance or uncompared))
+    yield from found
+    if uncompared and chance:
+        sentence = (
+            "The weights' names of the classes share none with the data's, so that their order was not compared, and the "
+            "accuracy is that of guessing: name the model's classes in `classes`."
+        )
+        yield Finding(CHECK, model, Verdict.WARN, sentence)
+
+
+def main(model: str, predictions: Path, samples: Path, claims: Path, findings: Path, metrics: Path) -> None:
+    """Measure, judge, write."""
+    chosen, predicted = read(Model, "models", model), PredictionSet.load(predictions)
+    test, measured = SampleSet.load(samples / "test"), measure(predicted)
+    size = test.inputs.shape[1] if test.inputs.ndim == 4 else None
+    published = claims_about(chosen.checkpoint, load_claims(claims), size)
+    held = list(accuracy_check(model, measured, chosen.claim, chosen.checkpoint, published))
+    order = order_of_classes(model, predicted, test.classes, held, measured)
+    save_findings([*held, *unanswered(model, predicted), *part_of_classes(model, measured), *order], findings)
+    write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
+
+
+if __name__ == "__main__":
+    run(main)
