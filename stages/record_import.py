@@ -3,7 +3,7 @@
 reads   <predictions>, <claims> (a table of published accuracies, added to the shipped one), <code> (digests of what read the
         predictions), dvc.lock (the hashes that DVC took of what `import_predictions` read)
 writes  <written>: a run file (`tracking.runs.run.Run`), metrics (as `accuracy_check` writes them)
-params  imports.<key>
+params  imports.<key>, metrics
 
 The run's environment is what `declared` says, and nothing that was captured here; `environment.origin` says so.
 """
@@ -22,8 +22,10 @@ from tracking.runs.secrets import redact
 from weighbridge.networks.accuracy import measure
 from weighbridge.networks.claimed import held_against_claim, held_against_published
 from weighbridge.networks.digests import digests
+from weighbridge.networks.metrics import metrics as metrics_of
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.imports import Import
+from weighbridge.params.metrics import Metrics
 from weighbridge.params.section import read
 from weighbridge.process.files import write_json
 from weighbridge.process.stage import replacing, run
@@ -71,7 +73,8 @@ def main(key: str, predictions: Path, claims: Path, code: Path, metrics: Path, w
     """Measure, build the run, write it."""
     asked = read(Import, "imports", key)
     imported = PredictionSet.load(predictions)
-    measured = measure(imported, classes=asked.classes)
+    chosen = read(Metrics, "metrics")
+    measured = {**measure(imported, chosen.ranks, asked.classes), **metrics_of(imported, chosen)}
     published = claims_about(asked.checkpoint, load_claims(claims))
     with replacing(written) as partial:
         record_import(key, asked, imported, measured, published, read_lock(), code_inputs(code)).save(partial)

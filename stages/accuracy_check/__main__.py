@@ -4,27 +4,36 @@ reads   <predictions>, <claims> (a table of published accuracies, added to the s
         the classes' names)
 writes  findings: each claim; images without an answer; the classes that the images do not show; another order of the classes
         that would be better; metrics (top-k and others with their 95 % intervals; the numbers of samples and classes)
-params  models.<model>
+params  models.<model>, metrics
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from stages.accuracy_check.renaming import renaming
 from tracking.audit.claims import CLASSES, SHORT, THERE, claims_about, load_claims
 from tracking.audit.claims import Claim as Published
+from tracking.audit.statistics import wilson
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.accuracy import AMONG, AMONG_CLASSES, measure
 from weighbridge.networks.claimed import CHECK, counts, held_against_claim, held_against_published
 from weighbridge.networks.class_map import NAMES, NOT_COMPARED
+from weighbridge.networks.metrics import metrics as metrics_of
+from weighbridge.networks.metrics import per_class
 from weighbridge.networks.predictions import PredictionSet
+from weighbridge.params.metrics import Metrics
 from weighbridge.params.models import Claim, Model
 from weighbridge.params.section import read
 from weighbridge.process.files import write_json
 from weighbridge.process.stage import run
 
 NAMED = 5  # images without an answer that a sentence names
+CLASSES_LISTED = 200  # rows of the tables of classes and of confused ones
 
 
 def accuracy_check(
@@ -89,15 +98,69 @@ def order_of_classes(
         yield Finding(CHECK, model, Verdict.WARN, sentence)
 
 
+SAID = {
+    "balanced_accuracy": "balanced accuracy {:.2%}",
+    "macro_f1": "macro F1 {:.4f}",
+    "auroc": "AUROC {:.4f}",
+    "ece": "calibration error {:.4f}",
+    "nll": "negative log-likelihood {:.4f}",
+    "brier": "Brier score {:.4f}",
+}
+
+
+def by_class(
+    model: str, predicted: PredictionSet, names: Sequence[str], measured: Mapping[str, float]
+) -> Iterator[Finding]:
+    """The other metrics in a sentence, the classes from the hardest on, and what is taken for what most often."""
+    told = [words.format(measured[name]) for name, words in SAID.items() if name in measured]
+    if not told:
+        return
+    recall, f1, there = per_class(predicted.labels, predicted.top1)
+    shown = np.flatnonzero(there)
+    hardest = shown[np.argsort(recall[shown], kind="stable")]
+    called = [_called(each, names) for each in range(len(there))]
+    first = hardest[0]
+    rows = [
+        [called[each], int(there[each]), *wilson_of(recall[each], int(there[each])), float(f1[each])]
+        for each in hardest
+    ]
+    sentence = f"{'; '.join(told)}. The hardest of {len(shown)} classes is {called[first]!r}: {recall[first]:.2%} of {there[first]:.0f}."
+    evidence = {
+        "classes": rows[:CLASSES_LISTED],
+        "classes_columns": ["class", "images", "right", "right_low", "right_high", "f1"],
+        "confused": _confused(predicted, called),
+        "confused_columns": ["label", "taken for", "images"],
+    }
+    yield Finding(CHECK, model, Verdict.PASS, sentence[0].upper() + sentence[1:], evidence)
+
+
+def wilson_of(part: float, samples: int) -> tuple[float, float, float]:
+    """A share of so many samples with Wilson's 95 % interval."""
+    return (float(part), *wilson(round(part * samples), samples))
+
+
+def _called(index: int, names: Sequence[str]) -> str:
+    return names[index] if index < len(names) and names[index] else str(index)
+
+
+def _confused(predicted: PredictionSet, called: Sequence[str]) -> list[list[Any]]:
+    """The cells of the confusion matrix beside its diagonal, the fullest first."""
+    wrong = (predicted.top1 != predicted.labels) & predicted.answered
+    pairs = zip(predicted.labels[wrong].tolist(), predicted.top1[wrong].tolist(), strict=True)
+    return [[called[label], called[top1], count] for (label, top1), count in Counter(pairs).most_common(CLASSES_LISTED)]
+
+
 def main(model: str, predictions: Path, samples: Path, claims: Path, findings: Path, metrics: Path) -> None:
     """Measure, judge, write."""
     chosen, predicted = read(Model, "models", model), PredictionSet.load(predictions)
-    test, measured = SampleSet.load(samples / "test"), measure(predicted)
+    test, asked = SampleSet.load(samples / "test"), read(Metrics, "metrics")
+    measured = {**measure(predicted, asked.ranks), **metrics_of(predicted, asked)}
     size = test.inputs.shape[1] if test.inputs.ndim == 4 else None
     published = claims_about(chosen.checkpoint, load_claims(claims), size)
     held = list(accuracy_check(model, measured, chosen.claim, chosen.checkpoint, published))
     order = order_of_classes(model, predicted, test.classes, held, measured)
-    save_findings([*held, *unanswered(model, predicted), *part_of_classes(model, measured), *order], findings)
+    others = (*unanswered(model, predicted), *part_of_classes(model, measured), *order)
+    save_findings([*held, *others, *by_class(model, predicted, test.classes, measured)], findings)
     write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
 
 

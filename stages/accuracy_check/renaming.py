@@ -172,7 +172,7 @@ def _mended(model: str, better: Sequence[Renaming], right: int, samples: int, na
     sentence = (
         f"Under another order of the classes top-1 would be {best.right / samples:.2%} (95 % interval {low:.2%} to {high:.2%}) "
         f"instead of {right / samples:.2%}: {best.words} (exact McNemar p = {best.p_value:.2g}). Say it in `classes` of the "
-        "model, or rename the data's classes."
+        "model, or in `data.order`."
     )
     evidence: dict[str, Any] = {
         "renamed_top1": best.right / samples,

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from stages.accuracy_check.__main__ import accuracy_check, part_of_classes, unanswered
+from stages.accuracy_check.__main__ import accuracy_check, by_class, part_of_classes, unanswered
 from stages.backend_parity.__main__ import backend_parity
 from tracking.audit.claims import load_claims
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, load_findings, save_findings
 from weighbridge.networks.accuracy import measure
+from weighbridge.networks.metrics import metrics
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.backend_parity import Parity
+from weighbridge.params.metrics import Metrics
 from weighbridge.params.models import Claim
 
 PAIR = Parity(reference="a", candidate="b", max_score_difference=1e-3, max_flips=0, layer_tolerance=1e-5)
@@ -180,3 +182,28 @@ def test_a_finding_is_not_lost_for_numbers_that_json_does_not_have(tmp_path: Pat
     save_findings([Finding("check", "m", Verdict.FAIL, "It diverged.", evidence)], tmp_path / "f.json")
     (finding,) = load_findings(tmp_path / "f.json")
     assert finding.evidence == {"worst": "nan", "rows": [["a", [1.0, "-inf"]]], "curves": {"loss": [[1, "inf"]]}}
+
+
+def test_the_hardest_class_and_what_it_is_taken_for_are_named() -> None:
+    labels = np.repeat(np.arange(3), 20)
+    decided = labels.copy()
+    decided[20:35] = 2
+    predicted = predictions(np.eye(4, dtype=np.float32)[decided], labels)
+    (found,) = by_class("m", predicted, ["ape", "bee", "cat"], metrics(predicted, Metrics(draws=10)))
+    assert "hardest of 3 classes is 'bee': 25.00% of 20" in found.sentence
+    assert found.evidence["classes"][0][:3] == ["bee", 20, 0.25]
+    assert found.evidence["confused"] == [["bee", "cat", 15]]
+    assert list(by_class("m", predicted, ["ape", "bee", "cat"], {})) == []
+
+
+def test_a_claim_may_be_about_any_metric() -> None:
+    predicted = right_of(180, 200)
+    measured = {**measure(predicted), **metrics(predicted, Metrics(draws=50))}
+    for said, verdict in (("own", "pass"), ("sample", "skip")):
+        claim = Claim(metric="balanced_accuracy", value=0.9, images=said, source="a paper")
+        *_, found = accuracy_check("m", measured, claim)
+        assert (found.verdict, "balanced_accuracy is 0.9 (95 % interval" in found.sentence) == (verdict, True)
+    *_, short = accuracy_check("m", measured, Claim(metric="macro_f1", value=0.99, source="a paper"))
+    assert (short.verdict, "it is below the claimed 0.99" in short.sentence) == ("fail", True)
+    *_, unknown = accuracy_check("m", measured, Claim(metric="auprc", value=0.99, source="a paper"))
+    assert (unknown.verdict, "was not measured; there are" in unknown.sentence) == ("skip", True)

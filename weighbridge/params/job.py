@@ -11,6 +11,7 @@ from weighbridge.params.data import NO_IMAGES, Data
 from weighbridge.params.downloads import Download
 from weighbridge.params.imports import Import
 from weighbridge.params.inference import Inference
+from weighbridge.params.metrics import Metrics
 from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.publish import Publish
@@ -36,6 +37,7 @@ class Subjects(Section):
     downloads: dict[Name, Download] = {}
     models: dict[Name, Model] = {}
     imports: dict[Name, Import] = {}
+    metrics: Metrics = Metrics()
     claims: Claims = Claims()
 
 

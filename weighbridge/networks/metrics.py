@@ -1,0 +1,153 @@
+"""Metrics beside top-k accuracy, out of decisions and kept scores, each with its 95 % interval.
+
+| metric | what | interval |
+|---|---|---|
+| balanced_accuracy | the mean of the classes' shares of right answers (recall) | bootstrap of the images |
+| macro_f1 | the mean of the classes' F1, 2 TP / (2 TP + FP + FN) | bootstrap of the images |
+| auroc | area under the ROC curve; of several classes the mean of each against the rest | DeLong |
+| ece | expected calibration error: confidence against accuracy in bins of equal width | bootstrap of the images |
+| nll | mean negative log-likelihood of the label, natural logarithm | normal, by the standard error |
+| brier | mean over images of the squared distance of the probabilities to the label's | normal, by the standard error |
+
+Classes are those that the images show. Bootstrap: percentiles over images drawn again with a fixed seed (B. Efron, Annals of
+Statistics 7, 1979). DeLong: E. DeLong, D. DeLong and D. Clarke-Pearson, Biometrics 44, 1988; of a mean over classes the images'
+contributions are added up before they are squared. Images without an answer count as wrong decisions, and not in what needs
+probabilities.
+"""
+
+from collections.abc import Iterator
+from statistics import NormalDist
+
+import numpy as np
+from scipy.stats import rankdata
+
+from weighbridge.networks.predictions import PredictionSet
+from weighbridge.networks.score_kinds import log_probabilities, probabilities
+from weighbridge.params.metrics import Metrics
+
+Z = NormalDist().inv_cdf(0.975)
+Interval = tuple[float, float, float]  # value, low, high
+
+
+def metrics(predictions: PredictionSet, asked: Metrics) -> dict[str, float]:
+    """Every metric that the predictions allow: `name`, `name_low`, `name_high`. None of a set without samples."""
+    if not len(predictions.labels):
+        return {}
+    return {
+        f"{name}{end}": value
+        for name, interval in _measured(predictions, asked)
+        for end, value in zip(("", "_low", "_high"), interval, strict=True)
+        if np.isfinite(value)
+    }
+
+
+def _measured(predictions: PredictionSet, asked: Metrics) -> Iterator[tuple[str, Interval]]:
+    labels, top1 = predictions.labels, predictions.top1
+    random = np.random.default_rng(asked.seed)
+    weights = (
+        np.bincount(random.integers(0, len(labels), len(labels)), minlength=len(labels)) for _ in range(asked.draws)
+    )
+    confidence = None
+    if predictions.scores is not None and predictions.answered.any():
+        rows = predictions.answered
+        likely = probabilities(predictions.scores[rows], predictions.kind)
+        confidence = likely.max(axis=1)
+    drawn = [_drawn(labels, top1, predictions, confidence, asked.bins, each) for each in weights]
+    own = _drawn(labels, top1, predictions, confidence, asked.bins, np.ones(len(labels), int))
+    for name, value in own.items():
+        yield name, (value, *_percentiles([each[name] for each in drawn]))
+    if confidence is None:
+        return
+    assert predictions.scores is not None
+    logs = log_probabilities(predictions.scores[rows], predictions.kind)
+    yield "nll", _mean(-np.take_along_axis(logs, labels[rows, None], axis=1)[:, 0])
+    yield "brier", _mean(_brier(likely, labels[rows]))
+    if (area := auroc(likely, labels[rows])) is not None:
+        yield "auroc", area
+
+
+def _drawn(
+    labels: np.ndarray,
+    top1: np.ndarray,
+    predictions: PredictionSet,
+    confidence: np.ndarray | None,
+    bins: int,
+    weights: np.ndarray,
+) -> dict[str, float]:
+    """What is measured where each image counts as often as `weights` says."""
+    recall, f1, _ = per_class(labels, top1, weights)
+    found = {"balanced_accuracy": float(np.nanmean(recall)), "macro_f1": float(np.nanmean(f1))}
+    if confidence is not None:
+        rows = predictions.answered
+        found["ece"] = calibration_error(confidence, (labels == top1)[rows], bins, weights[rows])
+    return found
+
+
+def per_class(
+    labels: np.ndarray, top1: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Recall, F1 and number of images by class, shape (classes,); NaN for a class without images."""
+    weights = np.ones(len(labels)) if weights is None else weights
+    size = int(max(labels.max(), top1.max())) + 1
+    there = np.bincount(labels, weights, size)
+    said = np.bincount(top1[top1 >= 0], weights[top1 >= 0], size)
+    right = np.bincount(labels[labels == top1], weights[labels == top1], size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall, f1 = right / there, 2 * right / (there + said)
+    return recall, np.where(there > 0, f1, np.nan), there
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int, weights: np.ndarray) -> float:
+    """ECE: the mean over images of the distance between confidence and accuracy in the bin of their confidence."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    apart = np.bincount(place, weights * (confidence - right), bins)
+    return float(np.abs(apart).sum() / max(1, weights.sum()))
+
+
+def _brier(likely: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    own = np.take_along_axis(likely, labels[:, None], axis=1)[:, 0]
+    return np.asarray((likely**2).sum(axis=1) - 2 * own + 1)
+
+
+def _mean(values: np.ndarray) -> Interval:
+    mean = float(values.mean())
+    half = Z * float(values.std(ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return mean, mean - half, mean + half
+
+
+def _percentiles(values: list[float]) -> tuple[float, float]:
+    if not values:
+        return np.nan, np.nan
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def auroc(likely: np.ndarray, labels: np.ndarray) -> Interval | None:
+    """Area under the ROC curve with DeLong's interval; None where the images show fewer than two classes.
+
+    Args:
+        likely: probabilities, shape (samples, classes); two classes are told apart by one curve, of several the mean of each
+            against the rest is taken.
+        labels: class indices, shape (samples,).
+    """
+    there = np.unique(labels)
+    if len(there) < 2:
+        return None
+    asked = there[1:] if len(there) == 2 and likely.shape[1] == 2 else there
+    areas, parts = zip(*(area_under_curve(likely[:, each], labels == each) for each in asked), strict=True)
+    contributions = np.mean(parts, axis=0)
+    area = float(np.mean(areas))
+    half = Z * float(np.sqrt((contributions**2).sum())) / len(labels)
+    return area, max(0.0, area - half), min(1.0, area + half)
+
+
+def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[float, np.ndarray]:
+    """The area, and each image's contribution to its error, shape (samples,): their squares sum to n^2 times the variance."""
+    samples, count = len(scores), int(positive.sum())
+    ranks = rankdata(scores)
+    above = (ranks[positive] - rankdata(scores[positive])) / (samples - count)
+    below = 1 - (ranks[~positive] - rankdata(scores[~positive])) / count
+    area = float(above.mean())
+    parts = np.empty(samples)
+    parts[positive], parts[~positive] = (above - area) * samples / count, (below - area) * samples / (samples - count)
+    return area, parts
