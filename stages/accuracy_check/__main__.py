@@ -124,7 +124,8 @@ def by_class(
         [called[each], int(there[each]), *wilson_of(recall[each], int(there[each])), float(f1[each])]
         for each in hardest
     ]
-    sentence = f"{'; '.join(told)}. The hardest of {len(shown)} classes is {called[first]!r}: {recall[first]:.2%} of {there[first]:.0f}."
+    hard = f"The hardest of {len(shown)} classes is {called[first]!r}: {recall[first]:.2%} of {there[first]:.0f}."
+    sentence = f"{'; '.join(told)}. {hard}"
     evidence = {
         "classes": rows[:CLASSES_LISTED],
         "classes_columns": ["class", "images", "right", "right_low", "right_high", "f1"],
