@@ -121,10 +121,13 @@ def test_a_run_without_results_findings_or_curves_is_logged(place: Place) -> Non
 
 def test_a_killed_run_is_finished_on_the_next_log(place: Place) -> None:
     run = weighed("killed")
+    assert place.connect().holds(run) == "absent"
     killed = subprocess.run([sys.executable, "-c", KILLED % place.fuse, place.name, str(place.folder)], check=False)
     assert killed.returncode == -9
     assert place.records(run) == [] or not _is_whole(place.records(run)[0], run, place)
+    assert place.connect().holds(run) != "whole"
     place.connect().log(run)
+    assert place.connect().holds(run) == "whole"
     (record,) = place.records(run)
     assert _is_whole(record, run, place)
     assert {name: len(points) for name, points in record.metrics.items() if name != "process duration"} == {

@@ -27,6 +27,7 @@ PARSED = {
     "band": "runs models",
     "reproduce": "runs models",
     "repro": "runs the stages",
+    "sync": "writes to trackers, which takes seconds each; tests/weighbridge/cli/test_sync.py",
     "weigh": "runs models; but its suite is written and used, see below",
 }
 # Programs of others whose options are not looked up: what pages may ask of them.

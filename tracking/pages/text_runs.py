@@ -24,6 +24,22 @@ def runs_text(rows: Sequence[Mapping[str, Any]], screen: Screen = PIPE) -> str:
     return "\n".join(table_lines(cells, list(rows[0]), screen))
 
 
+def held_text(rows: Sequence[Mapping[str, Any]], screen: Screen = PIPE) -> str:
+    """What each tracker holds of each run, as a table; a reason why it is not known stands below it, once."""
+    words = ("whole", "partial", "absent", "written", "repaired")
+    reasons = dict.fromkeys(
+        f"{name}: {value}" for row in rows for name, value in [*row.items()][2:] if value not in words
+    )
+    cells = [
+        [
+            _cell(name, value) if number < 2 or value in words else "not known"
+            for number, (name, value) in enumerate(row.items())
+        ]
+        for row in rows
+    ]
+    return "\n".join([*table_lines(cells, list(rows[0]), screen), *reasons])
+
+
 def _cell(name: str, value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "-", True: "yes", False: "no"}[value]

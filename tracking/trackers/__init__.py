@@ -1,7 +1,8 @@
 """Trackers: places that keep runs for people to browse. One file each, its name is the tracker's name in `params.yaml`.
 
-A tracker is a value with one method, `log(run) -> address`, from a complete run to where it now is. Logging the same
-run again changes nothing. What a run looks like there (its parameters, metrics and tags) is decided here, once for all.
+A tracker is a value with `log(run) -> address`, from a complete run to where it now is, and `holds(run)`, which looks and writes
+nothing. Logging the same run again changes nothing. What a run looks like there (its parameters, metrics and tags) is decided
+here, once for all.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeGuard
+from typing import Literal, NamedTuple, Protocol, TypeGuard
 
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run, Scalar
@@ -20,6 +21,9 @@ from tracking.runs.secrets import redact
 
 LONGEST_KEY = 100  # of a parameter, metric or tag in Comet; MLflow takes 250
 RUN_ID = "weighbridge.run_id"
+
+
+Held = Literal["whole", "partial", "absent"]
 
 
 class Tracker(Protocol):
@@ -31,6 +35,10 @@ class Tracker(Protocol):
         Raises:
             UserError: the place cannot be reached, or refused the run.
         """
+        ...
+
+    def holds(self, run: Run) -> Held:
+        """How much of the run is there; raises as `log`."""
         ...
 
 

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
-from tracking.trackers import Metric, document, metrics, one_line, parameters, tags
+from tracking.trackers import Held, Metric, document, metrics, one_line, parameters, tags
 
 LONGEST_VALUE = 1000
 READ_BACK_SECONDS = 10.0
@@ -85,6 +85,9 @@ class Archives:
                 finished.replace(archive)
         return f"comet:{key}"
 
+    def holds(self, run: Run) -> Held:
+        return _held(_content(run), _archived(self.folder / f"{experiment_key(run)}.zip"))
+
 
 @dataclass(frozen=True)
 class Server:
@@ -104,6 +107,10 @@ class Server:
                     complaints = _upload(archive)
                 _refuse_lacking(self._read_back(key, wanted), f"Comet at {_host()}", complaints)
         return f"comet:{key}"
+
+    def holds(self, run: Run) -> Held:
+        with _one_line_errors():
+            return _held(_content(run), _stored(self.api.get_experiment_by_key(experiment_key(run))))
 
     def _read_back(self, key: str, wanted: Content) -> Content:
         """What the server lacks after it had time to file what it was sent."""
@@ -178,6 +185,13 @@ def _lacking(wanted: Content, kept: Content) -> Content:
         {name: value for name, value in wanted.others.items() if name not in kept.others},
         {name: text for name, text in wanted.files.items() if name not in kept.files},
     )
+
+
+def _held(wanted: Content, kept: Content) -> Held:
+    lacking = _lacking(wanted, kept)
+    if not any(lacking):
+        return "whole"
+    return "absent" if len(lacking.names()) == len(wanted.names()) else "partial"
 
 
 def _same(value: float, kept: float | None) -> bool:

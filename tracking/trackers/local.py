@@ -1,4 +1,4 @@
-"""The journal: every run that was ever published, one JSON file each, never rewritten.
+"""The journal: every run that was ever published, one JSON file each, rewritten only where it is damaged.
 
 Any other tracker can be filled again from it.
 """
@@ -8,7 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tracking.runs.errors import UserError
 from tracking.runs.run import Run
+from tracking.trackers import Held
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,22 @@ class Journal:
     folder: Path
 
     def log(self, run: Run) -> str:
-        path = self.folder / f"{run.subject}-{run.id[:12]}.json"
-        if not path.exists():
+        path = self._path(run)
+        if self.holds(run) != "whole":
             _write_once(run, path)
         return path.as_posix()
+
+    def holds(self, run: Run) -> Held:
+        path = self._path(run)
+        if not path.exists():
+            return "absent"
+        try:
+            return "whole" if Run.load(path).id == run.id else "partial"
+        except UserError:  # it was cut short, or edited
+            return "partial"
+
+    def _path(self, run: Run) -> Path:
+        return self.folder / f"{run.subject}-{run.id[:12]}.json"
 
 
 def connect(folder: Path, experiment: str) -> Journal:
@@ -39,7 +53,12 @@ def runs(folder: Path) -> list[Run]:
     Raises:
         UserError: a file is not a run or was edited; it is named.
     """
-    return [Run.load(path) for path in sorted((folder / "journal").glob("*.json"))]
+    return [Run.load(path) for path in files(folder)]
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of the journal under `folder`, by name."""
+    return sorted((folder / "journal").glob("*.json"))
 
 
 def _write_once(run: Run, path: Path) -> None:

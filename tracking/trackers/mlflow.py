@@ -14,7 +14,7 @@ from filelock import FileLock
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.secrets import redact_url
-from tracking.trackers import RUN_ID, document, metrics, one_line, parameters, tags
+from tracking.trackers import RUN_ID, Held, document, metrics, one_line, parameters, tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,7 +33,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class MLflow:
-    """One experiment of one MLflow store; `lock` keeps processes of this machine from writing the same run twice."""
+    """One experiment of one MLflow store; `lock` keeps processes of this folder from writing the same run twice."""
 
     client: "MlflowClient"
     experiment: str
@@ -46,12 +46,25 @@ class MLflow:
                 self._fill(record, run)
         return f"mlflow:{record.info.run_id}"
 
+    def holds(self, run: Run) -> Held:
+        with _one_line_errors(self.client.tracking_uri):
+            record = self._find(run)
+        if record is None:
+            return "absent"
+        return "whole" if record.info.status == "FINISHED" else "partial"
+
     def _find(self, run: Run) -> "Record | None":
-        found = self.client.search_runs([self.experiment], f"tags.`{RUN_ID}` = '{run.id}'", max_results=1)
-        return found[0] if found else None
+        """The record of the run; of several the oldest, by a rule that gives everybody the same one."""
+        found = self.client.search_runs([self.experiment], f"tags.`{RUN_ID}` = '{run.id}'")
+        return min(found, key=lambda record: (record.info.start_time, record.info.run_id), default=None)
 
     def _create(self, run: Run) -> "Record":
-        return self.client.create_run(self.experiment, tags={RUN_ID: run.id}, run_name=run.subject)
+        """A new record, or the one that somebody on another machine, whom no lock here stops, made at the same time."""
+        created = self.client.create_run(self.experiment, tags={RUN_ID: run.id}, run_name=run.subject)
+        record = self._find(run) or created
+        if record.info.run_id != created.info.run_id:
+            self.client.delete_run(created.info.run_id)
+        return record
 
     def _fill(self, record: "Record", run: Run) -> None:
         """Write everything, the status last; writing it again after a kill changes nothing that is there."""

@@ -12,10 +12,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracking.runs.errors import UserError
-from weighbridge.cli import inspect, jobs, prove, repro
+from weighbridge.cli import inspect, jobs, prove, repro, sync
 from weighbridge.cli.options import Command
 
-COMMANDS: Mapping[str, Command] = {**inspect.COMMANDS, **prove.COMMANDS, **jobs.COMMANDS, **repro.COMMANDS}
+COMMANDS: Mapping[str, Command] = {
+    **inspect.COMMANDS,
+    **prove.COMMANDS,
+    **jobs.COMMANDS,
+    **repro.COMMANDS,
+    **sync.COMMANDS,
+}
 CLOSED_PIPE = 141  # what a shell reports of a program whose reader left
 
 

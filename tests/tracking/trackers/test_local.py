@@ -31,6 +31,15 @@ def test_a_record_is_never_rewritten(tmp_path: Path) -> None:
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
+def test_a_record_that_was_cut_short_is_written_again(tmp_path: Path) -> None:
+    path = Path(local.connect(tmp_path, "e").log(weighed()))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert local.connect(tmp_path, "e").holds(weighed()) == "partial"
+    local.connect(tmp_path, "e").log(weighed())
+    assert path.read_bytes() == whole
+
+
 def test_a_broken_record_is_named(tmp_path: Path) -> None:
     path = Path(local.connect(tmp_path, "e").log(weighed()))
     path.write_text(path.read_text().replace('"top1": 0.30000000000000004', '"top1": 0.99'))

@@ -10,11 +10,12 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.tracking.trackers.samples import weighed
+from tests.tracking.trackers.stores import empty_store
 from tracking.runs.errors import UserError
 from tracking.trackers import mlflow
 
@@ -221,3 +222,24 @@ def test_a_variable_that_the_user_set_is_left_alone(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
     mlflow._import_quietly()
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "3"
+
+
+def test_two_clones_that_write_one_run_to_one_store_at_once_leave_one_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No lock that they share: the second comes between the first one's looking and writing."""
+    store = empty_store(tmp_path / "store") / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    first, second = (mlflow.connect(tmp_path / clone, "e") for clone in ("one", "two"))
+    run, create = weighed(facts=3), first.client.create_run
+    addresses = []
+
+    def create_meanwhile(*arguments: Any, **more: Any) -> Any:
+        addresses.append(second.log(run))
+        return create(*arguments, **more)
+
+    monkeypatch.setattr(first.client, "create_run", create_meanwhile)
+    addresses.append(first.log(run))
+    assert addresses[0] == addresses[1]
+    (record,) = first.client.search_runs([first.experiment])
+    assert record.info.status == "FINISHED"
