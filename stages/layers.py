@@ -112,7 +112,9 @@ def steps(images: Path, samples: SampleSet, count: int) -> Iterator[str]:
 
 def _parts(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
     """The recipe up to each of its whole-image steps."""
-    yield "decode", recipe.model_copy(update={"resize": None, "crop": None})
+    yield "decode", recipe.model_copy(update={"crop_first": None, "resize": None, "crop": None})
+    if recipe.crop_first is not None:
+        yield "crop_first", recipe.model_copy(update={"resize": None, "crop": None})
     if recipe.resize is not None:
         yield "resize", recipe.model_copy(update={"crop": None})
     if recipe.crop is not None:

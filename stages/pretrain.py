@@ -67,10 +67,10 @@ def _versions(source: Pretrain) -> dict[str, str]:
     return installed
 
 
-def _export(network: Network, source: Pretrain, path: Path, size: int) -> None:
+def _export(network: Network, source: Pretrain, path: Path, image: tuple[int, int, int]) -> None:
     if source.export is None:
         return
-    exported = network.export(path.parent, size) if isinstance(network, Exportable) else None
+    exported = network.export(path.parent, image) if isinstance(network, Exportable) else None
     if exported is None or exported.framework != source.export:
         raise UserError(f"params.yaml: pretrain: {source.framework} cannot be exported to ONNX; set export to null")
 
@@ -103,7 +103,7 @@ def main(source: str, samples: Path, weights: Path) -> None:
     with replacing(weights) as partial:
         partial.mkdir()
         save_tensors(network.weights(), partial / "weights.safetensors")
-        _export(network, chosen, partial / "model.onnx", test.inputs.shape[1])
+        _export(network, chosen, partial / "model.onnx", test.inputs.shape[1:])
         save_findings([_finding(source, chosen, curve, test)], partial / "findings.json")
         curve.to_csv(partial / "curve.csv", index=False, lineterminator="\n")
         card = {"top1": float(curve["test"].iloc[-1]), "samples": len(test), **chosen.model_dump()}

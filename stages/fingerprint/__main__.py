@@ -28,7 +28,7 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
 from weighbridge.networks.predictions import PredictionSet
-from weighbridge.networks.preparations import Preparation, answers, distinct, side
+from weighbridge.networks.preparations import Preparation, answers, distinct, sides
 from weighbridge.params.fingerprint import Fingerprint, TopColumns
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
@@ -137,7 +137,8 @@ def candidates(
 
     `turned` says whether any image has an EXIF orientation; where none has, what is done about it makes no difference.
     """
-    fitting = [(name, Preparation(other)) for name, other in others.items() if side(other) == side(recipe)]
+    wanted = sides(recipe), recipe.count
+    fitting = [(name, Preparation(other)) for name, other in others.items() if (sides(other), other.count) == wanted]
     usual = itertools.chain(mistakes(recipe).items(), pairs(recipe).items())
     different = [(name, each) for name, each in usual if turned or EXIF not in name]
     everything = distinct([(own, Preparation(recipe)), *fitting, *different])

@@ -63,7 +63,7 @@ def _export(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
     if not isinstance(classifier, Exportable):
         raise CannotBeAskedError(f"{spec.framework} on {spec.backend} has no export here")
     try:
-        exported = classifier.export(folder, spec.size)
+        exported = classifier.export(folder, spec.image)
     except UserError as problem:
         raise CannotBeAskedError(str(problem)) from problem
     except Exception as problem:

@@ -52,7 +52,7 @@ def resnet(spec: Spec) -> Any:
 
 
 def onnx_file(spec: Spec, folder: Path) -> Spec:
-    return replace(spec, weights=resnet(spec).export(folder, spec.size).path)
+    return replace(spec, weights=resnet(spec).export(folder, spec.image).path)
 
 
 def torch_program(spec: Spec, folder: Path) -> Spec:

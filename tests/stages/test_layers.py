@@ -51,7 +51,7 @@ def test_an_onnx_export_is_compared_layer_by_layer_and_a_mistake_in_it_found(tmp
 
     path, spoilt = tmp_path / "model.onnx", tmp_path / "spoilt.onnx"
     original = TorchNetwork(network(1), "cpu")
-    original.export(tmp_path, SIDE)
+    original.export(tmp_path, (SIDE, SIDE, 3))
     assert str(ROOT).encode() not in path.read_bytes()  # in another clone it is the same file
     model = onnx.load(path)
     tensor = next(each for each in model.graph.initializer if each.name == "block1.conv2.weight")

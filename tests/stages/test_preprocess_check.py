@@ -25,7 +25,7 @@ from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks import preparations
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
-from weighbridge.networks.preparations import Preparation, answers, side
+from weighbridge.networks.preparations import Preparation, answers, sides
 from weighbridge.params.recipes import Recipe
 
 CAFFE = {
@@ -57,7 +57,7 @@ def test_every_mistake_differs_from_the_recipe_and_from_every_other(chosen: Reci
     keys = {preparation.key for preparation in mistakes(chosen).values()}
     assert len(keys) == len(mistakes(chosen)) > 15
     assert Preparation(chosen).key not in keys
-    assert all(side(preparation.recipe) == side(chosen) for preparation in mistakes(chosen).values())
+    assert all(sides(preparation.recipe) == sides(chosen) for preparation in mistakes(chosen).values())
 
 
 @pytest.mark.parametrize("chosen", [recipe(), CROPPED])

@@ -27,7 +27,8 @@ class Spec:
         framework, backend: the adapter's file name, and what must compute (verified after import).
         architecture, arguments: the builder's name in the framework, and its keyword arguments.
         classes: how many scores the network gives.
-        size: height and width of its images, in pixels, or the length of its texts, in tokens.
+        size: height of its images, in pixels, or the length of its texts, in tokens.
+        width, channels: of its images; without a width they are square.
         weights: the file (or folder of files) to load, or None for a random start from `seed`.
         threads: of the framework inside one operation; None leaves it to the machine.
         device: `auto` takes a GPU where there is one; `cpu` and `cuda` insist.
@@ -51,6 +52,13 @@ class Spec:
     checkpoint: str | None = None
     training: bool = False
     layout: str | None = None
+    width: int | None = None
+    channels: int = 3
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """The shape of one image: height, width, channels."""
+        return self.size, self.width or self.size, self.channels
 
 
 @dataclass(frozen=True)
@@ -120,8 +128,8 @@ class Exported:
 class Exportable(Protocol):
     """A classifier that can be written as a finished program, the way the framework's users do it."""
 
-    def export(self, folder: Path, size: int) -> Exported:
-        """Write the program for images of `size` pixels to `folder`.
+    def export(self, folder: Path, image: tuple[int, int, int]) -> Exported:
+        """Write the program for images of this height, width and number of channels to `folder`.
 
         Raises:
             UserError: this backend has no such program.

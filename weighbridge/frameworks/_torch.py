@@ -288,9 +288,10 @@ class TorchNetwork:
             train_all_but(self.module, still)
         self.module.eval()
 
-    def export(self, folder: Path, size: int) -> Exported:
+    def export(self, folder: Path, image: tuple[int, int, int]) -> Exported:
         """Write an ONNX file with a free batch dimension (https://docs.pytorch.org/docs/stable/onnx.html)."""
-        path, example = folder / "model.onnx", torch.zeros(2, 3, size, size, device=self.device)
+        height, width, channels = image
+        path, example = folder / "model.onnx", torch.zeros(2, channels, height, width, device=self.device)
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of torch.export about torch itself
             torch.onnx.export(

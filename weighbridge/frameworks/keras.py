@@ -33,7 +33,7 @@ def _build(keras: Any, spec: Spec) -> Any:
     try:
         return builder(
             weights=None,
-            input_shape=(spec.size, spec.size, 3),
+            input_shape=spec.image,
             classes=spec.classes,
             classifier_activation=None,
             **spec.arguments,

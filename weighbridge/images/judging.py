@@ -154,6 +154,6 @@ def _range(model: str, manifest: pd.DataFrame) -> Iterator[Finding]:
     if 255 < highest < DARK:
         sentence = (
             f"{len(deep)} images have more than 8 bits, and their largest value is {highest:g}: by their high byte they are "
-            f"nearly black. Say the range in the recipe, for example depth: {{low: 0, high: {highest:g}}}."
+            f"nearly black. Say the range in the recipe, for example depth: [0, {highest:g}]."
         )
         yield Finding(CHECK, model, Verdict.WARN, sentence, {"highest": highest})

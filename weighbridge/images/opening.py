@@ -78,12 +78,13 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     Raises:
         NoImageError: its content is no image.
     """
-    try:
-        image = Image.open(path, formats=FORMATS)
-    except UnidentifiedImageError as problem:
-        raise NoImageError(f"is {_kind(path)}, which Pillow does not read as an image") from problem
-    with image:
-        yield image
+    with path.open("rb") as file:  # given a name, Pillow maps some files into memory, and garbles turned TIFFs (13.0)
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError as problem:
+            raise NoImageError(f"is {_kind(path)}, which Pillow does not read as an image") from problem
+        with image:
+            yield image
 
 
 def _kind(path: Path) -> str:
@@ -148,7 +149,11 @@ def is_deep(image: Image.Image) -> bool:
 def orientation_of(image: Image.Image) -> tuple[int, str]:
     """The EXIF orientation, and a word for it; a damaged block counts as upright, as does a number without a meaning."""
     try:
-        found = int(image.getexif().get(ORIENTATION, UPRIGHT))
+        said = image.getexif()
+        if not said and image.info.get("exif"):
+            said = Image.Exif()  # of a JPEG, Pillow has tried already, and kept what went wrong to itself
+            said.load(image.info["exif"])
+        found = int(said.get(ORIENTATION, UPRIGHT))
     except Exception:  # noqa: BLE001 -- whatever a damaged block makes of Pillow's reader
         return UPRIGHT, "unreadable"
     if found == UPRIGHT:

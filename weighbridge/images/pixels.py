@@ -1,4 +1,4 @@
-"""An image file to pixels by a recipe: decode -> colour -> resize -> crop."""
+"""An image file to pixels by a recipe: decode -> colour -> crop -> resize -> crop."""
 
 from pathlib import Path
 
@@ -7,36 +7,56 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import read_pixels
 from weighbridge.images.resizing import resize_pixels
-from weighbridge.params.recipes import Crop, Recipe
+from weighbridge.params.recipes import Crop, Recipe, both_sides
 
 
 def load_pixels(path: Path, recipe: Recipe) -> np.ndarray:
-    """The image at `path` as pixels of shape (height, width, 3), RGB: every step that needs the whole image.
+    """The image at `path` as pixels of shape (height, width, 3 or 1), RGB or grey: every step that needs the whole image.
 
     They are uint8, or float32 in 0..255 where the recipe's library resizes to that (TensorFlow).
 
     Raises:
-        UserError: the file cannot be decoded, or it is smaller than the crop.
+        UserError: the file cannot be decoded, the recipe refuses it, or it is smaller than the crop.
     """
     pixels = read_pixels(path, recipe)
+    if recipe.crop_first is not None:
+        pixels = _centre(pixels, recipe.crop_first, path)
     if recipe.resize is not None:
         pixels = resize_pixels(pixels, recipe.resize)
-    return pixels if recipe.crop is None else _centre_crop(pixels, recipe.crop, path)
+    return pixels if recipe.crop is None else _centre(pixels, recipe.crop, path)
 
 
-def _centre_crop(pixels: np.ndarray, crop: Crop, path: Path) -> np.ndarray:
+def _centre(pixels: np.ndarray, crop: Crop, path: Path) -> np.ndarray:
+    if crop.size is not None:
+        return _centre_crop(pixels, crop, both_sides(crop.size), path)
+    assert crop.share is not None
+    (top, height), (left, width) = (share_of(length, crop.share) for length in pixels.shape[:2])
+    return pixels[top : top + height, left : left + width]
+
+
+def share_of(length: int, share: float) -> tuple[int, int]:
+    """Where a central share begins and how long it is, as `tf.image.central_crop` rounds."""
+    start = int((length - length * share) / 2)
+    return start, length - 2 * start
+
+
+def _centre_crop(pixels: np.ndarray, crop: Crop, wanted: tuple[int, int], path: Path) -> np.ndarray:
     """As torchvision's `CenterCrop`, which pads what is too small with zeros, if `crop.pad` allows it."""
     height, width = pixels.shape[:2]
-    if min(height, width) < crop.size:
+    if height < wanted[0] or width < wanted[1]:
         if not crop.pad:
             raise UserError(
-                f"{path}: is {width} x {height} when it comes to a crop of {crop.size}: padding would blacken its edges; "
+                f"{path}: is {width} x {height} when it comes to a crop of {_words(wanted)}: padding would blacken its edges; "
                 "resize it to more, or set pad in the recipe's crop"
             )
-        pixels = np.pad(pixels, (_missing(height, crop.size), _missing(width, crop.size), (0, 0)))
+        pixels = np.pad(pixels, (_missing(height, wanted[0]), _missing(width, wanted[1]), (0, 0)))
         height, width = pixels.shape[:2]
-    top, left = _start(height, crop), _start(width, crop)
-    return pixels[top : top + crop.size, left : left + crop.size]
+    top, left = _start(height - wanted[0], crop), _start(width - wanted[1], crop)
+    return pixels[top : top + wanted[0], left : left + wanted[1]]
+
+
+def _words(size: tuple[int, int]) -> str:
+    return str(size[0]) if size[0] == size[1] else f"{size[1]} x {size[0]}"
 
 
 def _missing(length: int, wanted: int) -> tuple[int, int]:
@@ -45,6 +65,6 @@ def _missing(length: int, wanted: int) -> tuple[int, int]:
     return lacking // 2, (lacking + 1) // 2
 
 
-def _start(length: int, crop: Crop) -> int:
-    half = (length - crop.size) / 2
+def _start(left_over: int, crop: Crop) -> int:
+    half = left_over / 2
     return round(half) if crop.place == "round" else int(half)

@@ -6,7 +6,7 @@ from weighbridge.params.recipes import Recipe
 
 
 def scale_and_normalise(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Scale, normalise and order the channels of pixels (..., 3): a fresh float32 array, as the model wants them.
+    """Scale, normalise and order the channels of pixels (..., 3 or 1): a fresh float32 array, as the model wants them.
 
     The operations and their order are torchvision's (`ToTensor`, `Normalize`), those of `keras.applications` ("tf", "torch"
     and "caffe" mode), and for `times 1/255` those of transformers' `rescale`, so that the float32 results carry the same

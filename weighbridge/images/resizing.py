@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from weighbridge.images.decoders import import_opencv, import_tensorflow
-from weighbridge.params.recipes import Resize
+from weighbridge.params.recipes import Resize, both_sides
 from weighbridge.process.torchvision_operators import define_missing_operators
 
 PILLOW = {
@@ -22,24 +22,29 @@ PILLOW = {
 
 
 def resize_pixels(pixels: np.ndarray, resize: Resize) -> np.ndarray:
-    """Pixels (uint8, shape (height, width, 3)) resized; uint8, or float32 in 0..255 where the library gives that."""
+    """Pixels (uint8, shape (height, width, 3 or 1)) resized; uint8, or float32 in 0..255 where the library gives that."""
     size = new_size(pixels.shape[0], pixels.shape[1], resize)
     if size == pixels.shape[:2] and resize.library != "tensorflow":
         return pixels
-    return _LIBRARIES[resize.library](pixels, size, resize)
+    return _LIBRARIES[resize.library](pixels, size, resize).reshape(*size, pixels.shape[-1])
 
 
 def new_size(height: int, width: int, resize: Resize) -> tuple[int, int]:
     """Height and width after resizing. Of `short-side`, the long side is truncated, not rounded: torchvision's rule."""
-    if resize.fit == "squash":
-        return resize.size, resize.size
+    if resize.fit == "squash" or not isinstance(resize.size, int):
+        return both_sides(resize.size)
     if width <= height:
         return int(resize.size * height / width), resize.size
     return resize.size, int(resize.size * width / height)
 
 
 def _by_pillow(pixels: np.ndarray, size: tuple[int, int], resize: Resize) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize(size[::-1], PILLOW[resize.interpolation]))
+    return np.asarray(to_pillow(pixels).resize(size[::-1], PILLOW[resize.interpolation]))
+
+
+def to_pillow(pixels: np.ndarray) -> Image.Image:
+    """Pixels (uint8, one or three channels) as Pillow's image."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def _by_opencv(pixels: np.ndarray, size: tuple[int, int], resize: Resize) -> np.ndarray:

@@ -83,26 +83,22 @@ def new_network(source: Pretrain, classes: int, samples: SampleSet) -> Network:
 
 
 def _random_start(network: Model | Pretrain, classes: int, samples: SampleSet) -> Spec:
+    size, *rest = map(int, samples.inputs.shape[1:])
+    width, channels = rest if rest else (None, 3)  # texts have a length alone
     return Spec(
         framework=network.framework,
         backend=network.backend,
         architecture=network.architecture,
         arguments=network.arguments,
         classes=classes,
-        size=_size(samples, network.recipe),
+        size=size,
+        width=width,
+        channels=channels,
         weights=None,
         threads=None,
         seed=0,
         device="cpu",
     )
-
-
-def _size(samples: SampleSet, recipe: str) -> int:
-    """Of the images, in pixels; of the texts, in tokens."""
-    height, *width = samples.inputs.shape[1:3]
-    if width and height != width[0]:
-        raise UserError(f"recipe {recipe} gives {width[0]} x {height} images; models here take square ones")
-    return int(height)
 
 
 def load_network(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Network | None:

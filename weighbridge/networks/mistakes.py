@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from weighbridge.networks.preparations import Preparation, distinct, side
+from weighbridge.networks.preparations import Preparation, distinct, sides
 from weighbridge.params.recipes import Crop, Normalise, Recipe, Resize
 
 Named = Iterator[tuple[str, Preparation]]
@@ -67,10 +67,11 @@ def _resizing(recipe: Recipe) -> Named:
 
 
 def _geometry(recipe: Recipe) -> Named:
-    """Which part of the image, and in which proportions."""
-    pixels = side(recipe)
-    if recipe.resize is None or pixels is None:
+    """Which part of the image, and in which proportions; of squares."""
+    height, width = sides(recipe) or (0, 1)
+    if recipe.resize is None or height != width:
         return
+    pixels = height
     yield "squashed to a square", _changed(recipe, crop=None, resize=_to(recipe, pixels, "squash"))
     shorts = {"whole short side": pixels, f"crop ratio {CROP_RATIO}": int(pixels / CROP_RATIO)}
     if pixels > RESIZED_TO / 2:
@@ -94,11 +95,19 @@ def _arithmetic(recipe: Recipe) -> Named:
         yield "normalisation forgotten", _changed(recipe, normalise=None)
         yield "scaling forgotten", _changed(recipe, scale="0..255")
         yield "normalised twice", Preparation(recipe, again=recipe.model_copy(update={"scale": "0..255"}))
-    for words, steps in MODES.items():
+    for words, steps in MODES.items() if recipe.count == 3 else ():
         yield f"scaled as {words}", _changed(recipe, **steps)
 
 
 def _layout(recipe: Recipe) -> Named:
+    if recipe.count == 3:
+        yield from _channel_order(recipe)
+    height, width = sides(recipe) or (0, 0)
+    if height == width:  # no model takes what is not square the other way round
+        yield "height and width swapped", Preparation(recipe, transposed=True)
+
+
+def _channel_order(recipe: Recipe) -> Named:
     channels = "BGR" if recipe.channels == "RGB" else "RGB"
     words = f"{channels} instead of {recipe.channels}"
     if recipe.normalise is None:
@@ -107,7 +116,6 @@ def _layout(recipe: Recipe) -> Named:
         swapped = Normalise(mean=recipe.normalise.mean[::-1], std=recipe.normalise.std[::-1])
         yield words, _changed(recipe, channels=channels, normalise=swapped)
         yield f"{words}, swapped after normalising", _changed(recipe, channels=channels)
-    yield "height and width swapped", Preparation(recipe, transposed=True)
 
 
 def _changed(recipe: Recipe, **steps: Any) -> Preparation:

@@ -9,9 +9,9 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier
-from weighbridge.images.pixels import load_pixels
+from weighbridge.images.pixels import load_pixels, share_of
 from weighbridge.images.recipes import scale_and_normalise
-from weighbridge.params.recipes import Recipe
+from weighbridge.params.recipes import Recipe, both_sides
 from weighbridge.process.progress import progress
 
 _UNFINISHED = {"scale": "0..255", "normalise": None, "channels": "RGB", "dtype": "float32"}
@@ -51,11 +51,16 @@ class Preparation:
         return scale_and_normalise(scale_and_normalise(pixels, once), self.again)
 
 
-def side(recipe: Recipe) -> int | None:
+def sides(recipe: Recipe) -> tuple[int, int] | None:
     """Height and width of the images that a recipe gives; None where the images themselves say."""
-    if recipe.crop is not None:
-        return recipe.crop.size
-    return recipe.resize.size if recipe.resize is not None and recipe.resize.fit == "squash" else None
+    if recipe.crop is not None and recipe.crop.size is not None:
+        return both_sides(recipe.crop.size)
+    if recipe.resize is None or recipe.resize.fit != "squash":
+        return None
+    height, width = both_sides(recipe.resize.size)
+    if recipe.crop is None or recipe.crop.share is None:
+        return height, width
+    return share_of(height, recipe.crop.share)[1], share_of(width, recipe.crop.share)[1]
 
 
 def distinct(preparations: Iterable[tuple[str, Preparation]]) -> dict[str, Preparation]:

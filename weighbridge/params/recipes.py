@@ -7,9 +7,16 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from weighbridge.params.section import Count, Rate, Section
 
+Side = Count | Annotated[list[Count], Field(min_length=2, max_length=2)]  # pixels; height and width where they differ
+
+
+def both_sides(size: int | list[int]) -> tuple[int, int]:
+    """Height and width."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
 
 class Resize(Section):
-    size: Count
+    size: Side
     fit: Literal["squash", "short-side"] = "squash"
     interpolation: Literal["nearest", "nearest-exact", "bilinear", "bicubic", "lanczos", "area"] = "bilinear"
     antialias: bool = True
@@ -17,6 +24,8 @@ class Resize(Section):
 
     @model_validator(mode="after")
     def _is_one_that_the_library_has(self) -> "Resize":
+        if self.fit == "short-side" and not isinstance(self.size, int):
+            raise ValueError("short-side takes one number; with height and width fit must be squash")
         if self.library == "pillow" and self.antialias == (self.interpolation == "nearest"):
             raise ValueError("Pillow antialiases every interpolation but nearest: antialias must say so")
         if self.library == "opencv" and self.antialias != (self.interpolation == "area"):
@@ -29,31 +38,74 @@ class Resize(Section):
 
 
 class Crop(Section):
-    """The centre. A half pixel goes as `place` says; an image that is too small gets black edges if `pad` allows it."""
+    """The centre: so many pixels, or a share of each side (as `tf.image.central_crop` takes it).
 
-    size: Count
+    Of pixels a half goes as `place` says; an image that is too small gets black edges if `pad` allows it.
+    """
+
+    size: Side | None = None
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
     place: Literal["round", "floor"] = "round"
     pad: bool = False
 
+    @model_validator(mode="after")
+    def _says_how_much(self) -> "Crop":
+        if (self.size is None) == (self.share is None):
+            raise ValueError("a crop has a size in pixels or a share of each side, one of the two")
+        return self
+
 
 class Normalise(Section):
-    mean: Annotated[list[float], Field(min_length=3, max_length=3)]
-    std: Annotated[list[Rate], Field(min_length=3, max_length=3)]
+    mean: Annotated[list[float], Field(min_length=1, max_length=3)]
+    std: Annotated[list[Rate], Field(min_length=1, max_length=3)]
 
 
 class Recipe(Section):
-    """Preprocessing as data; the steps are applied in the order of the fields."""
+    """Preprocessing as data; the steps are applied in the order of the fields.
+
+    Attributes:
+        exif: whether the image is turned as its EXIF data say.
+        alpha: transparency is dropped, and the colours behind it come out; or the image is laid on white or black; or refused.
+        profile: a colour profile is ignored, or the colours are converted to sRGB.
+        depth: what becomes of samples of more than 8 bits: their high byte; cut at 255; refused; or a range [low, high] that is
+            spread over 0..255. A high byte is defined for 16 bits only; integers of 32 and floating-point numbers need a range.
+        colour: three channels, or one.
+        crop_first: a crop before resizing.
+    """
 
     decode: Literal["pillow", "tensorflow", "tensorflow-accurate", "opencv"] = "pillow"
     exif: Literal["honour", "ignore"] = "ignore"
     cmyk: Literal["convert", "refuse"] = "convert"
-    colour: Literal["RGB"] = "RGB"
+    alpha: Literal["drop", "white", "black", "refuse"] = "drop"
+    profile: Literal["ignore", "sRGB"] = "ignore"
+    depth: Literal["high-byte", "clip", "refuse"] | Annotated[list[float], Field(min_length=2, max_length=2)] = (
+        "high-byte"
+    )
+    colour: Literal["RGB", "grey"] = "RGB"
+    crop_first: Crop | None = None
     resize: Resize | None = None
     crop: Crop | None = None
     scale: Literal["0..1", "times 1/255", "-1..1", "0..255"] = "0..1"
     normalise: Normalise | None = None
     channels: Literal["RGB", "BGR"] = "RGB"
     dtype: Literal["float32", "float16"] = "float32"
+
+    @property
+    def count(self) -> int:
+        """How many channels its images have."""
+        return 1 if self.colour == "grey" else 3
+
+    @model_validator(mode="after")
+    def _steps_fit_together(self) -> "Recipe":
+        if isinstance(self.depth, list) and not self.depth[0] < self.depth[1]:
+            raise ValueError(f"depth: a range rises, {self.depth[0]:g} to {self.depth[1]:g} does not")
+        if self.colour == "grey" and self.channels == "BGR":
+            raise ValueError("channels: one channel has no order; leave it at RGB")
+        if self.normalise and {len(self.normalise.mean), len(self.normalise.std)} != {self.count}:
+            raise ValueError(
+                f"normalise: colour {self.colour} has {self.count} channels: give so many means and deviations"
+            )
+        return self
 
 
 class Declaration(Section):

@@ -61,7 +61,7 @@ def test_a_torch_network_says_the_same_after_saving_and_decides_the_same_as_onnx
 class ExportsTrainingMode(TorchNetwork):
     """Is exported as it is in training."""
 
-    def export(self, folder: Path, size: int) -> Exported:
+    def export(self, folder: Path, image: tuple[int, int, int]) -> Exported:
         self.module.train()
         export_by_trace(self, folder / "model.onnx")
         self.module.eval()

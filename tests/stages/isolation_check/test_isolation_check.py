@@ -287,7 +287,7 @@ def test_an_onnx_file_that_keeps_training_mode_is_found(tmp_path: Path) -> None:
 
 
 def test_the_adapters_exporter_writes_inference_mode_whatever_the_models(tmp_path: Path) -> None:
-    said = said_of_export(lambda exported, path: exported.export(path.parent, 4), tmp_path / "model.onnx")
+    said = said_of_export(lambda exported, path: exported.export(path.parent, (4, 4, 3)), tmp_path / "model.onnx")
     assert said.verdict == "pass", said.sentence
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.preparations import side
+from weighbridge.networks.preparations import sides
 from weighbridge.params.recipes import Recipe
 
 CLASSES = 10
@@ -76,5 +76,5 @@ def sample_set(paths: list[Path], chosen: Recipe, classifier: LinearClassifier, 
 def save_prepared(samples: SampleSet, folder: Path) -> None:
     """As `preprocess` writes it."""
     assert isinstance(samples.recipe, Recipe)
-    assert side(samples.recipe) == samples.inputs.shape[1]
+    assert sides(samples.recipe) == samples.inputs.shape[1:3]
     samples.save(folder)
