@@ -19,7 +19,6 @@ from weighbridge.params.recipes import TextRecipe
 
 CHECK = "mode_check"
 SIGNIFICANT = 0.01
-LARGE_GAP = 0.02
 ROUNDING = 1e-3  # scores that differ by less may have been summed in another order
 
 
@@ -84,8 +83,8 @@ def accuracies(model: str, network: Network, samples: SampleSet, params: ModeChe
         "only_training_right": counts[1],
         "p_value": p_value,
     }
-    depends = undefined or p_value < SIGNIFICANT or abs(together - float(right.mean())) > LARGE_GAP
-    return Finding(CHECK, model, Verdict.WARN if depends else Verdict.PASS, sentence, evidence)
+    lags = p_value < SIGNIFICANT and right_training.mean() > right.mean()  # the stored statistics are not the weights'
+    return Finding(CHECK, model, Verdict.WARN if undefined or lags else Verdict.PASS, sentence, evidence)
 
 
 def batches(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
@@ -107,8 +106,7 @@ def batches(model: str, network: Network, samples: SampleSet, params: ModeCheck)
         for name in ("top1_training", "top1_training_by_class")
     }
     evidence = {"batch_flips": flips, "batch_max_score_difference": apart, "batches": rows, "curves": curves}
-    varies = flips or max(spread) - min(spread) > LARGE_GAP
-    verdict = Verdict.FAIL if flips and apart > ROUNDING else Verdict.WARN if varies else Verdict.PASS
+    verdict = Verdict.FAIL if flips and apart > ROUNDING else Verdict.WARN if flips else Verdict.PASS
     return Finding(CHECK, model, verdict, sentence, evidence)
 
 
@@ -176,7 +174,7 @@ def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck)
         f"deviation of {100 * spread:.2f} over {len(right)} passes, and changes up to {max(flips)} of "
         f"{len(still)} decisions, by chance."
     )
-    return Finding(CHECK, model, Verdict.WARN if max(flips) else Verdict.PASS, sentence, evidence)
+    return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
 
 
 def randomness(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
@@ -220,5 +218,4 @@ def black(model: str, network: Network, samples: SampleSet, params: ModeCheck) -
         f"inference mode is {after:.2%} instead of {before:.2%}."
     )
     evidence = {"black_top1_before": before, "black_top1": after, "black_moved": len(moved)}
-    lost = before - after > LARGE_GAP
-    return Finding(CHECK, model, Verdict.WARN if lost else Verdict.PASS, sentence, evidence)
+    return Finding(CHECK, model, Verdict.PASS, sentence, evidence)

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from stages.backend_parity.__main__ import backend_parity, layer_parity
-from tests.conformance.test_behaviours import TORCH_WARNED
 from tests.stages import small_networks as small
 from tests.stages.isolation_check import leaking_networks as leaking
 from tests.stages.mode_check import moving_networks as moving
@@ -27,9 +26,6 @@ PAIR = Parity(reference="a", candidate="b", max_score_difference=1e-3, max_flips
 
 # What a healthy network of each kind is warned of, by finding, and what it may be: it hangs on its weights.
 NOTHING: frozenset[str] = frozenset()
-BATCHNORM = frozenset(name for name in TORCH_WARNED if name.startswith("pass")) | {"accuracy", "batches", "black"}
-DROPOUT = frozenset({"dropout"})
-CHANCE = frozenset({"accuracy", "batches"})  # dropout's cost, which may be small
 SAME_BITS = frozenset({"scores"})  # two scores that never differ are suspicious, and a port may be as exact as that
 
 
@@ -86,10 +82,10 @@ def healthy_modes() -> Iterator[Run]:
         for layers in PLAIN:
             yield mode(partial(_trained, layers, seed))
         for layers in (normed, lambda: [nn.BatchNorm2d(3)]):
-            yield mode(partial(_trained, layers, seed), BATCHNORM)
+            yield mode(partial(_trained, layers, seed))
         for rate in (0.25, 0.5):
-            yield mode(partial(_trained, lambda rate=rate: [nn.Dropout(rate)], seed), DROPOUT, perhaps=CHANCE)
-        yield mode(partial(_trained, lambda: [nn.BatchNorm2d(3), nn.Dropout(0.5)], seed), BATCHNORM | DROPOUT)
+            yield mode(partial(_trained, lambda rate=rate: [nn.Dropout(rate)], seed))
+        yield mode(partial(_trained, lambda: [nn.BatchNorm2d(3), nn.Dropout(0.5)], seed))
 
 
 def _trained(layers: Layers, seed: int) -> TorchNetwork:
@@ -112,12 +108,11 @@ def lagging() -> TorchNetwork:
 def spoilt_modes() -> Iterator[Run]:
     yield mode(
         lambda: moving.network(nn.ReLU(), moving.Counting()),
-        frozenset(name for name in TORCH_WARNED if name.startswith("pass")),
         fault=("pass, inference", "1"),
     )
     companions = nn.BatchNorm2d(3, track_running_stats=False)
-    yield mode(lambda: moving.trained(companions), BATCHNORM, fault=("batches", "companions"))
-    yield mode(lagging, BATCHNORM, fault=("statistics", "2"))
+    yield mode(lambda: moving.trained(companions), fault=("batches", "companions"))
+    yield mode(lagging, fault=("statistics", "2"))
 
 
 # ---- isolation_check

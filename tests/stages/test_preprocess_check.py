@@ -261,7 +261,7 @@ def test_in_place_twice_is_what_keras_does_to_an_array_that_two_models_share(bac
 def test_functions_that_edit_arrays_in_place_are_a_finding_of_their_own(measured: Measured) -> None:
     some = InPlace("3.15.1", ("a", "b", "c"), ("a", "b"), ())
     *_, finding = preprocess_check("m", measured, 100, some)
-    assert finding.verdict == "warn"
+    assert finding.verdict == "pass"  # nobody who weighs this model has to act
     assert (
         "`preprocess_input` of 2 of 3 keras.applications modules (keras 3.15.1) overwrites the float array"
         in finding.sentence

@@ -52,7 +52,6 @@ def test_the_old_way_of_freezing_shows_what_inference_cannot_give(found: list[Fi
     assert min(training) >= 0.98
     assert np.mean(inference) < 0.75
     assert np.mean(heads(found, OLD, "repaired", "times_16")) >= 0.97
-    assert found[1].verdict == "warn"
     assert "times_16" in found[1].sentence
 
 

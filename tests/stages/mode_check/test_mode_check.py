@@ -63,7 +63,7 @@ def test_what_batchnorm_moves_is_named_with_its_size(
 ) -> None:
     finding = of_batchnorm[situation]
     names = ["0.num_batches_tracked", "0.running_mean", "0.running_var"]
-    assert finding.verdict == ("warn" if moved else "pass")
+    assert finding.verdict == "pass"  # every network with BatchNorm does that
     assert finding.evidence["moved"] == names[:moved]
     assert len(finding.evidence["sizes"]) == moved
     assert all(size > 0 for size in finding.evidence["sizes"])
@@ -80,7 +80,7 @@ def test_the_network_itself_is_left_as_it_was() -> None:
 
 def test_a_dropout_left_on_is_seen_and_a_dropout_of_rate_zero_is_not() -> None:
     left_on = check(network(torch.nn.Dropout(0.5)))["dropout"]
-    assert left_on.verdict == "warn"
+    assert left_on.verdict == "pass"
     assert left_on.evidence["dropout_flips"] > 0
     assert left_on.evidence["dropout_top1_sd"] > 0
     assert verdicts(torch.nn.Dropout(0.0))["dropout"] == "pass"
@@ -110,15 +110,16 @@ def test_a_network_that_looks_at_its_companions_in_inference_mode_fails() -> Non
 
 def test_batches_of_one_class_cost_a_network_with_batchnorm_its_accuracy_and_another_not() -> None:
     companions, alone = check(trained(torch.nn.BatchNorm2d(3))), check(trained(torch.nn.Identity()))
-    assert companions["accuracy"].verdict == companions["batches"].verdict == "warn"
+    assert companions["accuracy"].verdict == companions["batches"].verdict == "pass"
     assert companions["accuracy"].evidence["top1_training_by_class"] < 0.8
     assert alone["accuracy"].verdict == alone["batches"].verdict == "pass"
     assert len({alone["accuracy"].evidence[name] for name in ("top1_inference", "top1_training_by_class")}) == 1
 
 
 def test_black_images_in_training_mode_spoil_a_network_with_batchnorm_and_no_other() -> None:
-    assert check(trained(torch.nn.BatchNorm2d(3)))["black"].verdict == "warn"
-    assert check(trained(torch.nn.Identity()))["black"].verdict == "pass"
+    spoilt, other = (check(trained(layer))["black"] for layer in (torch.nn.BatchNorm2d(3), torch.nn.Identity()))
+    assert spoilt.evidence["black_top1"] < spoilt.evidence["black_top1_before"] - 0.02
+    assert other.evidence["black_top1"] == other.evidence["black_top1_before"]
 
 
 def test_black_images_are_black_before_the_recipe_and_not_grey_after_it() -> None:
@@ -251,7 +252,7 @@ def test_statistics_that_lag_behind_the_weights_are_seen_and_what_repairs_them_i
     net.restore(own | {"0.running_mean": own["0.running_mean"] + 3, "0.running_var": 9 * own["0.running_var"]})
     lagging = check(net)
     assert lagging["accuracy"].evidence["top1_training"] > lagging["accuracy"].evidence["top1_inference"] + 0.2
-    assert lagging["statistics"].verdict == "warn"
+    assert lagging["statistics"].verdict == lagging["accuracy"].verdict == "warn"
     assert lagging["statistics"].evidence["top1_repaired"] > 0.95
     assert lagging["statistics"].evidence["forecast_drop"] > 0.2
     assert (

@@ -53,7 +53,7 @@ def of_batches(net: TorchNetwork, unseen: SampleSet) -> dict[str, Any]:
     assert rows[1]["max_score_difference"] < ROUNDING
     assert f"scores by {found.evidence['batch_max_score_difference']:.2g} at most" in found.sentence
     assert rows[64]["top1_training"] - rows[64]["top1_training_by_class"] > 0.2
-    assert found.verdict == "warn"
+    assert found.verdict == "pass"
     return rows[1]
 
 
@@ -107,7 +107,6 @@ def test_what_dropout_costs_grows_with_its_rate(net: TorchNetwork, unseen: Sampl
 def test_a_hundred_black_batches_take_a_trained_network_its_accuracy(net: TorchNetwork, unseen: SampleSet) -> None:
     before = net.weights()
     found = black("m", net, unseen, PARAMS)
-    assert found.verdict == "warn"
     assert found.evidence["black_top1_before"] > 0.9
     assert found.evidence["black_top1"] < found.evidence["black_top1_before"] - 0.1
     assert found.evidence["black_moved"] == 3 * 3
