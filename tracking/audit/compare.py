@@ -70,6 +70,13 @@ class Comparison:
     def difference(self) -> float:
         return (self.only_second - self.only_first) / self.accuracies[0].samples
 
+    @property
+    def metrics(self) -> list[tuple[str, tuple[float, float, float], tuple[float, float, float]]]:
+        """Every other metric that both runs hold with its interval: its name, and (value, low, high) of either."""
+        shared = [name for name in self.first.results if name in self.second.results and name not in ("top1",)]
+        both = ((name, _interval(self.first, name), _interval(self.second, name)) for name in shared)
+        return [(name, first, second) for name, first, second in both if first and second]
+
     def flips(self, names: Sequence[str] | None = None) -> list[tuple[str | int, int, int, int]]:
         """Every flip: the sample's name (or its row, where names are not known), its label, what either chose."""
         first, second = self.decisions
@@ -98,10 +105,18 @@ class Comparison:
             "only_first": self.only_first,
             "only_second": self.only_second,
             "p_value": self.p_value,
+            "metrics": {name: [list(first), list(second)] for name, first, second in self.metrics},
             "flips": len(self.flipped),
             "flipped": [list(flip) for flip in self.flips(names)[:listed]],
             "flipped_columns": ["sample", "label", "first", "second"],
         }
+
+
+def _interval(run: Run, name: str) -> tuple[float, float, float] | None:
+    """A metric with its 95 % interval; None where the run does not hold it as numbers."""
+    found = [run.results.get(f"{name}{end}") for end in ("", "_low", "_high")]
+    numbers = [float(value) for value in found if isinstance(value, int | float)]
+    return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
 
 
 def _side(run: Run, accuracy: Accuracy, published: Sequence[Claim]) -> dict[str, Any]:

@@ -126,7 +126,10 @@ def _right_of(run: Run) -> tuple[int, int] | None:
 
 
 def _other_results(before: Run, after: Run) -> dict[str, tuple[Scalar, Scalar]]:
-    shared = (before.results.keys() & after.results.keys()) - {"top1", "scores.sha256", "decisions.sha256"}
+    """What both hold and differs; of a metric with an interval the metric alone."""
+    both = before.results.keys() & after.results.keys()
+    ends = {f"{name}{end}" for name in both for end in ("_low", "_high")}
+    shared = both - ends - {"top1", "scores.sha256", "decisions.sha256"}
     return {
         name: (before.results[name], after.results[name])
         for name in sorted(shared)

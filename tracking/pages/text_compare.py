@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 def comparison_text(found: "Comparison", names: Sequence[str] | None, listed: int, screen: Screen = PIPE) -> str:
-    """Both accuracies, their paired difference, what is published of either, and the first `listed` flips."""
+    """Both accuracies, their paired difference, other metrics, what is published of either, and the first `listed` flips."""
     sides = zip("AB", (found.first, found.second), found.accuracies, strict=True)
     rows = [(f"{letter}  {short(run)}", _accuracy_text(accuracy)) for letter, run, accuracy in sides]
     blocks = [
         [comparison_line(found)],
         indented(aligned(rows)),
         indented(aligned(_paired_rows(found))),
+        indented(aligned(_metric_rows(found))),
         *(indented(block) for block in _published_blocks(found)),
         _flip_lines(found, names, listed, screen),
     ]
@@ -62,6 +63,14 @@ def _paired_rows(found: "Comparison") -> list[tuple[str, str]]:
         ("only A right, c", f"{found.only_first:,}"),
         ("exact McNemar", f"p {p_text(found.p_value)}"),
         ("top-1 flips", f"{len(found.flipped):,} of {found.accuracies[0].samples:,}"),
+    ]
+
+
+def _metric_rows(found: "Comparison") -> list[tuple[str, str]]:
+    """Every other metric, of A and of B, each with its own interval."""
+    return [
+        (name, "  ".join(f"{value:.4f} [{low:.4f}, {high:.4f}]" for value, low, high in (first, second)))
+        for name, first, second in found.metrics
     ]
 
 

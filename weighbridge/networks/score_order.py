@@ -1,5 +1,6 @@
 """A loaded model whose scores come in the order of the data's classes, whoever asks it."""
 
+import re
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, cast
@@ -15,6 +16,7 @@ from weighbridge.networks.score_kinds import LOGITS, PROBABILITIES
 from weighbridge.params.models import Classes, Model
 
 ORDER = "score_order"  # where a classifier keeps its own
+_OF_IMAGENET = re.compile(r"(torchvision|keras|timm)/.*(imagenet(1k_\w+)?|in1k)", re.IGNORECASE)
 ASKED = 64  # images that tell whether one score is a probability
 
 
@@ -117,11 +119,13 @@ def in_order(classifier: Classifier, scores: np.ndarray) -> np.ndarray:
 
 
 def scores_of(model: Model, classes: int) -> int:
-    """How many scores a network must be built with, as far as params say; as many as the data have classes if they do not."""
+    """How many scores a network must be built with: as params say, or the name of published weights; else one for each class."""
     asked = model.classes or Classes()
     background = int(asked.background is not None)
     if asked.scores is not None:
         return asked.scores
     if asked.names is not None:
         return len(read_names(asked.names)) + background
+    if model.classes is None and classes < 1000 and _OF_IMAGENET.fullmatch(model.checkpoint or ""):
+        return 1000
     return classes + background

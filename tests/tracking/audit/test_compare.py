@@ -138,3 +138,15 @@ def test_neither_a_number_nor_a_table_is_a_mistake(folder: Path, capsys: pytest.
         main(["compare", "first", "second", "--flips", "all"])
     assert ended.value.code == 2
     assert "neither a number nor a file that ends in .csv" in capsys.readouterr().err
+
+
+def test_other_metrics_stand_beside_one_another_with_their_intervals() -> None:
+    first, second = (
+        replace(run, results={**run.results, "auroc": value, "auroc_low": value - 0.1, "auroc_high": 0.99, "nll": 2.0})
+        for run, value in ((FIRST, 0.7), (SECOND, 0.8))
+    )
+    found = compare(first, second)
+    assert [(name, old[0], new[0]) for name, old, new in found.metrics if name == "auroc"] == [("auroc", 0.7, 0.8)]
+    assert "nll" not in [name for name, *_ in found.metrics]
+    assert found.to_dict()["metrics"]["auroc"] == [[0.7, pytest.approx(0.6), 0.99], [0.8, pytest.approx(0.7), 0.99]]
+    assert "0.7000 [0.6000, 0.9900]  0.8000 [0.7000, 0.9900]" in comparison_text(found, None, 0)

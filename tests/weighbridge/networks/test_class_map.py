@@ -235,6 +235,23 @@ def test_a_network_is_built_with_as_many_scores_as_params_say(said: Any, count: 
     assert scores_of(model, 5) == count
 
 
+@pytest.mark.parametrize(
+    ("checkpoint", "count"),
+    [
+        ("torchvision/ResNet50/IMAGENET1K_V2", 1000),
+        ("timm/resnet50/a1_in1k", 1000),
+        ("keras/MobileNet/imagenet", 1000),
+        ("me/Net/v1", 5),
+        (None, 5),
+    ],
+)
+def test_published_imagenet_weights_have_a_thousand_scores_whatever_the_data_have(
+    checkpoint: str | None, count: int
+) -> None:
+    model = Model(framework="torchvision", architecture="m", weights="w", recipe="r", checkpoint=checkpoint)
+    assert scores_of(model, 5) == count
+
+
 def test_a_copy_of_a_predicted_set_keeps_what_its_scores_are() -> None:
     found = predicted(np.eye(2), [0, 1], ["a", "b"])
     assert replace(found, names=("x", "y")).kind == "probabilities"
