@@ -117,6 +117,7 @@ def data_findings(model: str, network: Network, samples: SampleSet, size: int) -
         yield Finding(CHECK, model, Verdict.SKIP, f"The features cannot be had, so nothing is forecast: {problem}.")
     finally:
         network.restore(own)
+        network.set_batchnorm_momentum(None)
 
 
 def _measured(network: Network, samples: SampleSet, size: int) -> tuple[Prediction, float, float]:

@@ -25,7 +25,6 @@ SEMANTICS = (OLD, NAIVE, INFERENCE, HELD)
 LEARNING_RATE = 0.01  # of the head, by Adam
 HEAD_BATCH = 32
 ROUNDS = 5
-UPDATE = 0.9  # what the moving statistics keep at each step where they are updated: torch's default
 
 
 @dataclass(frozen=True)
@@ -101,9 +100,12 @@ class Views:
 
 
 def frozen_heads(network: Network, task: Task, views: Views, shift: str, seeds: list[int]) -> Iterator[Outcome]:
-    """One outcome for each seed and way of freezing. The network is as it was afterwards, but for its momentum."""
+    """One outcome for each seed and way of freezing, moving statistics followed by the network's own momentum.
+
+    The network is as it was afterwards.
+    """
     own = network.weights()
-    network.set_batchnorm_momentum(UPDATE)
+    network.set_batchnorm_momentum(None)
     for seed in progress(seeds, f"mode_check: heads on {shift}"):
         network.restore(own)
         by_batch = _head(network, task, seed, {"training": True})
@@ -122,7 +124,7 @@ def frozen_heads(network: Network, task: Task, views: Views, shift: str, seeds: 
 
 
 def see(network: Network, task: Task) -> Views:
-    """Every view that does not depend on a seed. The network is as it was afterwards, but for its momentum."""
+    """Every view that does not depend on a seed. The network is as it was afterwards."""
     own = network.weights()
     again = data_statistics(network, _batches(task.seen.images, task.batch_size))
     still, held = (
@@ -132,6 +134,7 @@ def see(network: Network, task: Task) -> Views:
     network.restore({**own, **again})
     repaired = _features_of(network, task, {"training": False})
     network.restore(own)
+    network.set_batchnorm_momentum(None)
     return Views(still, repaired, batch, held, again)
 
 

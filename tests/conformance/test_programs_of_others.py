@@ -225,7 +225,7 @@ for name, tail in {
         model.save(path)
         pixels = np.random.default_rng(0).random((3, 4, 4, 3)).astype(np.float32)
         wanted = np.asarray(model.predict_on_batch(pixels))
-        found = load(Spec("kerasfile", "jax", "x", {}, 5, 4, path, 1, 0, "cpu")).predict(pixels)
+        found = load(Spec("kerasfile", "jax", "x", {}, 5, 4, path, None, 0, "cpu")).predict(pixels)
         again = np.exp(found) / np.exp(found).sum(axis=1, keepdims=True)
         answer[name + suffix] = [bool(np.allclose(again, wanted, atol=1e-5)), not np.allclose(found.sum(axis=1), 1)]
 """

@@ -208,12 +208,19 @@ class Network(Classifier, Protocol):
         """The names, among those of `weights`, that training changes by gradient: no moving statistics, no counters."""
         ...
 
-    def set_batchnorm_momentum(self, momentum: float) -> None:
-        """Set what the moving statistics keep of the past at each step (Keras' convention: 0.99 keeps 99 %)."""
+    def set_batchnorm_momentum(self, momentum: float | None) -> None:
+        """Set what the moving statistics keep of the past at each step (Keras' convention: 0.99 keeps 99 %).
+
+        None gives every layer its own again, which it had before the first call.
+        """
         ...
 
     def retarget(self, classes: int, seed: int) -> "Network":
-        """The same backbone (shared, not copied) under a new random last layer of `classes` scores."""
+        """The same backbone (shared, not copied) under a new random last layer of `classes` scores.
+
+        Raises:
+            UserError: here, or when it is first asked: the layer that was replaced does not give the scores.
+        """
         ...
 
     def hold(self, names: AbstractSet[str]) -> None:

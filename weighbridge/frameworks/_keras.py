@@ -21,13 +21,17 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Behaviour, Exported, Spec, Training, batches_per_epoch, cosine_rate, epoch_batches
-from weighbridge.frameworks._keras_layers import batchnorms, no_gradient
+from weighbridge.frameworks._keras_layers import batchnorms, named, no_gradient
+from weighbridge.weights.adjustments import Adjustment
+from weighbridge.weights.declared_inputs import DeclaredInput
+
+_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
 def start(spec: Spec) -> tuple[Any, str]:
     """Import Keras on `spec.backend`, with threads, seed and device as asked; return it and the device (`cpu` or `cuda`)."""
     set_import_variables(spec)
-    with quiet_native_logs():
+    with quiet_native_logs(), _without_jax(spec.backend):
         import keras
 
         importlib.import_module(spec.backend)
@@ -36,6 +40,7 @@ def start(spec: Spec) -> tuple[Any, str]:
             f"params.yaml asks for backend {spec.backend!r}, Keras runs on {keras.backend.backend()!r}: "
             "it was imported before this model was loaded"
         )
+    _keep_out(spec.backend)
     device = _device(spec)
     keras.utils.clear_session()  # or the layers of a second model in this process get other names
     _seed(keras, spec.seed)
@@ -43,7 +48,9 @@ def start(spec: Spec) -> tuple[Any, str]:
 
 
 def set_import_variables(spec: Spec) -> None:
-    """Set the variables that Keras and its backends read when they are imported."""
+    """Set the variables that Keras and its backends read when they are imported, or when they first compute."""
+    if spec.backend == "jax" and spec.threads is not None:
+        _limit_jax(spec.threads)
     if "keras" in sys.modules:
         return
     os.environ["KERAS_BACKEND"] = spec.backend
@@ -54,8 +61,26 @@ def set_import_variables(spec: Spec) -> None:
     if spec.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
-    if spec.backend == "jax" and spec.threads == 1:
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or no second process finds room on the GPU
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+
+def _limit_jax(threads: int) -> None:
+    """JAX has no setting for its CPU threads: its client reads a variable when it is made.
+
+    Raises:
+        UserError: it is made, with another number.
+    """
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    if bridge is None or not bridge.backends_are_initialized():
+        os.environ["PJRT_NPROC"] = str(threads)
+        if threads == 1 and _ONE_THREAD not in (flags := os.environ.get("XLA_FLAGS", "")):
+            os.environ["XLA_FLAGS"] = f"{flags} {_ONE_THREAD}".strip()
+    elif os.environ.get("PJRT_NPROC") != str(threads):
+        raise UserError(
+            f"params.yaml asks for {threads} threads, JAX in this process has {os.environ.get('PJRT_NPROC', 'all')}: "
+            "it takes their number once, when it starts"
+        )
 
 
 @contextmanager
@@ -70,6 +95,28 @@ def quiet_native_logs() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def _without_jax(backend: str) -> Iterator[None]:
+    """While Keras is imported: its callback for Orbax imports JAX wherever that is installed."""
+    hidden = backend != "jax" and "jax" not in sys.modules
+    if hidden:
+        sys.modules["jax"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["jax"]
+
+
+def _keep_out(backend: str) -> None:
+    """Keep Keras from importing another framework on the way: to serialise a layer it asks whether a value is TensorFlow's."""
+    lazy = sys.modules.get("keras.src.utils.module_utils")
+    for name in {"tensorflow", "jax"} - {backend}:
+        module: Any = getattr(lazy, name, None)
+        if hasattr(module, "_available") and name not in sys.modules:
+            module._available = False
 
 
 def _seed(keras: Any, seed: int) -> None:
@@ -120,11 +167,19 @@ class KerasNetwork:
     categories: tuple[str, ...] | None = None
     training = False
 
-    def __init__(self, model: Any, device: str) -> None:
+    def __init__(self, model: Any, device: str, adjustments: tuple[Adjustment, ...] = ()) -> None:
         self.model = self.inside = model
+        self.adjustments = adjustments
         self.device = device
         self._features_of: Any = None
         self._held: list[Any] = []
+        self._own_momenta: list[float] = []
+
+    @property
+    def declared(self) -> DeclaredInput:
+        """Of its images; Keras itself takes any batch, whatever the model says."""
+        given = self.model.inputs[0]
+        return DeclaredInput((None, *given.shape[1:]), str(given.dtype))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         if self.training:
@@ -173,20 +228,23 @@ class KerasNetwork:
         self.model.trainable = False
 
     def trainable(self) -> set[str]:
-        return {variable.path for variable in self.model.trainable_weights}
+        trained = {id(variable) for variable in self.model.trainable_weights}
+        return {name for name, variable in named(self.model.weights).items() if id(variable) in trained}
 
-    def set_batchnorm_momentum(self, momentum: float) -> None:
-        for layer in batchnorms(self.model):
-            layer.momentum = momentum
+    def set_batchnorm_momentum(self, momentum: float | None) -> None:
+        layers = batchnorms(self.model)
+        self._own_momenta = self._own_momenta or [layer.momentum for layer in layers]
+        for layer, own in zip(layers, self._own_momenta, strict=True):
+            layer.momentum = own if momentum is None else momentum
 
     def restore(self, weights: Mapping[str, np.ndarray]) -> None:
-        for variable in self.model.weights:
-            variable.assign(weights[variable.path])
+        for name, variable in named(self.model.weights).items():
+            variable.assign(weights[name])
 
     def randomness(self) -> dict[str, bytes]:
         import keras
 
-        states = {v.path: v for v in self.model.variables if "seed_generator" in v.path}
+        states = named(v for v in self.model.variables if "seed_generator" in v.path)
         return {path: np.asarray(keras.ops.convert_to_numpy(v.value)).tobytes() for path, v in states.items()}
 
     def behaviours(self) -> Mapping[str, Behaviour]:
@@ -220,18 +278,19 @@ class KerasNetwork:
     def weights(self) -> dict[str, np.ndarray]:
         import keras
 
-        return {v.path: np.array(keras.ops.convert_to_numpy(v.value)) for v in self.model.weights}
+        return {name: np.array(keras.ops.convert_to_numpy(v.value)) for name, v in named(self.model.weights).items()}
 
     def hold(self, names: AbstractSet[str]) -> None:
         for layer in self._held:
             layer.trainable = True
+        held = {id(variable) for name, variable in named(self.model.weights).items() if name in names}
         layers = [layer for layer in self.model._flatten_layers() if layer.weights]
-        self._held = [layer for layer in layers if layer.trainable and {v.path for v in layer.weights} <= names]
+        self._held = [layer for layer in layers if layer.trainable and {id(v) for v in layer.weights} <= held]
         for layer in self._held:
             layer.trainable = False
 
     def set_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
-        own = {variable.path: variable for variable in self.model.weights}
+        own = named(self.model.weights)
         for name, value in tensors.items():
             own[name].assign(value)
 

@@ -23,6 +23,7 @@ from weighbridge.frameworks._torch_layers import (
     last_layer,
     new_layer,
     pooled,
+    require_head,
     shallow_copy_with,
     train_all_but,
     whole_modules,
@@ -160,6 +161,8 @@ class TorchNetwork:
         self._last = tuple(last)
         self._ask = ask
         self._held: AbstractSet[str] = frozenset()
+        self._new_head: int | None = None
+        self._own_momenta: list[float | None] = []
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         return self.forward(images, training=self.training)
@@ -184,7 +187,11 @@ class TorchNetwork:
 
     def scores(self, images: np.ndarray) -> torch.Tensor:
         """Of one batch, in the mode in which the module is, with a gradient where one is recorded."""
-        return self._scores(batch_of(images, self.device))
+        batch = batch_of(images, self.device)
+        if self._new_head is not None:
+            classes, self._new_head = self._new_head, None
+            require_head(self.module, self._last_layers(), lambda: self._scores(batch[:2]), classes)
+        return self._scores(batch)
 
     def copied(self) -> "TorchNetwork":
         """The same network with weights of its own."""
@@ -216,7 +223,8 @@ class TorchNetwork:
         if not seen:
             raise UserError(f"layer {name} never ran: this architecture's features cannot be found")
         batch = batch_of(images, self.device)
-        return np.asarray(torch.cat([pooled(each, batch) for each in seen]).float().cpu().numpy())
+        last = self.module.get_submodule(name)
+        return np.asarray(torch.cat([pooled(each, batch, last) for each in seen]).float().cpu().numpy())
 
     def freeze(self) -> None:
         self.module.requires_grad_(False)
@@ -224,9 +232,11 @@ class TorchNetwork:
     def trainable(self) -> set[str]:
         return {name for name, parameter in self.module.named_parameters() if parameter.requires_grad}
 
-    def set_batchnorm_momentum(self, momentum: float) -> None:
-        for layer in batchnorms(self.module):
-            layer.momentum = 1 - momentum
+    def set_batchnorm_momentum(self, momentum: float | None) -> None:
+        layers = batchnorms(self.module)
+        self._own_momenta = self._own_momenta or [layer.momentum for layer in layers]
+        for layer, own in zip(layers, self._own_momenta, strict=True):
+            layer.momentum = own if momentum is None else 1 - momentum
 
     def restore(self, weights: Mapping[str, np.ndarray]) -> None:
         self.module.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
@@ -247,7 +257,9 @@ class TorchNetwork:
         twin, names = self.module, self._last_layers()
         for name in names:
             twin = shallow_copy_with(twin, name, new_layer(twin.get_submodule(name), classes))
-        return TorchNetwork(twin, self.device, last=names, ask=self._ask)
+        headed = TorchNetwork(twin, self.device, last=names, ask=self._ask)
+        headed._new_head = classes
+        return headed
 
     def hold(self, names: AbstractSet[str]) -> None:
         for name, parameter in self.module.named_parameters():
@@ -274,7 +286,7 @@ class TorchNetwork:
             for batch, target in epoch_batches(images, labels, training, epoch):
                 for group in optimiser.param_groups:
                     group["lr"] = cosine_rate(training, step, steps)
-                scores = self._scores(batch_of(batch, self.device))
+                scores = self.scores(batch)
                 wanted = torch.from_numpy(target).to(self.device)
                 loss = nn.functional.cross_entropy(scores, wanted)
                 optimiser.zero_grad()

@@ -1,7 +1,7 @@
 """Layers of a torch module: finding, replacing and holding them still; and batches as torch takes them."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 import numpy as np
@@ -35,10 +35,11 @@ def last_layer(module: nn.Module) -> str:
     return names[-1]
 
 
-def pooled(inputs: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
-    """One row a sample: a map's mean over its places, a sequence's over its patches, a text at its last token."""
+def pooled(inputs: torch.Tensor, batch: torch.Tensor, last: nn.Module) -> torch.Tensor:
+    """One row a sample, of what `last` takes: a map's mean over its places, a sequence's over its patches, a text at its last
+    token. A Linear takes the channels of a map last, a convolution first."""
     if inputs.ndim == 4:
-        return inputs.mean(dim=(2, 3))
+        return inputs.mean(dim=(1, 2) if isinstance(last, nn.Linear) else (2, 3))
     if inputs.ndim < 3:
         return inputs
     if batch.ndim == 4:
@@ -65,6 +66,45 @@ def shallow_copy_with(module: nn.Module, name: str, replacement: nn.Module) -> n
     assert child is not None
     twin._modules[first] = shallow_copy_with(child, rest, replacement) if rest else replacement
     return twin
+
+
+def require_head(module: nn.Module, names: Sequence[str], ask: Callable[[], torch.Tensor], classes: int) -> None:
+    """Raise a `UserError` unless the layers of these names give the scores: their channels turned round turn the scores round.
+
+    Args:
+        ask: the scores of a few samples.
+        classes: how many scores there should be.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad():
+            usual, turned = ask(), _turned(module, names, ask)
+    finally:
+        for part, training in modes:
+            part.training = training
+    found = usual.shape[-1] if usual.ndim else 0
+    if found == classes and torch.allclose(turned, usual.flip(-1), rtol=1e-4, atol=1e-5 * float(usual.abs().max())):
+        return
+    raise UserError(
+        f"{type(module).__name__}: {', '.join(names)}, taken for its last layer, does not give the scores ({found} come out, "
+        f"{classes} were asked for): a new head cannot be put there"
+    )
+
+
+def _turned(module: nn.Module, names: Sequence[str], ask: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """What `ask` gives while the layers give their channels in reverse order."""
+    layers = [module.get_submodule(name) for name in names]
+    axes = [1 if isinstance(layer, nn.Conv2d) else -1 for layer in layers]
+    hooks = [
+        layer.register_forward_hook(lambda _layer, _inputs, output, axis=axis: output.flip(axis))
+        for layer, axis in zip(layers, axes, strict=True)
+    ]
+    try:
+        return ask()
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def whole_modules(module: nn.Module, names: AbstractSet[str]) -> Iterator[nn.Module]:

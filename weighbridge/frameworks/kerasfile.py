@@ -24,7 +24,8 @@ ADAPTER = Adapter(backends=("tensorflow", "jax", "torch"), libraries=("keras",),
 def load(spec: Spec) -> Any:
     """Open the file `spec.weights`; `spec.architecture` is a name for people.
 
-    The scores are logits: a softmax that ends the model (in its last layer, or as a layer of its own) is taken off.
+    The scores are logits: a softmax that ends the model (in its last layer, or as a layer of its own) is taken off. Models
+    inside the model are laid flat, so that every layer can be reached.
     """
     if spec.weights is None:
         raise UserError(f"params.yaml: {spec.architecture}: a whole Keras model needs its file under `weights`")
@@ -32,7 +33,10 @@ def load(spec: Spec) -> Any:
         raise UserError(f"{spec.weights}: a whole Keras model's name ends in .keras or .h5")
     require_safe_keras(spec.weights)
     keras, device = _keras.start(spec)
-    return _keras.KerasNetwork(_without_softmax(keras, _open(keras, spec.weights)), device)
+    from weighbridge.frameworks._keras_nested import flat
+
+    model = _without_softmax(keras, flat(_open(keras, spec.weights)))
+    return _keras.KerasNetwork(model, device)
 
 
 def _open(keras: Any, path: Path) -> Any:

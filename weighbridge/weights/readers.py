@@ -135,13 +135,19 @@ def numpy_arrays(path: Path) -> Reading:
 
 
 def keras_weights(path: Path) -> Reading:
-    """Nothing but notes on an `.h5` of Keras 2: `layers`, the shapes of each one's weights."""
+    """Nothing but notes on a weights file of Keras: `layers`, the shapes of each one's weights, of Keras 2's layout; of Keras 3's
+    `variables`, the shape of each by its place in the file."""
     import h5py
 
     try:
         with h5py.File(path) as file:
-            _look_through(path, file)
+            arrays = _look_through(path, file)
             layers = file.get("model_weights", file)
+            if "layer_names" not in layers.attrs:
+                variables = {name: shape for name, shape in arrays.items() if "vars" in name.split("/")}
+                if not variables:
+                    raise RefusedError("not a Keras weights file (it has neither layer_names nor vars)")
+                return {}, {"variables": variables}
             stored = [(_text(name), layers[_text(name)]) for name in layers.attrs["layer_names"]]
             shapes = {
                 name: [layer[_text(weight)].shape for weight in layer.attrs["weight_names"]] for name, layer in stored
@@ -185,14 +191,19 @@ def _keras_h5(path: Path) -> str:
         return _text(file.attrs["model_config"])
 
 
-def _look_through(path: Path, file: Any) -> None:
-    """Refuse links, data kept in other files (CVE-2026-1669), and arrays far larger than the file (CVE-2026-0897)."""
-    total = 0
+def _look_through(path: Path, file: Any) -> dict[str, tuple[int, ...]]:
+    """Refuse links, data kept in other files (CVE-2026-1669), and arrays far larger than the file (CVE-2026-0897).
+
+    Returns the shape of every array by its place.
+    """
+    total, shapes = 0, {}
     for dataset in _datasets(file):
         if dataset.external or dataset.is_virtual:
             raise RefusedError(f"keeps {dataset.name} in another file")
         total += dataset.size * dataset.dtype.itemsize
+        shapes[dataset.name.removeprefix("/")] = dataset.shape
     _require_little(path, total)
+    return shapes
 
 
 def _datasets(file: Any) -> Iterator[Any]:
