@@ -1,6 +1,7 @@
 """Fetch the labelled images of `data.source` into one folder, each verified and listed in a manifest.
 
-reads   data.source: a folder of images, or a Python file whose `write_images(folder)` writes one
+reads   data.source: a folder of images, or a Python file whose `write_images(folder)` writes one; or images that lie
+        elsewhere, one by one (`weighbridge.images.sources`, `weighbridge.images.archives`)
 writes  images/     the image files, as they were
         manifest.csv  one row an image, sorted by split and name: name, split, label, class, sha256, and how it is stored
                       (`weighbridge.images.opening.Stored`)
@@ -14,17 +15,21 @@ together; or its images lie in `data.images` and a table gives their labels (`da
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from tracking.runs.errors import UserError
+from weighbridge.images.archives import of_tables, of_tars, tables_in, tars_in
 from weighbridge.images.class_folders import SUFFIXES, list_folders, written
 from weighbridge.images.label_tables import list_table, read_table, whole_numbers
 from weighbridge.images.listing import LeftOut, Listed, Listing
 from weighbridge.images.manifest import left_out_table
 from weighbridge.images.opening import UNREADABLE, NoImageError, Stored, inspect, is_of_another_kind
+from weighbridge.images.sources import Stream, generated, load_module, of_torchvision, unpacked
 from weighbridge.params.data import NO_IMAGES, Data, Texts
 from weighbridge.params.section import read
 from weighbridge.process.progress import progress
@@ -41,7 +46,11 @@ def fetch(source: Path, data: Data, images: Path) -> tuple[pd.DataFrame, pd.Data
         UserError: a missing folder, an unreadable table, a wrong number of classes, no test image, a corrupt image (unless
             `data.corrupt` is `skip`).
     """
-    listing = _listing(source, data)
+    with _listing(source, data) as listing:
+        return _copied(listing, source, data, images)
+
+
+def _copied(listing: Listing, source: Path, data: Data, images: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     left, rows, labels = list(listing.left_out), [], listing.labels
     for item in progress(listing.images, "fetch"):
         stored = _inspected(item, data.corrupt)
@@ -60,7 +69,38 @@ def fetch(source: Path, data: Data, images: Path) -> tuple[pd.DataFrame, pd.Data
     return manifest, left_out_table(left)
 
 
-def _listing(source: Path, data: Data) -> Listing:
+@contextmanager
+def _listing(source: Path, data: Data) -> Iterator[Listing]:
+    """What the source holds; what is no folder of images lies in a temporary one meanwhile."""
+    with TemporaryDirectory() as folder:
+        stream = _stream(source, data)
+        if stream is not None:
+            listing = unpacked(stream, Path(folder), data, str(source))
+            if len(listing.classes) != data.classes:
+                raise UserError(
+                    f"{source}: has {len(listing.classes)} classes, data.classes in params.yaml says {data.classes}"
+                )
+            yield listing
+            return
+        with written(source) as origin:
+            yield _listed(origin, data)
+
+
+def _stream(source: Path, data: Data) -> Stream | None:
+    """The samples of a source that is no folder of images."""
+    if data.dataset is not None:
+        return of_torchvision(source, data.dataset.name, data.dataset.arguments)
+    if source.suffix == ".py":
+        module = load_module(source)
+        return generated(module, source) if hasattr(module, "samples") else None
+    if not source.exists() or data.labels is not None:
+        return None
+    if tables := tables_in(source):
+        return of_tables(tables, source, data.columns)
+    return of_tars(tars) if (tars := tars_in(source)) else None
+
+
+def _listed(source: Path, data: Data) -> Listing:
     if source.is_dir() and data.source == NO_IMAGES:
         return Listing((), (), ())
     if not source.is_dir():
@@ -150,12 +190,13 @@ def _sha256(path: Path) -> str:
 def main(source: Path, images: Path, manifest: Path, skipped: Path) -> None:
     """Read the source, write images, manifest and the list of skipped images."""
     data = read(Data, "data")
-    with written(source) as origin, replacing(images) as folder:
+    with replacing(images) as folder:
         folder.mkdir()
         if data.texts is not None:
-            listed, left_out = fetch_texts(origin, data.texts, data.classes, folder)
+            with written(source) as origin:
+                listed, left_out = fetch_texts(origin, data.texts, data.classes, folder)
         else:
-            listed, left_out = fetch(origin, data, folder)
+            listed, left_out = fetch(source, data, folder)
         for table, path in ((listed, manifest), (left_out, skipped)):
             with replacing(path) as partial:
                 table.to_csv(partial, index=False, lineterminator="\n")

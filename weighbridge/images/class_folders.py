@@ -1,6 +1,5 @@
 """A folder of labelled images, one sub-folder a class, directly or under `test/` and `train/`; or a file that writes one."""
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from tracking.runs.errors import UserError
 from weighbridge.images.listing import LeftOut, Listed, Listing, Order, files_beneath, is_junk, numbered, plain
+from weighbridge.images.sources import load_module
 
 SUFFIXES = {
     ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2", ".tga",
@@ -107,11 +107,7 @@ def written(source: Path) -> Iterator[Path]:
 
 
 def _run(script: Path, folder: Path) -> None:
-    spec = importlib.util.spec_from_file_location("source", script)
-    if spec is None or spec.loader is None or not script.is_file():
-        raise UserError(f"{script}: no such Python file; see data.source in params.yaml")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(script)
     if not hasattr(module, "write_images"):
         raise UserError(f"{script}: defines no write_images(folder), which data.source in params.yaml needs")
     module.write_images(folder)

@@ -18,6 +18,20 @@ class Labels(Section):
     first: Literal[0, 1] = 0
 
 
+class Columns(Section):
+    """The columns of a Parquet file or an Arrow folder; found by themselves where there is one of each kind."""
+
+    image: str
+    label: str
+
+
+class DataSet(Section):
+    """A data set of torchvision, by its class's name, that lies in the folder `source`. All its images are test images."""
+
+    name: str
+    arguments: dict[str, bool | int | float | str | None] = {}
+
+
 class Texts(Section):
     """A table that holds the texts themselves (CSV, or tab-separated where its name ends in .tsv)."""
 
@@ -30,7 +44,8 @@ class Data(Section):
     """Where labelled images or texts come from.
 
     Attributes:
-        source: a folder, or a Python file with `write_images(folder)`; without one only predictions of others are weighed.
+        source: a folder of images, of Parquet files, of tars, or one that Hugging Face's `datasets` saved; or a Python file with
+            `samples()` or `write_images(folder)`. Without one only predictions of others are weighed.
         images: the folder of the images inside `source`, when the table `labels` says what they show.
         classes: how many there are; of names (of class folders, in a table) exactly so many must be found.
         order: how names are numbered: as text (10 before 2), with numbers as numbers, or in the order listed here.
@@ -42,6 +57,8 @@ class Data(Section):
     images: str | None = None
     labels: Labels | None = None
     texts: Texts | None = None
+    columns: Columns | None = None
+    dataset: DataSet | None = None
     classes: Count = 1000
     order: Literal["text", "natural"] | list[str] = "text"
     corrupt: Literal["fail", "skip"] = "fail"
