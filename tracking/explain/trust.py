@@ -1,14 +1,15 @@
 """Whose runs are run again: a run file names code and weights, and may come from anywhere."""
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tracking.explain.factors import LEVERS
 from tracking.lookup.find import run_files
+from tracking.replay.commits import is_own, is_present
 from tracking.replay.conditions import settable
 from tracking.replay.flags import FLAGS
+from tracking.replay.strangers import harm
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run, Scalar
 
@@ -25,41 +26,44 @@ def known_runs(folder: Path) -> dict[str, Run]:
     return known
 
 
-def are_known(ends: Iterable[Mapping[str, Any]], folder: Path) -> bool:
-    """Whether the ends of a certificate are runs that this project kept, and set nothing but what these recorded, or a lever."""
+def are_known(ends: Iterable[Mapping[str, Any]], root: Path, folder: Path) -> bool:
+    """Whether the ends of a certificate are runs that this project kept, of commits of its own, and set nothing but what these
+    recorded, or a lever."""
     known = known_runs(folder)
-    return all(end["id"] in known and _as_recorded(end["conditions"], known[end["id"]]) for end in ends)
+    return all(
+        end["id"] in known
+        and not _foreign_commit(known[end["id"]], root)
+        and _as_recorded(end["conditions"], known[end["id"]])
+        for end in ends
+    )
 
 
 def _as_recorded(conditions: Mapping[str, Scalar], run: Run) -> bool:
     recorded = settable(run.conditions)
-    more = {name for name in conditions if name not in recorded and name not in FLAGS and not LEVERS.fullmatch(name)}
-    return not more and all(conditions.get(name) == value for name, value in recorded.items())
+    more = {name: value for name, value in conditions.items() if name not in recorded}
+    return all(conditions.get(name) == value for name, value in recorded.items()) and all(
+        (name in FLAGS or LEVERS.fullmatch(name)) and not harm(name, value) for name, value in more.items()
+    )
 
 
 def unknown_origin(run: Run, root: Path, folder: Path) -> str:
     """Why a run's code and weights are not to be trusted here; empty where the run is known here.
 
-    A run is known if this project kept a run with its id, and its commit is in this repository.
+    A run is known if this project kept a run with its id, and its commit is one of this repository's own
+    (`tracking.replay.commits`).
     """
     if run.id not in known_runs(folder):
         return f"no run in {folder} has its id"
-    commit = run.code.get("commit")
-    if commit is not None and not _has(root, str(commit)):
-        return f"its commit {str(commit)[:12]} is not in this repository"
+    return _foreign_commit(run, root)
+
+
+def _foreign_commit(run: Run, root: Path) -> str:
+    commit = str(run.code.get("commit") or "")
+    if commit and not is_present(root, commit):
+        return f"its commit {commit[:12]} is not in this repository"
+    if commit and not is_own(root, commit):
+        return f"no local branch holds its commit {commit[:12]}"
     return ""
-
-
-def _has(root: Path, commit: str) -> bool:
-    from git import GitError, Repo
-
-    if not re.fullmatch("[0-9a-f]{40,64}", commit):
-        return False
-    try:
-        Repo(root, search_parent_directories=True).git.cat_file("-e", f"{commit}^{{commit}}")
-    except GitError:
-        return False
-    return True
 
 
 def require_trust(run: Run, root: Path, folder: Path, *, trusted: bool) -> None:

@@ -9,14 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from tracking.capture.code_files import code_digests, digest_of
+from tracking.replay.commits import COMMIT, is_own, is_present
 from tracking.replay.conditions import CODE, Conditions
 from tracking.replay.dvc_store import content_hash
-from tracking.replay.errors import UnavailableError
+from tracking.replay.errors import UnavailableError, UntrustedError
 from tracking.replay.folders import exclusive
 from tracking.runs.run import Scalar, kept_change
 
 MD5_DIGITS = 32
-COMMIT = "[0-9a-f]{40,64}"
 
 
 class RecordedCode:
@@ -25,7 +25,7 @@ class RecordedCode:
     Args:
         root: the project's folder.
         folder: where worktrees are kept, each under its commit.
-        trusted: also take programs outside the project.
+        trusted: also take programs that conditions name, and commits that no local branch holds.
     """
 
     def __init__(self, root: Path, folder: Path, *, trusted: bool) -> None:
@@ -42,12 +42,17 @@ class RecordedCode:
         if not _differing(self.root, wanted):
             return self.root
         commit = str(conditions.get("code.commit") or "")
-        if not re.fullmatch(COMMIT, commit):
+        if not COMMIT.fullmatch(commit):
             raise UnavailableError(
                 f"code: {_differing(self.root, wanted)[0]} is another one here, and no commit was recorded"
             )
         changes = str(conditions.get("code.patch") or "")
-        place = self._worktree(self._kept(changes) or commit)
+        kept = self._kept(changes) or commit
+        if not self.trusted and is_present(self.root, kept) and not is_own(self.root, kept):
+            raise UntrustedError(
+                f"code: no local branch holds commit {kept[:12]}: needs --trust, as running it is running its code"
+            )
+        place = self._worktree(kept)
         if changed := _differing(place, wanted):
             raise UnavailableError(f"code: {changed[0]} had uncommitted changes at {commit[:12]}, which are not here")
         return place
@@ -103,10 +108,8 @@ class RecordedCode:
         if not colon:
             return recorded
         path = Path(f"{file}.py")
-        if not self.trusted and (path.is_absolute() or ".." in path.parts):
-            raise UnavailableError(
-                f"{path}: a program outside this project, named by a run of unknown origin: pass --trust to run it"
-            )
+        if not self.trusted:
+            raise UntrustedError(f"{path}: a program, named by a run of unknown origin: pass --trust to run it")
         wanted = conditions.get("input.factory")
         if (self.root / path).is_file() and (wanted is None or wanted in _factory_hashes(path, self.root)):
             return f"{self.root / path}:{function}"
@@ -118,7 +121,7 @@ class RecordedCode:
         Looked at are the run's own commit, then the latest ones, of a branch or kept by `record`, that changed the file.
         """
         own = self._kept(str(conditions.get("code.patch") or "")) or str(conditions.get("code.commit") or "")
-        if re.fullmatch(COMMIT, own):
+        if COMMIT.fullmatch(own):
             with suppress(UnavailableError):
                 place = self._worktree(own)
                 if (place / path).is_file() and wanted in _factory_hashes(path, place):

@@ -8,7 +8,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from tracking.capture.packages import INSTALLED_AS
 from tracking.replay.errors import UnavailableError
 from tracking.replay.folders import exclusive
+from tracking.replay.processes import INSTALLING, KEPT, TooLongError, allowed, run
 from tracking.runs.secrets import redact
 
 KNOWN = frozenset(name for names in INSTALLED_AS.values() for name in names)
@@ -37,12 +37,13 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def python_with(packages: Mapping[str, str], folder: Path) -> Path:
+def python_with(packages: Mapping[str, str], folder: Path, *, wheels_only: bool = False) -> Path:
     """The interpreter of an environment with these packages in these versions; this one's own where it has them.
 
     Args:
         packages: name -> version.
         folder: where environments are kept, each under a digest of what distinguishes it.
+        wheels_only: build nothing from source, which would run the package's own code.
 
     Raises:
         UnavailableError: a package cannot be installed, or is none that Weighbridge records.
@@ -55,7 +56,7 @@ def python_with(packages: Mapping[str, str], folder: Path) -> Path:
     place = (folder / key).absolute()
     with exclusive(place):
         if not (place / "complete").is_file():
-            _build(place, specs)
+            _build(place, [*(["--only-binary=:all:"] if wheels_only else []), *specs], specs)
     return _python(place)
 
 
@@ -68,10 +69,10 @@ def _spec(name: str, number: str) -> str:
     return f"{name}=={number}"
 
 
-def _build(place: Path, specs: list[str]) -> None:
+def _build(place: Path, wanted: list[str], specs: list[str]) -> None:
     shutil.rmtree(place, ignore_errors=True)  # a build that was killed
     failed = _run(sys.executable, "-m", "venv", "--without-pip", str(place))
-    if failed := failed or _run(*_installer(place), "--no-deps", *specs):
+    if failed := failed or _run(*_installer(place), "--no-deps", *wanted):
         shutil.rmtree(place, ignore_errors=True)
         raise UnavailableError(
             f"package.{specs[0].partition('==')[0]}: {' '.join(specs)} cannot be installed: {redact(failed)}"
@@ -84,8 +85,8 @@ def _build(place: Path, specs: list[str]) -> None:
 def _run(*command: str) -> str:
     """Why it failed; empty where it did not."""
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
+        ended = run(command, allowed(os.environ, (*KEPT, *INSTALLING)), seconds=SECONDS)
+    except TooLongError:
         return f"not done after {SECONDS} s"
     return "" if ended.returncode == 0 else (ended.stderr.strip() or "no reason given").splitlines()[-1]
 

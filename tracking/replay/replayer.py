@@ -42,7 +42,9 @@ from tracking.replay.environments import others, python_with
 from tracking.replay.errors import UnavailableError
 from tracking.replay.flags import require_flags
 from tracking.replay.folders import exclusive, publish
+from tracking.replay.processes import SECONDS
 from tracking.replay.scratch import Scratch
+from tracking.replay.strangers import require_harmless
 from tracking.runs.outcomes import Outcome
 from tracking.runs.secrets import HIDDEN
 
@@ -56,7 +58,9 @@ class Replayer:
         root: the project's folder.
         folder: where environments, code and answers are kept; `data/hybrids` by default.
         answers: where answers are kept instead: an empty folder has everything run anew.
-        trusted: also run programs that conditions name outside this repository: a user's architecture, a torch program.
+        seconds: a stage's process is ended when it has run so long.
+        trusted: also run programs that conditions name, commits that no local branch holds, and whatever else
+            `tracking.replay.strangers` refuses.
         say: called with a line on what is being done.
     """
 
@@ -67,12 +71,14 @@ class Replayer:
         answers: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
         *,
+        seconds: float = SECONDS,
         trusted: bool = False,
     ) -> None:
         self.root = root.resolve()
         self.folder = (folder or root / "data/hybrids").resolve()
         self.answers = (answers or self.folder).resolve()
         self.say = say
+        self.seconds = seconds
         self.trusted = trusted
         self.sources = RecordedCode(self.root, self.folder / "code", trusted=trusted)
         self._capturing = threading.Lock()
@@ -86,6 +92,7 @@ class Replayer:
             RefusedError: a stage refused to run so.
             StoppedError: a process was killed, or the machine had no memory or disk: that says nothing about the conditions.
         """
+        self._require(conditions)
         place = self._place(conditions, repeat)
         with exclusive(place, lambda: self.say("waiting: another process runs the same")):
             if not (place / COMPLETE).is_file():
@@ -96,6 +103,7 @@ class Replayer:
 
     def canaries(self, conditions: Conditions) -> tuple[str, ...]:
         """What a run under these conditions keeps of every step and layer (`tracking.runs.canaries`); raises as `replay`."""
+        self._require(conditions)
         place = self._canaries_place(conditions)
         with exclusive(place):
             if not place.is_file():
@@ -125,7 +133,7 @@ class Replayer:
         packages = packages_in(conditions)
         if wanted := others(packages):
             self.say(f"an environment with {', '.join(f'{name} {number}' for name, number in wanted.items())}")
-        return python_with(packages, self.folder / "environments")
+        return python_with(packages, self.folder / "environments", wheels_only=not self.trusted)
 
     # ---- names of what is kept
 
@@ -163,12 +171,11 @@ class Replayer:
 
     @contextmanager
     def _scratch(self, conditions: Conditions) -> Iterator[Scratch]:
-        self._require(conditions)
         code, architecture = self.code(conditions), self.sources.architecture(conditions)
         python = self.python(conditions)
         self.answers.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.answers, prefix="scratch-") as made:
-            scratch = Scratch(conditions, Path(made), self.root, code, architecture, python)
+            scratch = Scratch(conditions, Path(made), self.root, code, architecture, python, self.seconds)
             scratch.write_params()
             yield scratch
 
@@ -178,11 +185,9 @@ class Replayer:
             raise UnavailableError("these predictions were not made by a model of this pipeline: nothing can run again")
         if hidden := next((name for name, value in conditions.items() if HIDDEN in str(value)), None):
             raise UnavailableError(f"{hidden}: its value was taken out when it was recorded, as a secret")
+        if not self.trusted:
+            require_harmless(conditions)
         require_tokenizer(conditions, self.root)
-        if conditions.get("param.model.framework") == "torchfile" and not self.trusted:
-            raise UnavailableError(
-                "a torch program is code, and this run is of unknown origin: pass --trust to run its code"
-            )
 
     def _prepared(self, scratch: Scratch) -> Path:
         """The samples, prepared once for all conditions that cannot change them."""

@@ -8,7 +8,6 @@ runs. Code and weights of a run that is not known here are not touched unless th
 
 import json
 import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from tracking.capture.environment import PREPARATION, Runtime, runtime_of
 from tracking.replay.conditions import packages_in, settable
 from tracking.replay.environments import others
 from tracking.replay.errors import RefusedError, UnavailableError
+from tracking.replay.processes import TooLongError, allowed, run
 from tracking.replay.replayer import Replayer
 from tracking.runs.decisions import pack_decisions
 from tracking.runs.errors import UserError
@@ -29,6 +29,7 @@ from tracking.runs.secrets import redact
 from tracking.runs.words import change_text
 
 NOT_REPRODUCED = "not reproduced"
+CAPTURE_SECONDS = 600.0
 CAPTURE = """
 import json, sys
 from tracking.capture.environment import Runtime, capture
@@ -148,9 +149,12 @@ def _facts(run: Run, python: Path) -> dict[str, Scalar]:
 
 def _captured(python: Path, runtimes: list[Runtime]) -> list[dict[str, Scalar]]:
     here = str(Path(__file__).resolve().parents[2])
-    environ = {**os.environ, "PYTHONPATH": here, "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {**allowed(os.environ), "PYTHONPATH": here, "PYTHONDONTWRITEBYTECODE": "1"}
     asked = json.dumps([asdict(runtime) for runtime in runtimes])
-    ended = subprocess.run([str(python), "-c", CAPTURE, asked], env=environ, capture_output=True, text=True)
+    try:
+        ended = run([str(python), "-c", CAPTURE, asked], environ, seconds=CAPTURE_SECONDS)
+    except TooLongError:
+        raise UserError(f"{python}: did not say what it is within {CAPTURE_SECONDS:.0f} s") from None
     if ended.returncode != 0:
         last = (ended.stderr.strip() or "no reason given").splitlines()[-1]
         raise UserError(f"{python}: cannot say what it is: {redact(last)}")

@@ -14,6 +14,7 @@ from tracking.replay.conditions import Conditions, nested
 from tracking.replay.dvc_store import locate
 from tracking.replay.errors import RefusedError, StoppedError, UnavailableError
 from tracking.replay.flags import flags_in, launcher
+from tracking.replay.processes import SECONDS, TooLongError, allowed, run
 from tracking.runs.secrets import redact
 
 KEY = "replayed"  # of model and recipe in the params written here
@@ -38,6 +39,7 @@ class Scratch:
         code: the folder whose stages run.
         architecture: of the model, with the place of its file where it has one.
         python: the interpreter.
+        seconds: each process is ended when it has run so long.
     """
 
     conditions: Conditions
@@ -46,6 +48,7 @@ class Scratch:
     code: Path
     architecture: str
     python: Path
+    seconds: float = SECONDS
 
     def preprocess(self, prepared: Path) -> None:
         """Prepare the samples into the folder `prepared`."""
@@ -114,14 +117,12 @@ class Scratch:
         flags = flags_in(self.conditions)
         launched = flags and stage != "preprocess"
         command = ["-c", launcher(stage, flags), json.dumps(flags)] if launched else ["-m", f"stages.{stage}"]
-        ended = subprocess.run(
-            [str(self.python), *command, *arguments],
-            cwd=self.folder,
-            env=self._environ(),
-            capture_output=True,
-            text=True,
-            errors="replace",
-        )
+        try:
+            ended = run([str(self.python), *command, *arguments], self._environ(), self.folder, self.seconds)
+        except TooLongError:
+            raise StoppedError(
+                f"{stage} was ended after {self.seconds:,.0f} s; --timeout SECONDS allows it more"
+            ) from None
         if ended.returncode != 0:
             raise _failure(stage, ended)
 
@@ -143,7 +144,7 @@ class Scratch:
 
     def _environ(self) -> dict[str, str]:
         seen = variables(os.environ, READ_BY)
-        own = {name: value for name, value in os.environ.items() if f"variable.{name}" not in seen}
+        own = {name: value for name, value in allowed(os.environ).items() if f"variable.{name}" not in seen}
         wanted = {
             name.removeprefix("variable."): str(value)
             for name, value in self.conditions.items()
@@ -153,7 +154,6 @@ class Scratch:
             raise UnavailableError(f"variable.{min(unknown)}: is none that Weighbridge records")
         if "LD_PRELOAD" in wanted:
             raise UnavailableError("variable.LD_PRELOAD: only the names of its files were recorded")
-        own.pop("DVC_STAGE", None)
         return {**own, **wanted, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
 
 

@@ -41,6 +41,16 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=positive,
+        default=6 * 3600,
+        help="end a process of a model that has run so long (default: 21600)",
+    )
+
+
 def add_max_runs(parser: argparse.ArgumentParser, default: int) -> None:
     parser.add_argument(
         "--max-runs", metavar="N", type=positive, default=default, help=f"start at most N runs (default: {default})"

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 
 from tracking.lookup.find import find_run
 from tracking.runs.errors import UserError
-from weighbridge.cli.options import RUN, Command, add_folder, add_html, add_json, add_max_runs, add_trust, positive
+from weighbridge.cli.options import (
+    RUN,
+    Command,
+    add_folder,
+    add_html,
+    add_json,
+    add_max_runs,
+    add_timeout,
+    add_trust,
+    positive,
+)
 from weighbridge.cli.output import print_json, print_progress, screen, write_file
 
 if TYPE_CHECKING:
@@ -40,6 +50,7 @@ def explain_options(parser: argparse.ArgumentParser) -> None:
     _add_trackers(parser)
     add_html(parser)
     add_trust(parser)
+    add_timeout(parser)
     add_folder(parser)
     add_json(parser)
 
@@ -137,6 +148,7 @@ def verify_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--no-runs", dest="runs", action="store_const", const="none", help="check the file alone")
     parser.set_defaults(runs="decisive")
     add_trust(parser)
+    add_timeout(parser)
     add_folder(parser)
     add_json(parser)
 
@@ -149,7 +161,7 @@ def verify(options: argparse.Namespace) -> int:
     from tracking.pages.text_certificate import checks_text
 
     found = _certificate(options)
-    trusted = options.trust or are_known(found["ends"].values(), options.folder)
+    trusted = options.trust or are_known(found["ends"].values(), Path(), options.folder)
     every = [each["number"] for each in found["hybrids"]]
     chosen = {"none": [], "decisive": decisive(found), "all": every}[options.runs]
     numbers = chosen if options.hybrid is None else [options.hybrid]
@@ -180,6 +192,7 @@ def band_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN)
     add_max_runs(parser, 20)
     add_trust(parser)
+    add_timeout(parser)
     add_folder(parser)
     add_json(parser)
 
@@ -204,6 +217,7 @@ def band(options: argparse.Namespace) -> int:
 def reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN)
     add_trust(parser)
+    add_timeout(parser)
     add_folder(parser)
     add_json(parser)
 
@@ -236,7 +250,8 @@ def _replayer(options: argparse.Namespace, answers: Path | None = None, *, trust
     from tracking.replay.replayer import Replayer
 
     _require_project()
-    return Replayer(Path(), options.folder / "hybrids", answers, print_progress, trusted=trusted)
+    kept = options.folder / "hybrids"
+    return Replayer(Path(), kept, answers, print_progress, seconds=options.timeout, trusted=trusted)
 
 
 def _require_project() -> None:

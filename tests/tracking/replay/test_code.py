@@ -9,7 +9,7 @@ import pytest
 
 from tracking.replay.code import RecordedCode
 from tracking.replay.conditions import settable
-from tracking.replay.errors import UnavailableError
+from tracking.replay.errors import UnavailableError, UntrustedError
 from tracking.replay.replayer import Replayer
 
 
@@ -45,7 +45,7 @@ def edited(tmp_path: Path) -> git.Repo:
 
 def test_a_users_architecture_is_the_recorded_one_here_or_out_of_a_commit(edited: git.Repo) -> None:
     project = Path(edited.working_dir) / "project"
-    code = RecordedCode(project, project / "kept", trusted=False)
+    code = RecordedCode(project, project / "kept", trusted=True)
     assert code.architecture(built_by(Path("mine.py"), b"new")) == f"{project / 'mine.py'}:network"
     older = code.architecture(built_by(Path("mine.py"), b"old"))
     assert Path(older.removesuffix(":network")).read_bytes() == b"old"
@@ -87,12 +87,37 @@ def test_worktrees_of_the_user_are_left_alone(edited: git.Repo, tmp_path: Path) 
     assert str(own) in edited.git.worktree("list")
 
 
-@pytest.mark.parametrize("outside", ["../mine.py", "/mine.py"])
-def test_programs_outside_the_project_are_run_only_where_they_are_trusted(outside: str, tmp_path: Path) -> None:
-    conditions = {"param.model.architecture": f"{outside}:network"}
-    with pytest.raises(UnavailableError, match="named by a run of unknown origin: pass --trust"):
-        RecordedCode(tmp_path, tmp_path / "kept", trusted=False).architecture(conditions)
+@pytest.mark.parametrize(
+    "program", ["../mine.py", "/mine.py", "mine.py", ".venv/lib/python3/site-packages/mlflow/utils.py", "data/x/net.py"]
+)
+def test_programs_are_run_only_where_they_are_trusted(program: str, edited: git.Repo) -> None:
+    project = Path(edited.working_dir) / "project"
+    conditions = {"param.model.architecture": f"{program}:network"}
+    with pytest.raises(UntrustedError, match="named by a run of unknown origin: pass --trust"):
+        RecordedCode(project, project / "kept", trusted=False).architecture(conditions)
     with pytest.raises(UnavailableError, match="neither here nor in a commit"):
-        RecordedCode(tmp_path / "x", tmp_path / "kept", trusted=True).architecture(
+        RecordedCode(project / "x", project / "kept", trusted=True).architecture(
             {**conditions, "input.factory": "0" * 32}
         )
+
+
+@pytest.mark.parametrize("reference", ["refs/remotes/fork/pull", "refs/tags/theirs", "FETCH_HEAD"])
+def test_a_commit_that_only_a_fetch_brought_is_checked_out_only_where_it_is_trusted(
+    reference: str, edited: git.Repo
+) -> None:
+    project = Path(edited.working_dir) / "project"
+    (project / "mine.py").write_bytes(b"theirs")
+    edited.git.add("-A")
+    tree = edited.git.write_tree()
+    commit = edited.git.execute(
+        ["git", "-c", "user.name=x", "-c", "user.email=x@x", "commit-tree", tree, "-p", "HEAD", "-m", "x"]
+    )
+    edited.git.reset("--hard", "HEAD")
+    edited.git.update_ref(reference, commit)
+    wanted = {"code.commit": commit, "input.code/mine.py": md5(b"theirs")}
+    with pytest.raises(UntrustedError, match=f"no local branch holds commit {commit[:12]}"):
+        Replayer(project).code(wanted)
+    assert not (project / "data/hybrids/code").exists()
+    assert (Replayer(project, trusted=True).code(wanted) / "mine.py").read_bytes() == b"theirs"
+    edited.git.branch("merged", commit)
+    assert (Replayer(project).code(wanted) / "mine.py").read_bytes() == b"theirs"

@@ -14,7 +14,7 @@ import pytest
 from tests.import_graph import ROOT
 from tracking.capture.environment import Environment
 from tracking.replay.dvc_store import content_hash
-from tracking.replay.errors import UnavailableError
+from tracking.replay.errors import StoppedError, UnavailableError
 from tracking.replay.folders import publish
 from tracking.replay.replayer import Replayer
 from tracking.replay.scratch import Scratch
@@ -29,11 +29,11 @@ def test_predictions_that_others_made_cannot_be_run_again(tmp_path: Path) -> Non
 # ---- several processes on one folder
 
 STAGE = """
-import os, sys, time
+import sys, time
 from pathlib import Path
 import numpy as np
 
-log = Path(os.environ["LOG"])
+log = Path(__file__).parents[1] / "log"
 with log.open("a") as file:
     file.write(f"{Path(__file__).stem}\\n")
 time.sleep(1)
@@ -56,12 +56,12 @@ import json, sys
 from pathlib import Path
 from tracking.replay.replayer import Replayer
 
-print(Replayer(Path(sys.argv[1])).replay(json.loads(sys.argv[2])).scores)
+print(Replayer(Path(sys.argv[1]), trusted=True).replay(json.loads(sys.argv[2])).scores)
 """
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path) -> Path:
     """A project whose stages write down that they ran, take a second, and need no inputs."""
     (tmp_path / "stages").mkdir()
     (tmp_path / "stages/__init__.py").touch()
@@ -72,7 +72,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "weights.bin").write_bytes(b"weights")
     (tmp_path / "data/images").mkdir(parents=True)
     (tmp_path / "data/manifest.csv").touch()
-    monkeypatch.setenv("LOG", str(tmp_path / "log"))
     return tmp_path
 
 
@@ -105,7 +104,7 @@ def test_a_killed_process_keeps_nobody_waiting(project: Path) -> None:
         time.sleep(0.05)
     first.kill()
     first.communicate()
-    assert Replayer(project).replay(conditions_of(project)).accuracy == 1.0
+    assert Replayer(project, trusted=True).replay(conditions_of(project)).accuracy == 1.0
 
 
 def test_without_the_lock_the_second_process_takes_what_the_first_one_finished(
@@ -118,7 +117,7 @@ def test_without_the_lock_the_second_process_takes_what_the_first_one_finished(
         yield
 
     monkeypatch.setattr("tracking.replay.replayer.exclusive", unlocked)
-    one, other = Replayer(project), Replayer(project)
+    one, other = Replayer(project, trusted=True), Replayer(project, trusted=True)
     with ThreadPoolExecutor(2) as pool:
         found = [pool.submit(each.replay, conditions_of(project)) for each in (one, other)]
         assert len({each.result().scores for each in found}) == 1
@@ -136,13 +135,22 @@ def test_what_is_finished_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_an_outcome_that_is_not_complete_is_made_again(project: Path) -> None:
-    replayer = Replayer(project)
+    replayer = Replayer(project, trusted=True)
     place = replayer._place(conditions_of(project), 0)
     place.mkdir(parents=True)
     (place / "scores.npy").write_bytes(b"half")
     assert not replayer.known(conditions_of(project))
     assert replayer.replay(conditions_of(project)).accuracy == 1.0
     assert replayer.known(conditions_of(project))
+
+
+def test_a_stage_that_hangs_is_ended_with_all_that_it_started(project: Path) -> None:
+    hangs = STAGE.replace("time.sleep(1)", "import subprocess; subprocess.run(['sleep', '600'])")
+    (project / "stages/preprocess.py").write_text(hangs)
+    started = time.monotonic()
+    with pytest.raises(StoppedError, match="preprocess was ended after 2 s; --timeout"):
+        Replayer(project, seconds=2, trusted=True).replay(conditions_of(project))
+    assert time.monotonic() - started < 60
 
 
 def test_conditions_of_which_a_value_was_taken_out_as_a_secret_are_not_run(tmp_path: Path) -> None:

@@ -101,14 +101,33 @@ def test_a_run_of_this_project_is_trusted_and_no_other(repository: git.Repo, tmp
     require_trust(foreign, tmp_path, folder, trusted=True)
 
 
+def test_a_known_run_of_a_commit_that_no_local_branch_holds_needs_trust(repository: git.Repo, tmp_path: Path) -> None:
+    own = repository.head.commit.hexsha
+    repository.git.execute(
+        ["git", "-c", "user.name=x", "-c", "user.email=x@x", "commit", "-q", "--allow-empty", "-m", "y"]
+    )
+    run = recorded_run(code={"commit": repository.head.commit.hexsha})
+    run.save(tmp_path / "data/journal/run.json")
+    require_trust(run, tmp_path, tmp_path / "data", trusted=False)
+    repository.git.reset("--hard", own)
+    with pytest.raises(UserError, match="no local branch holds its commit"):
+        require_trust(run, tmp_path, tmp_path / "data", trusted=False)
+
+
 def test_a_certificate_is_trusted_for_what_its_runs_recorded_and_no_more(tmp_path: Path) -> None:
     own = recorded_run()
     own.save(tmp_path / "runs/own.json")
     recorded = settable(own.conditions)
-    assert are_known([{"id": own.id, "conditions": {**recorded, "variable.ATEN_CPU_CAPABILITY": "avx2"}}], tmp_path)
-    for forged in ({"param.model.architecture": "/elsewhere.py:f"}, {"input.weights": "b" * 32}):
-        assert not are_known([{"id": own.id, "conditions": {**recorded, **forged}}], tmp_path)
-    assert not are_known([{"id": "0" * 64, "conditions": recorded}], tmp_path)
+    assert are_known(
+        [{"id": own.id, "conditions": {**recorded, "variable.ATEN_CPU_CAPABILITY": "avx2"}}], tmp_path, tmp_path
+    )
+    for forged in (
+        {"param.model.architecture": "/elsewhere.py:f"},
+        {"input.weights": "b" * 32},
+        {"variable.MKL_SOMETHING": "/home/x"},
+    ):
+        assert not are_known([{"id": own.id, "conditions": {**recorded, **forged}}], tmp_path, tmp_path)
+    assert not are_known([{"id": "0" * 64, "conditions": recorded}], tmp_path, tmp_path)
 
 
 def test_predictions_of_others_cannot_be_run(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from tracking.replay.scratch import Scratch
 
 def scratch(monkeypatch: pytest.MonkeyPatch, conditions: dict, root: Path) -> Scratch:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    monkeypatch.setenv("UNRELATED", "kept")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.setenv("WANDB_API_KEY", "a secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
     return Scratch(conditions, root, root, root, "resnet18", root / "python")
 
 
@@ -18,8 +20,12 @@ def test_recorded_variables_are_set_and_others_that_matter_are_unset(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     environ = scratch(monkeypatch, {"variable.ONEDNN_MAX_CPU_ISA": "AVX2"}, tmp_path)._environ()
-    assert (environ["ONEDNN_MAX_CPU_ISA"], environ["UNRELATED"]) == ("AVX2", "kept")
+    assert (environ["ONEDNN_MAX_CPU_ISA"], environ["LANG"]) == ("AVX2", "C.UTF-8")
     assert "OMP_NUM_THREADS" not in environ
+
+
+def test_a_process_sees_no_key_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "a secret" not in scratch(monkeypatch, {}, tmp_path)._environ().values()
 
 
 def test_a_run_file_sets_no_variable_that_is_not_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
