@@ -11,9 +11,9 @@ from stages.fetch import fetch
 from tests.weighbridge.images.pictures import recipe
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
-from weighbridge.images.judging import judge_images
+from weighbridge.images.judging import judge_images, stored_facts
 from weighbridge.images.listing import natural, plain
-from weighbridge.images.manifest import read_manifest
+from weighbridge.images.manifest import not_weighed, read_manifest, refused
 from weighbridge.images.pixels import load_pixels
 from weighbridge.params.data import Data, Labels
 
@@ -212,6 +212,24 @@ def test_the_same_bytes_under_two_labels_or_in_train_and_test_are_a_finding(tmp_
         "1 images are there under two labels, byte by byte: test/a/both.png = test/b/both.png.",
         "1 images are there in train and test, byte by byte: test/a/seen.png = train/a/seen.png.",
     ]
+
+
+def test_what_fetch_writes_is_judged_the_same_when_read_back(tmp_path: Path) -> None:
+    write(tmp_path / "s/a/1.png", 1)
+    write(tmp_path / "s/b/1.png", 1)
+    (tmp_path / "s/c").mkdir()
+    (tmp_path / "s/a/notes.txt").write_text("x")
+    for folder, names in ((tmp_path / "s", "abc"), (tmp_path / "s", ["a", "b", "c", "d"])):
+        order = "text" if isinstance(names, str) else names
+        tables = taken(folder, tmp_path / f"images{len(names)}", classes=len(names), order=order)
+        paths = (tmp_path / "manifest.csv", tmp_path / "skipped.csv")
+        for table, path in zip(tables, paths, strict=True):
+            table.to_csv(path, index=False, lineterminator="\n")
+        again = [read_manifest(path) for path in paths]
+        left = pd.concat([again[1], refused(tmp_path)])
+        assert list(judge_images("m", again[0], left, order)) == list(judge_images("m", *tables, order))
+        assert stored_facts(again[0]) == stored_facts(tables[0])
+        assert not_weighed(left) == 1
 
 
 # ---- tables
