@@ -66,7 +66,7 @@ def _every_score(scores: np.ndarray | None, asked: Import, source: Path) -> np.n
     assert scores is not None
     if scores.shape[1] != asked.classes:
         raise UserError(f"{source}: holds {scores.shape[1]} scores an image, `classes` says {asked.classes}")
-    return _numbers(scores, source).astype(np.float32)
+    return scores.astype(np.float32)  # NaN and infinity are judged image by image
 
 
 def _best(classes: np.ndarray, scores: np.ndarray | None, asked: Import, source: Path) -> TopClasses:

@@ -29,6 +29,7 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import asked_model, load_model
 from weighbridge.networks.mistakes import EXIF, mistakes
 from weighbridge.networks.preparations import Answer, Preparation, answers
+from weighbridge.networks.score_kinds import decided, kind_of, probabilities
 from weighbridge.params.preprocess_check import PreprocessCheck
 from weighbridge.params.section import read
 from weighbridge.process.stage import run
@@ -46,7 +47,7 @@ class Cost:
         p_value: of the exact McNemar test.
         flips: decisions that differ from the recipe's.
         mean_shift, max_shift: of the absolute difference of scores (logits), over images and classes.
-        softmax_shift: mean absolute difference of the softmax.
+        softmax_shift: mean absolute difference of the probabilities.
     """
 
     mistake: str
@@ -178,21 +179,19 @@ def _better(model: str, costs: Sequence[Cost]) -> Finding:
 class _Tally:
     """What is kept of one mistake while batches pass: its decisions, and how far its scores lie from the recipe's."""
 
-    def __init__(self, samples: int) -> None:
+    def __init__(self, samples: int, kind: str) -> None:
+        self.kind = kind
         self.top1 = np.full(samples, -1)
         self.absolute = self.softmax = self.largest = 0.0
 
     def add(self, rows: slice, scores: np.ndarray, wanted: np.ndarray) -> None:
-        difference = np.abs(scores.astype(np.float64) - wanted)
-        self.top1[rows] = scores.argmax(axis=1)
+        same = scores == wanted  # minus infinity too, which is a score
+        difference = np.abs(np.subtract(scores, wanted, out=np.zeros(scores.shape), where=~same, dtype=np.float64))
+        self.top1[rows] = decided(scores)
         self.absolute += float(difference.sum())
         self.largest = float(np.maximum(self.largest, difference.max()))  # unlike max(), keeps what is not a number
-        self.softmax += float(np.abs(_softmax(scores) - _softmax(wanted)).sum())
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    powers = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        likely = (probabilities(each, self.kind) for each in (scores, wanted))
+        self.softmax += float(np.abs(np.subtract(*likely)).sum())
 
 
 def measure(classifier: Classifier, samples: SampleSet, images: Path, batch_size: int) -> Measured:
@@ -204,10 +203,10 @@ def measure(classifier: Classifier, samples: SampleSet, images: Path, batch_size
         del wanted[EXIF]
         untried[EXIF] = "no image has an orientation to treat"
     own = _own_scores(classifier, samples, files, batch_size)
-    tallies = {name: _Tally(len(files)) for name in wanted}
+    tallies = {name: _Tally(len(files), kind_of(own)) for name in wanted}
     for answer in answers(classifier, files, wanted, batch_size, f"{CHECK}: {len(wanted)} mistakes"):
         _count(answer, tallies, untried, own)
-    decisions = own.argmax(axis=1)
+    decisions = decided(own)
     costs = (_cost(name, tally, decisions, samples.labels, own.size) for name, tally in tallies.items())
     ranked = sorted(costs, key=lambda cost: (cost.difference, -cost.flips, cost.mistake))
     return Measured(tuple(ranked), float((decisions == samples.labels).mean()), untried)

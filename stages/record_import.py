@@ -24,6 +24,7 @@ from weighbridge.networks.claimed import held_against_claim, held_against_publis
 from weighbridge.networks.digests import digests
 from weighbridge.networks.metrics import metrics as metrics_of
 from weighbridge.networks.predictions import PredictionSet
+from weighbridge.networks.unanswered import unanswered
 from weighbridge.params.imports import Import
 from weighbridge.params.metrics import Metrics
 from weighbridge.params.section import read
@@ -45,6 +46,7 @@ def record_import(
     """The run of one import; `published` are the claims about its checkpoint, `code` digests by `code/<file>`."""
     entry = locked(lock, f"import_predictions@{key}")
     against = (
+        *unanswered(key, predictions),
         *held_against_claim(key, measured, asked.claim),
         *held_against_published(key, asked.checkpoint, measured, published),
     )

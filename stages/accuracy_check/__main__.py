@@ -26,13 +26,13 @@ from weighbridge.networks.class_map import NAMES, NOT_COMPARED
 from weighbridge.networks.metrics import metrics as metrics_of
 from weighbridge.networks.metrics import per_class
 from weighbridge.networks.predictions import PredictionSet
+from weighbridge.networks.unanswered import unanswered
 from weighbridge.params.metrics import Metrics
 from weighbridge.params.models import Claim, Model
 from weighbridge.params.section import read
 from weighbridge.process.files import write_json
 from weighbridge.process.stage import run
 
-NAMED = 5  # images without an answer that a sentence names
 CLASSES_LISTED = 200  # rows of the tables of classes and of confused ones
 
 
@@ -46,25 +46,6 @@ def accuracy_check(
     """One finding per accuracy, held against `claim`; one more about all that is published for `checkpoint`."""
     yield from held_against_claim(model, measured, claim)
     yield from held_against_published(model, checkpoint, measured, published)
-
-
-def unanswered(model: str, predicted: PredictionSet) -> Iterator[Finding]:
-    """A finding that names the images whose scores are NaN or infinite, where there are any."""
-    names = [name for name, answered in zip(predicted.names, predicted.answered, strict=True) if not answered]
-    if not names:
-        return
-    every = len(names) == len(predicted.names)
-    sentence = (
-        f"{len(names)} of {len(predicted.names)} images got no answer, as their scores are NaN or infinite; they count as wrong: "
-        f"{', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''}."
-    )
-    yield Finding(
-        CHECK,
-        model,
-        Verdict.FAIL if every else Verdict.WARN,
-        sentence,
-        {"unanswered": len(names), "images": names[:50]},
-    )
 
 
 def part_of_classes(model: str, measured: Mapping[str, float]) -> Iterator[Finding]:

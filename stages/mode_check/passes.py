@@ -50,7 +50,7 @@ def _skipped(model: str, reason: str) -> Finding:
 def no_numbers(model: str, network: Network, samples: SampleSet, size: int) -> Finding | None:
     """What is wrong where scores in inference mode are no numbers: no pass can be compared then. None where they all are."""
     scores = scores_in(network, samples, size, training=False)
-    count = int((~np.isfinite(scores)).sum())
+    count = int((np.isnan(scores) | np.isposinf(scores)).sum())  # minus infinity rules a class out
     if not count:
         return None
     sentence = f"{count} of {scores.size} scores in inference mode are NaN or infinite: its passes were not compared."

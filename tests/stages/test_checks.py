@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from stages.accuracy_check.__main__ import accuracy_check, by_class, part_of_classes, unanswered
+from stages.accuracy_check.__main__ import accuracy_check, by_class, part_of_classes
 from stages.backend_parity.__main__ import backend_parity
 from tracking.audit.claims import load_claims
 from tracking.runs.errors import UserError
@@ -14,6 +14,7 @@ from tracking.runs.findings import Finding, Verdict, load_findings, save_finding
 from weighbridge.networks.accuracy import measure
 from weighbridge.networks.metrics import metrics
 from weighbridge.networks.predictions import PredictionSet
+from weighbridge.networks.unanswered import unanswered
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.metrics import Metrics
 from weighbridge.params.models import Claim

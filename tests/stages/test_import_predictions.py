@@ -251,3 +251,13 @@ def test_published_lists_of_decisions_are_read_as_they_are() -> None:
         decisions = sorted((folder / "model_predictions/original_predictions").glob("alexnet*"))[0]
     wanted = asked(decisions, folder / "cifar10_test_original_labels.npy", classes=10)
     assert round(100 * measure(imported(wanted))["top1"], 2) == 81.98
+
+
+def test_a_score_of_every_class_that_is_no_number_makes_that_image_wrong(
+    tmp_path: Path, scores: np.ndarray, labels: np.ndarray
+) -> None:
+    spoilt = scores.copy()
+    spoilt[1, 0] = np.nan
+    spoilt[3] = np.where(np.arange(CLASSES) == labels[3], 1, -np.inf)
+    found = imported(asked(saved(tmp_path / "p.npy", spoilt), saved(tmp_path / "l.npy", labels)))
+    assert (found.correct()[1], found.correct()[3], found.top1[1]) == (False, True, -1)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from stages import preprocess_check as stage
-from stages.preprocess_check import Cost, InPlace, Measured, measure, preprocess_check
+from stages.preprocess_check import Cost, InPlace, Measured, _Tally, measure, preprocess_check
 from tests.import_graph import ROOT
 from tests.weighbridge.images.pictures import LinearClassifier, recipe, sample_set, save_prepared, write_pictures
 from tracking.audit.statistics import mcnemar_exact, paired_difference, wilson
@@ -271,3 +271,14 @@ def test_functions_that_edit_arrays_in_place_are_a_finding_of_their_own(measured
     *_, healthy = preprocess_check("m", measured, 100, replace(some, floats=()))
     assert healthy.verdict == "pass"
     assert len(list(preprocess_check("m", measured, 100))) == 3
+
+
+def test_a_class_that_is_ruled_out_shifts_no_score() -> None:
+    """Minus infinity is an ordinary score: a difference of two of them is none."""
+    own = np.array([[1.0, -np.inf, 0.0], [0.0, -np.inf, 2.0]], np.float32)
+    tally = _Tally(2, "logits")
+    tally.add(slice(0, 2), own + np.float32(0.5), own)
+    assert (tally.largest, tally.top1.tolist()) == (0.5, [0, 2])
+    assert np.isfinite(tally.softmax)
+    tally.add(slice(0, 2), np.full((2, 3), np.nan, np.float32), own)
+    assert tally.top1.tolist() == [-1, -1]

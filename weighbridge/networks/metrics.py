@@ -111,7 +111,7 @@ def _brier(likely: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _mean(values: np.ndarray) -> Interval:
     mean = float(values.mean())
-    half = Z * float(values.std(ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    half = Z * float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
     return mean, mean - half, mean + half
 
 

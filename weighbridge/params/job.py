@@ -76,6 +76,8 @@ class Job(Checked):
             raise ValueError(
                 "data.source: models need images or texts: name a folder, or a file with `write_images(folder)`"
             )
+        if self.models and self.data.classes < 2:
+            raise ValueError("data.classes: of one class every model is right: at least two are needed")
         return self
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from tracking.runs.errors import UserError
 from weighbridge.params.checks import CHECKS
 from weighbridge.params.complete import complete
 from weighbridge.params.section import load_yaml, nearest
-from weighbridge.params.whole import load_completed, load_params
+from weighbridge.params.whole import load_completed, load_params, load_suite
 from weighbridge.params.written import plain_yaml
 
 DEFAULT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -252,3 +252,9 @@ def test_preprocessing_is_not_looked_at_where_a_model_reads_texts_or_no_sample_i
 def test_a_check_of_a_model_that_there_is_not_is_refused(sections: dict[str, Any], place: str) -> None:
     with pytest.raises(UserError, match=f"{place}: there is no 'c'; known: a, b"):
         complete(small(**sections))
+
+
+def test_one_class_alone_is_refused_as_every_model_is_right_then() -> None:
+    suite = dict(load_suite(ROOT / "suites/digits.yaml"))
+    with pytest.raises(UserError, match=r"data\.classes: of one class every model is right"):
+        complete({**suite, "data": {**suite["data"], "classes": 1}})
