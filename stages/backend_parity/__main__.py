@@ -18,13 +18,14 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.networks.layer_outputs import SCORES, LayerSet
 from weighbridge.networks.predictions import PredictionSet
-from weighbridge.networks.score_kinds import on_one_scale
+from weighbridge.networks.score_kinds import among_classes, on_one_scale
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.section import read
 from weighbridge.process.stage import run
 
 CHECK = "backend_parity"
 FLIPS_LISTED = 50
+AMONG = "log-probabilities among shared classes"
 
 
 def backend_parity(
@@ -41,7 +42,7 @@ def backend_parity(
     ours, theirs = candidate.scores, reference.scores
     if ours is None or theirs is None:
         raise UserError(f"{pair.candidate} and {pair.reference}: the scores of every class are needed to compare them")
-    if reference.names != candidate.names or theirs.shape != ours.shape:
+    if reference.names != candidate.names or reference.classes != candidate.classes:
         raise UserError(
             f"{pair.candidate} and {pair.reference} did not predict the same images and classes: "
             f"{ours.shape} and {theirs.shape} scores"
@@ -53,7 +54,15 @@ def backend_parity(
 def _scores(pair: Parity, reference: PredictionSet, candidate: PredictionSet, *, same_backend: bool) -> Finding:
     assert reference.scores is not None
     assert candidate.scores is not None
-    theirs, ours, scale = on_one_scale(reference.scores, candidate.scores)
+    if reference.scores.shape == candidate.scores.shape:
+        theirs, ours, scale = on_one_scale(reference.scores, candidate.scores)
+    else:  # one of them knows other classes beside the data's
+        theirs, ours = (
+            among_classes(each.scores, each.kind, each.classes)
+            for each in (reference, candidate)
+            if each.scores is not None
+        )
+        scale = AMONG
     fine = np.isfinite(theirs) & np.isfinite(ours)
     difference = np.abs(ours[fine].astype(float) - theirs[fine].astype(float))
     if not np.array_equal(fine, ~(np.isneginf(theirs) & np.isneginf(ours))):
@@ -78,6 +87,8 @@ def _scores(pair: Parity, reference: PredictionSet, candidate: PredictionSet, *,
 def _compared_as(pair: Parity, scale: str) -> str:
     if scale == "scores":
         return f"Scores differ from those of {pair.reference}"
+    if scale == AMONG:
+        return f"Among the classes of the data alone log-probabilities differ from those of {pair.reference}"
     return (
         f"One of the two gives probabilities and the other logits: their {scale} differ from those of {pair.reference}"
     )

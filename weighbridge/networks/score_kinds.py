@@ -51,6 +51,11 @@ def log_probabilities(scores: np.ndarray, kind: str) -> np.ndarray:
     return np.asarray(np.maximum(logs, np.log(SMALLEST)))
 
 
+def among_classes(scores: np.ndarray, kind: str, classes: int) -> np.ndarray:
+    """The logarithm of each probability among the first `classes` alone, as if there were no others."""
+    return log_probabilities(log_probabilities(scores, kind)[:, :classes], LOGITS)
+
+
 def on_one_scale(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
     """Two models' scores of the same images as what can be subtracted: as they are where they are of one kind.
 

@@ -1,11 +1,14 @@
 """Logits and probabilities are told apart and compared on one scale; NaN and infinity are judged image by image."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from stages.backend_parity.__main__ import backend_parity, layer_parity
 from tests.stages.test_checks import PAIR, predictions
 from tracking.runs.decisions import pack, unpack_decisions
+from tracking.runs.errors import UserError
 from tracking.runs.findings import Verdict
 from weighbridge.networks.layer_outputs import SCORES, Layer, LayerSet
 from weighbridge.networks.score_differences import compare_scores
@@ -96,3 +99,12 @@ def test_an_answer_elsewhere_in_another_kind_is_compared_on_one_scale(logits: np
     assert (found.equal_bits, found.flipped, found.largest < 1e-3) == (False, (), True)
     masked = np.where(np.arange(10) == 4, -np.inf, logits).astype(np.float32)
     assert compare_scores(names, masked, masked).largest == 0
+
+
+def test_a_model_with_a_background_is_compared_among_the_datas_classes(logits: np.ndarray) -> None:
+    wider = softmax(np.concatenate([logits, np.full((200, 1), 2.0, np.float32)], axis=1))
+    ours = replace(predictions(wider, logits.argmax(axis=1)), process={"scores.outside": 1})
+    scores, _ = backend_parity(PAIR, predictions(logits), ours)
+    assert (scores.verdict, "Among the classes of the data alone" in scores.sentence) == ("pass", True)
+    with pytest.raises(UserError, match="did not predict the same images and classes"):
+        list(backend_parity(PAIR, predictions(logits), predictions(wider)))
