@@ -24,7 +24,7 @@ PROCESSOR = "processor"
 # name of the group -> the conditions that belong to it; what fits none is a factor by itself
 GROUPS: Mapping[str, str] = {
     "network": r"param\.model\.(?:framework|architecture|arguments.*|checkpoint)",
-    "weights": r"input\.weights|param\.model\.(?:weights|sha256)",
+    "weights": r"input\.weights(?:/.*)?|param\.model\.(?:weights|sha256)",
     "recipe.geometry": r"param\.recipe\.(?:resize\.(?:size|fit)|crop\..*)",
     "recipe.resampling": r"param\.recipe\.resize\.(?:interpolation|antialias|library)",
     "recipe.normalise": r"param\.recipe\.normalise\..*",
@@ -34,6 +34,8 @@ GROUPS: Mapping[str, str] = {
     "code": r"code\..*|input\.code/.*",
     "factory": r"input\.factory",
 }
+# what names or pins the content and changes nothing by itself: it goes with the content, which loaders know by its suffix
+WITH_CONTENT = {"input.weights": ("param.model.weights", "param.model.sha256")}
 NETWORK = ("network", "weights", "param.model.backend", "factory")  # another architecture needs other weights
 RESIZING = ("recipe.geometry", "recipe.resampling")  # inseparable where one end does not resize at all
 
@@ -113,11 +115,18 @@ def ends_of(audit: Audit) -> Ends:
     levers = _levers(audit)
     before, after = (_conditions(run, audit, levers) for run in (audit.before, audit.after))
     differing = [each for each in audit.differences if each.matters]
-    set_here = [each for each in differing if _can_be_set(each, before, after)]
+    set_here = [each for each in (*differing, *_travelling(audit)) if _can_be_set(each, before, after)]
     factors = [*_grouped(set_here), *_processor(audit, before, after, levers)]
     covered = {name for factor in factors for name in factor.conditions}
     rest = [each for each in differing if each.name not in covered and not each.follows]
     return Ends(before, after, tuple(factors), tuple(_absent(each) for each in rest if not _by_lever(each, levers)))
+
+
+def _travelling(audit: Audit) -> list[Difference]:
+    """Differences that go with another one's content."""
+    matter = {each.name for each in audit.differences if each.matters}
+    names = {name for content, named in WITH_CONTENT.items() if content in matter for name in named}
+    return [each for each in audit.differences if each.name in names and not each.matters]
 
 
 def _conditions(run: Run, audit: Audit, levers: Mapping[str, Mapping[str, str]]) -> dict[str, Scalar]:
@@ -159,11 +168,11 @@ def _join(groups: dict[str, list[Difference]], names: Sequence[str]) -> None:
 
 
 def _factor(group: str, members: Sequence[Difference]) -> Factor:
-    first = members[0]
+    first, seen = members[0], [each for each in members if each.matters]
     how, needs = next((how, needs) for pattern, how, needs in HOW if re.fullmatch(pattern, first.name))
-    single = len(members) == 1
-    shown = [f"{'' if single else each.name.rpartition('.')[2] + ' '}{change_text(each)}" for each in members[:4]]
-    more = [f"and {len(members) - 4} more"] if len(members) > 4 else []
+    single = len(seen) == 1
+    shown = [f"{'' if single else each.name.rpartition('.')[2] + ' '}{change_text(each)}" for each in seen[:4]]
+    more = [f"and {len(seen) - 4} more"] if len(seen) > 4 else []
     name = first.name if single else group
     return Factor(name, tuple(each.name for each in members), ", ".join([*shown, *more]), how, needs)
 
