@@ -36,6 +36,7 @@ from weighbridge.params.whole import Params, load_params
 from weighbridge.process.files import write_json
 from weighbridge.process.stage import run
 from weighbridge.texts.tokens import tokenizer_file
+from weighbridge.weights.parts import digests_beside
 
 PROJECT = Path(__file__).resolve().parents[1]
 STAGES = PROJECT / "stages"
@@ -130,7 +131,9 @@ def _write_code(params: Params, code: Path, factories: Path) -> None:
     factories.mkdir(parents=True, exist_ok=True)  # an output, even where no model is weighed
     for place, named in networks.items():
         for name, network in named.items():
-            write_json(place / f"{name}.json", factory_code(network.architecture) | class_names_file(network))
+            beside = digests_beside(Path(network.weights)) if isinstance(network, Model) else {}
+            digests = factory_code(network.architecture) | class_names_file(network) | beside
+            write_json(place / f"{name}.json", digests)
     frameworks = {network.framework for named in networks.values() for network in named.values()}
     sources = {"fetch": params.data.source, "transfer_check": params.transfer_check.target.images}
     starts = {stage: Path(source) for stage, source in sources.items() if source.endswith(".py")}

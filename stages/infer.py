@@ -24,6 +24,7 @@ from weighbridge.networks.score_kinds import KIND, kind_of
 from weighbridge.networks.score_order import class_map_of
 from weighbridge.params.models import Model
 from weighbridge.process.stage import replacing, run
+from weighbridge.weights.parts import digests_beside
 
 
 def infer(classifier: Classifier, samples: SampleSet, model: Model) -> PredictionSet:
@@ -41,6 +42,7 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model) -> Predictio
         **randomness(random_before, random_states()),
         **_about_scores(classifier, scores),
         **{each.fact: each.value for each in adjustments(classifier)},
+        **digests_beside(Path(model.weights)),
         "model.device": classifier.device,
         "model.tensors": len(weights),
         "model.values": int(sum(value.size for value in weights.values())),

@@ -37,6 +37,9 @@ from weighbridge.params.section import read
 from weighbridge.process.stage import replacing, run
 
 CANARIES = "canaries.json"
+BESIDE = (
+    "weights/"  # files that are read with the weights file: `infer` took their hashes, as DVC knows them by no name
+)
 KEY = "key"  # in the evidence of what one entry of a check's section found
 
 
@@ -63,12 +66,14 @@ def record(
 ) -> Run:
     """The run of the model `name`: `inputs` are digests by role, `measured` its metrics, `command` that of `infer`."""
     params = {part.name: getattr(asked, part.name).model_dump() for part in fields(asked)}
+    beside = {fact: str(value) for fact, value in predictions.process.items() if fact.startswith(BESIDE)}
+    process = {fact: value for fact, value in predictions.process.items() if fact not in beside}
     return Run(
         subject=name,
         command=redact(command),
         params=flat(params),
-        inputs=dict(sorted(inputs.items())),
-        environment={**environment, **predictions.process},
+        inputs=dict(sorted({**inputs, **beside}.items())),
+        environment={**environment, **process},
         code=code_state(),
         results={**_numbers(findings), **measured, **digests(predictions)},
         findings=tuple(_without_curves(finding) for finding in findings),

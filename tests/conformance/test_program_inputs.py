@@ -1,5 +1,6 @@
 """What a program's file declares of its input: batches, types and layouts are honoured, and recipes are held against it."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from stages.layers import canary_rows, layers  # noqa: E402
 from tests.weighbridge.images.pictures import recipe  # noqa: E402
+from tracking.replay.conditions import settable  # noqa: E402
+from tracking.replay.scratch import Scratch  # noqa: E402
 from tracking.runs.errors import UserError  # noqa: E402
 from weighbridge.frameworks import Spec, load  # noqa: E402
 from weighbridge.frameworks import onnx as adapter  # noqa: E402
@@ -22,8 +25,11 @@ from weighbridge.networks.input_check import require_fitting  # noqa: E402
 from weighbridge.params.layers import Layers  # noqa: E402
 from weighbridge.params.recipes import Normalise, Recipe  # noqa: E402
 from weighbridge.weights.declared_inputs import DeclaredInput  # noqa: E402
+from weighbridge.weights.parts import digests_beside  # noqa: E402
+from weighbridge.weights.readers import RefusedError  # noqa: E402
 
 SIDE, CLASSES = 6, 5
+KEPT = ("m.onnx", "m.onnx.data")
 TYPES = {
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
@@ -212,3 +218,55 @@ def test_a_recipe_that_makes_what_the_file_takes_passes(tmp_path: Path) -> None:
     require_fitting(network(tmp_path / "m.onnx"), samples(recipe(normalise=IMAGENET)), "r", "m.onnx")
     require_fitting(network(tmp_path / "m.onnx", dtype="uint8"), samples(RAW), "r", "m.onnx")
     require_fitting(network(tmp_path / "m.onnx", shape=None), samples(recipe(), 9), "r", "m.onnx")
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def in_two_files(folder: Path) -> Path:
+    """As today's `torch.onnx.export` writes: the graph, and `m.onnx.data` beside it."""
+    network(folder / "one.onnx")
+    path = folder / "m.onnx"
+    onnx.save(
+        onnx.load(folder / "one.onnx"), path, save_as_external_data=True, location="m.onnx.data", size_threshold=100
+    )
+    return path
+
+
+def test_a_model_in_two_files_is_taken_and_both_are_conditions(tmp_path: Path) -> None:
+    path = in_two_files(tmp_path)
+    classifier = load(Spec("onnx", "onnxruntime", "x", {}, CLASSES, SIDE, path, 1, 0, "cpu"))
+    assert np.allclose(classifier.predict(images(3)), scores(images(3)), atol=1e-4)
+    assert layers(classifier, samples(recipe()), path, Layers(samples=4)).reason is None
+    assert digests_beside(path) == {"weights/m.onnx.data": md5(tmp_path / "m.onnx.data")}
+
+
+def test_a_model_whose_second_file_is_gone_or_elsewhere_is_refused(tmp_path: Path) -> None:
+    path = in_two_files(tmp_path)
+    (tmp_path / "m.onnx.data").unlink()
+    with pytest.raises(
+        RefusedError, match=r"keeps tensors in another file \('m\.onnx\.data'\) that does not lie beside it"
+    ):
+        adapter.open_file(path)
+
+
+def test_a_replay_puts_both_files_of_a_model_beside_one_another(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    path = in_two_files(tmp_path / "models")
+    cache = tmp_path / ".dvc/cache/files/md5"
+    digests = {name: md5(tmp_path / "models" / name) for name in KEPT}
+    for name, digest in digests.items():
+        (cache / digest[:2]).mkdir(parents=True, exist_ok=True)
+        (cache / digest[:2] / digest[2:]).write_bytes((tmp_path / "models" / name).read_bytes())
+    path.write_bytes(b"another")
+    conditions = {
+        "param.model.weights": "models/m.onnx",
+        "input.weights": digests["m.onnx"],
+        "input.weights/m.onnx.data": digests["m.onnx.data"],
+    }
+    assert settable(conditions) == conditions
+    scratch = Scratch(conditions, tmp_path / "scratch", tmp_path, tmp_path, "x", Path("python"))
+    scratch.folder.mkdir()
+    found = scratch._weights()
+    assert {each.name: md5(each) for each in found.parent.iterdir()} == digests

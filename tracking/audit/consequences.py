@@ -46,7 +46,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"param\.recipe\..*", ("param.model.recipe",)),
     (r"param\.model\.backend", ("param.model.framework",)),
     (r"param\.model\.arguments.*", ("param.model.architecture",)),
-    (r"input\.weights", NETWORK),
+    (r"input\.weights(?:/.*)?", NETWORK),
     (r"param\.model\.(?:weights|sha256)", ("input.weights",)),
     (r"input\.samples", (*PIXELS, *DECODERS, *PIXEL_CODE)),
     (r"input\.manifest", ("input.images", "param.data.*")),

@@ -43,7 +43,7 @@ RESIZING = ("recipe.geometry", "recipe.resampling")  # inseparable where one end
 HOW: tuple[tuple[str, str, str], ...] = (
     (r"package\..*", "an isolated environment with that version", "environment"),
     (r"variable\..*", "an environment variable", "process"),
-    (r"input\.(?:weights|images|manifest)", "the content with that hash", "process"),
+    (r"input\.(?:weights(?:/.*)?|images|manifest)", "the content with that hash", "process"),
     (r"input\.factory", "the file with that hash, as it is here or in a commit", "process"),
     (r"recipe\..*", "the file with that content", "process"),
     (r"code\..*|input\.code/.*", "a git worktree of the recorded commit, or of the changes kept", "worktree"),

@@ -13,6 +13,7 @@ CODE = "input.code/"
 TOKENIZER = "recipe.tokenizer.sha256"
 NAMED = ("code.commit", "code.patch")  # names of what the hashes in `CODE` say
 INPUTS = ("input.weights", "input.images", "input.manifest", "input.factory")
+BESIDE = "input.weights/"  # the files that are read with the weights file
 PACKAGE = "package."
 READ = (
     "model.",
@@ -40,7 +41,7 @@ def _is_settable(name: str) -> bool:
         return rest in KNOWN
     if head == "param":
         return rest.startswith(READ) and rest not in NAMES
-    return head == "variable" or name in (*INPUTS, *NAMED, TOKENIZER) or name.startswith(CODE)
+    return head == "variable" or name in (*INPUTS, *NAMED, TOKENIZER) or name.startswith((CODE, BESIDE))
 
 
 def digest(conditions: Conditions) -> str:

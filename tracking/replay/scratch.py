@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.capture.variables import READ_BY, variables
-from tracking.replay.conditions import Conditions, nested
+from tracking.replay.conditions import BESIDE, Conditions, nested
 from tracking.replay.dvc_store import locate
 from tracking.replay.errors import RefusedError, StoppedError, UnavailableError
 from tracking.replay.flags import flags_in, launcher
@@ -68,7 +68,24 @@ class Scratch:
             self._start("canaries", **values, written=written)
 
     def _weights(self) -> Path:
-        return self._input(Path(str(self._model()["weights"])))
+        """The weights file, with the files that are read with it beside it."""
+        working = Path(str(self._model()["weights"]))
+        found = self._input(working)
+        names = {name: name.removeprefix(BESIDE) for name in self.conditions if name.startswith(BESIDE)}
+        if any(Path(name).name != name for name in names.values()):
+            raise UnavailableError(f"{working}: the run names a file elsewhere that is read with it")
+        beside = [
+            locate(str(self.conditions[condition]), working.with_name(name), self.root, self.folder / BESIDE / name)
+            for condition, name in names.items()
+        ]
+        if all(each.parent == found.parent for each in beside):
+            return found
+        together = self.folder / "weights"
+        together.mkdir(exist_ok=True)
+        for each in (found, *beside):
+            (together / each.name).unlink(missing_ok=True)
+            (together / each.name).symlink_to(each.resolve())
+        return together / found.name
 
     def _input(self, working: Path) -> Path:
         role = {IMAGES: "input.images", MANIFEST: "input.manifest"}.get(working, "input.weights")

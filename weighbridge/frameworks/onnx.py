@@ -1,7 +1,7 @@
 """ONNX files on onnxruntime (https://onnxruntime.ai/docs/api/python/), on images or token ids. Inference only.
 
-A process of its own opens the file first, with bounded memory and time. One that keeps tensors in other files is refused: these
-are covered neither by the file's sha256 nor by DVC.
+A process of its own opens the file first, with bounded memory and time. Tensors may be kept in files beside it
+(`weighbridge.weights.parts.files_beside`), which are conditions of a run as the file is; in files elsewhere they are refused.
 """
 
 import re
@@ -17,6 +17,7 @@ from weighbridge.frameworks._programs import Batches
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.confinement import read_confined
 from weighbridge.weights.declared_inputs import DeclaredInput
+from weighbridge.weights.parts import files_beside
 from weighbridge.weights.readers import Reading, RefusedError
 
 ADAPTER = Adapter(backends=("onnxruntime",), program=True)
@@ -63,11 +64,9 @@ def open_file(path: Path) -> Reading:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, OSError, ValueError) as problem:
         raise RefusedError(f"not an ONNX model ({_line(problem)})") from problem
-    if (name := next(_external_files(model), None)) is not None:
-        raise RefusedError(
-            f"keeps tensors in another file ({name!r}), which its hash does not cover; save it as one file: "
-            "onnx.save(onnx.load(...), ..., save_as_external_data=False)"
-        )
+    beside = {each.name for each in files_beside(path)}
+    if lost := sorted(set(_external_files(model)) - beside):
+        raise RefusedError(f"keeps tensors in another file ({lost[0]!r}) that does not lie beside it")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1

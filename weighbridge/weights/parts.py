@@ -1,5 +1,6 @@
 """Weights that lie in several files: shards that an index lists, and the data beside an ONNX file."""
 
+import hashlib
 import json
 import mmap
 import re
@@ -57,6 +58,16 @@ def files_beside(path: Path) -> tuple[Path, ...]:
         return ()
     found = {path.with_name(name) for name in names if is_beside(name) and name != path.name}
     return tuple(sorted(each for each in found if each.is_file()))
+
+
+def digests_beside(path: Path) -> dict[str, str]:
+    """The md5, by which DVC names content, of each of `files_beside`, as `weights/<name>`."""
+    return {f"weights/{each.name}": _md5(each) for each in files_beside(path)}
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def is_beside(name: str) -> bool:
