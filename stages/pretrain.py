@@ -97,6 +97,10 @@ def main(source: str, samples: Path, weights: Path) -> None:
     """Build, train, write the weights with their card."""
     chosen = read(Pretrain, "pretrain", source)
     _require_training_images(source, samples)
+    if not (samples / "train").is_dir():
+        raise UserError(
+            f"params.yaml: pretrain.{source}: data.source has no training images (train/): add them, or use weights"
+        )
     train, test = SampleSet.load(samples / "train"), SampleSet.load(samples / "test")
     network = new_network(chosen, read(int, "data", "classes"), test)
     curve = pretrain(network, train, test, chosen)

@@ -118,3 +118,8 @@ def test_batchnorm_gets_its_own_momentum_back() -> None:
     assert module.body[1].momentum == 1
     network.set_batchnorm_momentum(None)
     assert module.body[1].momentum == 0.0003
+
+
+def test_a_single_training_image_is_refused_in_a_line() -> None:
+    with pytest.raises(UserError, match="x: 1 training image: two are needed"):
+        TorchNetwork(Net(), "cpu").fit(IMAGES[:1], np.array([0]), Training("sgd", 0.1, 0.9, 1, 2, 0, 0, "x"))

@@ -89,10 +89,7 @@ class Training:
 
 
 class Classifier(Protocol):
-    """A network that can be asked.
-
-    One that had to do something so that its weights fit says so in `adjustments`
-    (`weighbridge.weights.adjustments.Adjustment`, a tuple).
+    """A network that can be asked; `adjustments`, where it has it, is what was done so that its weights fit.
 
     Images are finished: float32, NHWC. Texts are token ids: int32, shape (samples, length), -1 where a text has ended.
 
@@ -317,7 +314,13 @@ def batches_per_epoch(samples: int, batch_size: int) -> int:
 def epoch_batches(
     images: np.ndarray, labels: np.ndarray, training: Training, epoch: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The shuffled, shifted mini-batches of one epoch (from 0): the same for every framework, from `training.seed`."""
+    """The shuffled, shifted mini-batches of one epoch (from 0): the same for every framework, from `training.seed`.
+    Without a batch of two, which BatchNorm needs, it raises a `UserError`.
+    """
+    if not batches_per_epoch(len(labels), training.batch_size):
+        raise UserError(
+            f"{training.label}: {len(labels)} training image: two are needed; add images or leave the training out"
+        )
     rng = np.random.default_rng([training.seed, epoch])
     order = rng.permutation(len(labels))
     shifted = _shift(images, training.shift_pixels, rng)

@@ -58,7 +58,8 @@ def _ask(reader: Callable[[Path], Reading], path: Path, folder: Path) -> dict[st
 
 def _environment(folder: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return {**kept, "HOME": str(folder), "TMPDIR": str(folder), "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    own = {"HOME": str(folder), "TMPDIR": str(folder), "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return {**kept, **own, "PYTHONDONTWRITEBYTECODE": "1"}  # the project's folder may be read-only on purpose
 
 
 def _end(code: int) -> str:
