@@ -4,7 +4,8 @@ reads   params.yaml, to refuse its mistakes before anything is computed;
         this machine: hardware, operating system, installed packages, environment variables on an allow-list;
         the project's own source
 writes  <environment>/<runtime>.json for every runtime, and <environment>/recipes/<recipe>.json with the libraries that the
-        recipe names alone and the hash of the file that it is read from (tokenizer.json, preprocessor_config.json)
+        recipe names alone and the hash of the file that it is read from (tokenizer.json, preprocessor_config.json); beside the
+        facts a digest of the recipe, since DVC's run cache sees no param that is called `size`
         <trackers>: where each tracker would write
         <code>/<stage>.json: the digest of every file of the project that the stage can reach, without comments; where it
         loads a model, <code>/<stage>/<framework>.json, with that framework's adapter alone
@@ -147,7 +148,8 @@ def _write_environments(params: Params, machine: Machine, folder: Path) -> None:
     for name, recipe in params.recipes.items():
         captured = capture_preparing(libraries(recipe), machine)
         facts = {**captured.facts, **recipe_facts(recipe)}
-        Environment(captured.runtime, facts).save(folder / "recipes" / f"{name}.json")
+        steps = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
+        Environment(captured.runtime, facts).save(folder / "recipes" / f"{name}.json", {"recipe": steps})
 
 
 def made_here(params: Params) -> set[str]:

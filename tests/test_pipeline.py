@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.project import copy_project, git, repro
+from tests.project import copy_project, edit_params, git, repro
 from tracking.runs.run import Run
 from weighbridge.params.lock import stage_names
 from weighbridge.params.section import load_yaml
@@ -103,6 +104,20 @@ def test_a_variable_recomputes_those_who_see_it_going_back_restores_and_the_audi
     isa = "torch.onednn.isa"  # the same on a CPU that has nothing to take away
     follows = [isa] if changed.environment.get(isa) != before.environment.get(isa) else []
     assert all(said.index("variable.ONEDNN_MAX_CPU_ISA") < said.index(name) for name in follows)
+
+
+def test_another_size_is_prepared_anew_although_dvcs_run_cache_sees_no_key_of_that_name(
+    project: Path, first_time: list[str]
+) -> None:
+    stages = ("capture", "preprocess@digits-32")
+    try:
+        edit_params(project, lambda params: params["recipes"]["digits-32"]["resize"].update(size=24))
+        assert repro(project, "--single-item", *stages) == [*stages]
+        assert np.load(project / "data/prepared/digits-32/test/inputs.npy", mmap_mode="r").shape[1:3] == (24, 24)
+    finally:
+        edit_params(project, lambda params: params["recipes"]["digits-32"]["resize"].update(size=32))
+    repro(project, "--single-item", *stages)
+    assert np.load(project / "data/prepared/digits-32/test/inputs.npy", mmap_mode="r").shape[1:3] == (32, 32)
 
 
 def test_a_mistake_in_params_stops_with_one_line_and_code_2(project: Path, first_time: list[str]) -> None:

@@ -91,9 +91,9 @@ class Environment:
     runtime: str
     facts: Mapping[str, Fact]
 
-    def save(self, path: Path) -> None:
-        """Write as JSON with sorted keys."""
-        values = {"schema": SCHEMA, "runtime": self.runtime, "facts": dict(self.facts)}
+    def save(self, path: Path, beside: Mapping[str, str] | None = None) -> None:
+        """Write as JSON with sorted keys; `beside` are keys that only make the file another one, and are no facts."""
+        values = {**(beside or {}), "schema": SCHEMA, "runtime": self.runtime, "facts": dict(self.facts)}
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """From a suite, which says only what is special about it, to all of `params.yaml`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,28 @@ def complete(suite: Mapping[str, Any], path: Path = PARAMS) -> dict[str, Any]:
         raise UserError(f"{path}: {problem}") from None
     asked["checks"] = _checks(asked.get("checks", "all"), path)
     job = check(Job, asked, path)
-    return {**job.model_dump(), "pipeline": stages(job)}
+    values = job.model_dump()
+    for where in unseen_keys({name: value for name, value in values.items() if name != "recipes"}):
+        raise UserError(
+            f"{path}: {where}: DVC's run cache does not see a key of this name, and would give back results for another value "
+            "(treeverse/dvc, issue 10296); call it something else, for example in a function of your own"
+        )
+    return {**values, "pipeline": stages(job)}
+
+
+UNSEEN = (
+    "size",
+    "nfiles",
+)  # what DVC leaves out of its run cache's keys, wherever it stands; recipes: see `stages.capture`
+
+
+def unseen_keys(values: Any, where: str = "") -> Iterator[str]:
+    """The dotted places of keys that DVC's run cache does not see."""
+    for name, value in values.items() if isinstance(values, Mapping) else ():
+        place = f"{where}.{name}" if where else str(name)
+        if name in UNSEEN:
+            yield place
+        yield from unseen_keys(value, place)
 
 
 def _checks(asked: Any, path: Path) -> list[str]:
