@@ -244,7 +244,7 @@ def test_the_stage_finds_the_recipe_of_a_file_of_decisions(
     classifier, few = LinearClassifier(), pictures[:200]
     own = sample_set(few, recipe(), classifier)
     save_prepared(own, tmp_path / "prepared/digits-32/test")
-    save_prepared(sample_set(few, recipe(channels="BGR"), classifier), tmp_path / "prepared/digits-48/test")
+    save_prepared(sample_set(few, recipe(channels="BGR"), classifier), tmp_path / "prepared/digits-64/test")
     theirs = classifier.predict(scale_and_normalise(own.inputs, recipe(scale="-1..1", normalise=None))).argmax(axis=1)
     np.save(tmp_path / "theirs.npy", theirs)
     yaml = YAML()

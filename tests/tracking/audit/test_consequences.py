@@ -84,7 +84,7 @@ def test_another_recipe_is_one_suspect_with_its_steps_its_pixels_and_weights_tra
         weighed(params={"model.recipe": "digits-32", "recipe.resize.size": 32}, findings=TRAINED),
         weighed(
             top1=wrong(50),
-            params={"model.recipe": "digits-48", "recipe.resize.size": 64},
+            params={"model.recipe": "digits-64", "recipe.resize.size": 64},
             inputs={"samples": "0" * 32, "weights": "1" * 32},
             findings=TRAINED,
         ),

@@ -79,7 +79,7 @@ def test_what_is_complete_stays_as_it_is(path: Path) -> None:
         ("classes: 10", "classes: ten", "data.classes"),
         ("backend: onnxruntime", "backend: torch", "onnx has no backend 'torch'; known: onnxruntime"),
         ("framework: onnx\n", "framework: onyx\n", "unknown framework 'onyx'; did you mean 'onnx'? known: factory, keras"),
-        ("recipe: digits-48\n    batch_size", "recipe: digits-49\n    batch_size", "no 'digits-49'; did you mean 'digits-48'?"),
+        ("recipe: digits-64\n    batch_size", "recipe: digits-65\n    batch_size", "no 'digits-65'; did you mean 'digits-64'?"),
         ("reference: resnet18-torchvision", "reference: resnet19", "backend_parity.resnet18-onnx.reference"),
         ("antialias: true", "antialias: false", "antialias"),
         ("resnet18-onnx:\n    framework", "resnet18.onnx:\n    framework", "models.resnet18.onnx"),
@@ -117,7 +117,7 @@ def test_dvcs_run_cache_still_does_not_see_these_keys() -> None:
     [
         ("  corrupt: fail\n", "", "data.corrupt is missing"),
         ("claims:\n  file: tracking/audit/claims.csv\n", "", "claims is missing"),
-        ("recipe: digits-48\n    batch_size", "recipe: digits-32\n    batch_size",
+        ("recipe: digits-64\n    batch_size", "recipe: digits-32\n    batch_size",
          "pipeline.layers.mobilenet-keras-tensorflow.recipe does not follow from the rest"),
         ("- mode_check\n", "", "pipeline.mode_check.resnet18-torchvision does not follow from the rest"),
         ("- layers\n- backend_parity\n", "- backend_parity\n- layers\n", "checks does not follow from the rest"),
