@@ -1,20 +1,21 @@
 """An explanation as a certificate: its ends, factors, hybrids and shares as JSON values, sealed."""
 
+import json
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tracking.audit.divergence import to_dict
+from tracking.audit.divergence import divergence, to_dict
 from tracking.capture.environment import PREPARATION, capture
-from tracking.explain.explain import Explanation
+from tracking.explain.explain import Explanation, causes_to_place
 from tracking.explain.factors import Ends, Factor
-from tracking.explain.hybrids import A
 from tracking.explain.schema import SCHEMA, SEAL, Certificate, seal
 from tracking.explain.shares import Interaction, Share
 from tracking.replay.conditions import digest
 from tracking.runs.decisions import pack
-from tracking.runs.outcomes import recorded
+from tracking.runs.outcomes import Outcome, array_hash, recorded
 from tracking.runs.run import Run
 
 PROCESSOR = ("cpu.model", "torch.capability", "torch.onednn.isa", "torch.threads")
@@ -22,10 +23,19 @@ PROCESSOR = ("cpu.model", "torch.capability", "torch.onednn.isa", "torch.threads
 
 def certificate(explanation: Explanation) -> Certificate:
     """What `explain` found, as JSON values; sealed."""
-    ends, found = explanation.ends, explanation.found
     values: Certificate = {
         "schema": SCHEMA,
         "weighbridge": _version(),
+        **conclusions(explanation),
+        "machine": _machine(explanation),
+    }
+    return {**values, SEAL: seal(values)}
+
+
+def conclusions(explanation: Explanation) -> Certificate:
+    """What a certificate says but for where and by which version it was made: all of it follows from the explanation."""
+    ends, found = explanation.ends, explanation.found
+    return {
         "verdict": found.verdict.value,
         "reason": found.reason,
         "grade": found.grade,
@@ -42,11 +52,9 @@ def certificate(explanation: Explanation) -> Certificate:
         "band": found.band,
         "runs": found.runs,
         "hybrids": _hybrids(explanation),
-        "repeats": _repeats(explanation),
-        "places": {ends.hybrid_name(hybrid): to_dict(parted) for hybrid, parted in explanation.places.items()},
-        "machine": _machine(explanation),
+        "arrays": _arrays(explanation),
+        "places": _places(explanation),
     }
-    return {**values, SEAL: seal(values)}
 
 
 def _version() -> str:
@@ -62,6 +70,7 @@ def _end(run: Run, conditions: Mapping[str, Any]) -> dict[str, Any]:
         "subject": run.subject,
         "recorded": recorded(run).hashes(),
         "conditions": dict(conditions),
+        "run": json.loads(json.dumps(run.to_dict(), allow_nan=False)),
     }
 
 
@@ -100,43 +109,55 @@ def _interaction(each: Interaction) -> dict[str, Any]:
     return {"factors": list(each.factors), "flips": each.flips, "correct": each.correct}
 
 
+def _hashes(outcome: Outcome, scores: Mapping[str | None, str | None]) -> dict[str, Any]:
+    return {**outcome.hashes(), "scores": scores[outcome.scores], "labels": array_hash(outcome.labels)}
+
+
+def _score_names(explanation: Explanation) -> dict[str | None, str | None]:
+    """What is written of each hash of scores: the hash, if it can come back. Where repeats differ in bits, one that was seen
+    once cannot, so that no reader could check it: it is numbered."""
+    drawn = [[run.scores for run in draws if run is not None] for draws in explanation.found.draws.values()]
+    ends = [recorded(run).scores for run in (explanation.audit.before, explanation.audit.after)]
+    count = Counter([*(scores for each in drawn for scores in each), *ends])
+    if all(len({*each}) < 2 for each in drawn):
+        return {scores: scores for scores in count}
+    once = [scores for scores in count if count[scores] == 1 and scores not in ends]
+    return {scores: scores for scores in count} | {scores: f"seen once, {n}" for n, scores in enumerate(once, 1)}
+
+
 def _hybrids(explanation: Explanation) -> list[dict[str, Any]]:
     """In the order in which they were run first; A and B come first."""
+    scores = _score_names(explanation)
     return [
         {
             "number": number,
             "name": explanation.ends.hybrid_name(hybrid),
             "from_B": [factor.name for factor in explanation.ends.factors if factor.name in hybrid],
             "conditions": digest(explanation.ends.hybrid(hybrid)),
-            "outcomes": [outcome.hashes() if outcome else None for outcome in outcomes],
+            "outcomes": [_hashes(outcome, scores) if outcome else None for outcome in outcomes],
             "refused": explanation.refused.get(hybrid, ""),
         }
         for number, (hybrid, outcomes) in enumerate(explanation.found.draws.items())
     ]
 
 
-def _repeats(explanation: Explanation) -> dict[str, list[str]]:
-    """Where decisions differ between repeats: by a hybrid's number the classes that its runs decided for, packed.
+def _arrays(explanation: Explanation) -> dict[str, str]:
+    """The classes that hybrids' runs decided for and their labels, packed, each once, by the hash that the outcomes have."""
+    runs = [run for draws in explanation.found.draws.values() for run in draws if run is not None]
+    packed = {array_hash(each): pack(each) for run in runs for each in (run.labels, run.top1)}
+    return dict(sorted(packed.items()))
 
-    Of the ends, of the minimal set and of what shows it to be minimal those of every run, and what was recorded of an end
-    last; of other hybrids those of the first.
-    """
-    found = explanation.found
-    if not found.band:
-        return {}
-    names, minimal = [factor.name for factor in explanation.ends.factors], frozenset(found.minimal)
-    whole = frozenset(names)
-    parts = [minimal, *(minimal - {factor} for factor in minimal)]
-    repeated = {A, whole, *parts, *(whole - part for part in parts)}
-    recordings = {A: explanation.audit.before, whole: explanation.audit.after} if names else {}
-    kept = {}
-    for number, (hybrid, outcomes) in enumerate(found.draws.items()):
-        runs = [outcome for outcome in outcomes if outcome is not None]
-        chosen = runs if hybrid in repeated else runs[:1]
-        if hybrid in recordings:
-            chosen = [*chosen, recorded(recordings[hybrid])]
-        kept[str(number)] = [pack(outcome.top1) for outcome in chosen]
-    return {number: packed for number, packed in kept.items() if packed}
+
+def _places(explanation: Explanation) -> dict[str, Any]:
+    """B's, and that of A with each cause that was to be placed; empty where it was not to be had."""
+    ends, compared = explanation.ends, explanation.audit
+    whole = frozenset(factor.name for factor in ends.factors)
+    alone = {
+        hybrid: explanation.places.get(hybrid, ())
+        for hybrid in (frozenset({cause}) for cause in causes_to_place(explanation))
+    }
+    places = {whole: divergence(compared.before, compared.after), **alone}
+    return {ends.hybrid_name(hybrid): to_dict(parted) for hybrid, parted in places.items()}
 
 
 def _machine(explanation: Explanation) -> dict[str, Any]:

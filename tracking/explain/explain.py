@@ -8,6 +8,7 @@ What it says is a
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from tracking.audit.audit import Audit, audit
 from tracking.audit.divergence import Divergence, divergence, divergences_between
@@ -34,7 +35,7 @@ class Explanation:
         found: what the search says; its hybrids are sets of factors' names.
         shares, interactions: of the factors that carry the difference; empty where they could not be had.
         refused: why a hybrid could not run.
-        places: hybrid -> where it first diverges from A, stage by stage (see `located`).
+        places: A with one cause -> where it first diverges from A, stage by stage (see `located`).
         started, seconds: how many runs were started for it, those for places included, and how long all of it took.
     """
 
@@ -71,11 +72,20 @@ def explain(
         raise UserError(f"{before.subject} and {after.subject} did not decide on the same recorded samples")
     ends = ends_of(compared)
     allowance = Allowance(limits or Limits(), say)
-    found = _explained(compared, ends, Hybrids(replayer, ends, allowance), coarsest)
+    found = concluded(compared, ends, Hybrids(replayer, ends, allowance), coarsest)
     return replace(found, started=allowance.started, seconds=allowance.seconds)
 
 
-def _explained(compared: Audit, ends: Ends, hybrids: "Hybrids", coarsest: str) -> Explanation:
+class Answers(Protocol):
+    """What hybrids gave: run now, or read from a certificate. Raises `OutOfRunsError` where nothing more is to be had."""
+
+    refused: dict[Hybrid, str]
+
+    def ask(self, wanted: Sequence[tuple[Hybrid, int]]) -> list[Outcome | None]: ...
+
+
+def concluded(compared: Audit, ends: Ends, hybrids: Answers, coarsest: str) -> Explanation:
+    """What follows from two runs and from what their hybrids give: the same for the same answers, whoever gives them."""
     names = [factor.name for factor in ends.factors]
     was = recorded(compared.before), recorded(compared.after)
     try:
@@ -98,16 +108,19 @@ def located(
 ) -> Explanation:
     """The explanation with the first divergence of A from B and, of several causes, from A with each one alone.
 
-    The ends' places come from the canaries that both runs kept; for hybrids the stage `canaries` is run, within what the
+    B's place comes from the canaries that both runs kept; for hybrids the stage `canaries` is run, within what the
     explanation left of the limits.
     """
-    compared, ends, causes = explanation.audit, explanation.ends, explanation.found.minimal
-    places = {frozenset(factor.name for factor in ends.factors): divergence(compared.before, compared.after)}
     allowance = Allowance(limits or Limits(), say, explanation.started, explanation.seconds)
-    if explanation.found.verdict is SearchVerdict.PROVEN and (len(causes) > 1 or not any(places.values())):
-        places |= _cause_by_cause(ends, causes, replayer, allowance)
-    parted = {hybrid: parted for hybrid, parted in places.items() if parted}
-    return replace(explanation, places=parted, started=allowance.started, seconds=allowance.seconds)
+    places = _cause_by_cause(explanation.ends, causes_to_place(explanation), replayer, allowance)
+    return replace(explanation, places=places, started=allowance.started, seconds=allowance.seconds)
+
+
+def causes_to_place(explanation: Explanation) -> tuple[str, ...]:
+    """The causes of each of which alone the first divergence from A is looked for; where it is B's own, none."""
+    compared, found = explanation.audit, explanation.found
+    several = len(found.minimal) > 1 or not divergence(compared.before, compared.after)
+    return found.minimal if found.verdict is SearchVerdict.PROVEN and several else ()
 
 
 def _cause_by_cause(
@@ -117,7 +130,7 @@ def _cause_by_cause(
     kept: dict[Hybrid, tuple[str, ...]] = {}
     places = {}
     try:
-        for hybrid in (A, *(frozenset({cause}) for cause in causes)):
+        for hybrid in (A, *(frozenset({cause}) for cause in causes)) if causes else ():
             if not replayer.known_canaries(ends.hybrid(hybrid)):
                 allowance.start(f"canaries of {ends.hybrid_name(hybrid)}")
             try:
@@ -160,12 +173,15 @@ def _unavailable(found: Search, ends: Ends) -> Search:
     return replace(found, verdict=SearchVerdict.UNAVAILABLE, reason=reason, grade=None)
 
 
-def _divided(found: Search, hybrids: "Hybrids") -> tuple[Search, tuple[Share, ...], tuple[Interaction, ...]]:
+def _divided(found: Search, hybrids: Answers) -> tuple[Search, tuple[Share, ...], tuple[Interaction, ...]]:
     """Shares and interactions of the minimal set, with what had to be run for them."""
     draws = dict(found.draws)
     try:
         missing = [hybrid for hybrid in needed(found.minimal) if hybrid not in draws]
-        draws |= {hybrid: [outcome] for hybrid, outcome in zip(missing, hybrids.of(missing), strict=True)}
+        draws |= {
+            hybrid: [outcome]
+            for hybrid, outcome in zip(missing, hybrids.ask([(each, 0) for each in missing]), strict=True)
+        }
     except OutOfRunsError:
         return found, (), ()
     found = replace(found, draws=draws)
@@ -187,9 +203,6 @@ class Hybrids:
         """The outcomes of hybrids, each with the number of its repeat."""
         with ThreadPoolExecutor(self.allowance.limits.jobs) as pool:
             return list(pool.map(self._one, wanted))
-
-    def of(self, hybrids: Sequence[Hybrid]) -> list[Outcome | None]:
-        return self.ask([(hybrid, 0) for hybrid in hybrids])
 
     def _one(self, wanted: tuple[Hybrid, int]) -> Outcome | None:
         hybrid, repeat = wanted

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tracking.audit.audit import Audit, Difference
 from tracking.explain.hybrids import Hybrid, name_of
-from tracking.replay.conditions import CODE, settable
+from tracking.replay.conditions import CODE, PACKAGE, settable
 from tracking.replay.flags import FLAGS
 from tracking.runs.run import Run, Scalar
 from tracking.runs.words import change_text
@@ -116,7 +116,8 @@ def ends_of(audit: Audit) -> Ends:
     before, after = (_conditions(run, audit, levers) for run in (audit.before, audit.after))
     differing = [each for each in audit.differences if each.matters]
     set_here = [each for each in (*differing, *_travelling(audit)) if _can_be_set(each, before, after)]
-    factors = [*_grouped(set_here), *_processor(audit, before, after, levers)]
+    packages = [each for each in differing if _is_absent_package(each)]
+    factors = [*_grouped(set_here, packages), *_processor(audit, before, after, levers)]
     covered = {name for factor in factors for name in factor.conditions}
     rest = [each for each in differing if each.name not in covered and not each.follows]
     return Ends(before, after, tuple(factors), tuple(_absent(each) for each in rest if not _by_lever(each, levers)))
@@ -139,14 +140,20 @@ def _conditions(run: Run, audit: Audit, levers: Mapping[str, Mapping[str, str]])
 def _can_be_set(difference: Difference, before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> bool:
     if difference.name.startswith(CODE) and difference.follows:
         return False  # another framework's adapter: it comes with the framework
+    if _is_absent_package(difference):
+        return False  # no environment here is without a package that is installed here
     return difference.name in before or difference.name in after
+
+
+def _is_absent_package(difference: Difference) -> bool:
+    return difference.name.startswith(PACKAGE) and bool(difference.absent)
 
 
 # ---- what belongs together
 
 
-def _grouped(differences: Sequence[Difference]) -> list[Factor]:
-    """Factors in the order of their likeliest condition."""
+def _grouped(differences: Sequence[Difference], packages: Sequence[Difference]) -> list[Factor]:
+    """Factors in the order of their likeliest condition; each has those of the `packages` that come and go with it."""
     groups: dict[str, list[Difference]] = {}
     for each in differences:
         groups.setdefault(_group(each.name), []).append(each)
@@ -154,7 +161,7 @@ def _grouped(differences: Sequence[Difference]) -> list[Factor]:
         _join(groups, NETWORK)
     if any(each.absent for name in RESIZING for each in groups.get(name, ()) if "resize" in each.name):
         _join(groups, RESIZING)
-    return [_factor(name, members) for name, members in groups.items()]
+    return [_factor(name, members, packages) for name, members in groups.items()]
 
 
 def _group(condition: str) -> str:
@@ -167,22 +174,24 @@ def _join(groups: dict[str, list[Difference]], names: Sequence[str]) -> None:
         groups[present[0]] += groups.pop(name)
 
 
-def _factor(group: str, members: Sequence[Difference]) -> Factor:
+def _factor(group: str, members: Sequence[Difference], packages: Sequence[Difference]) -> Factor:
     first, seen = members[0], [each for each in members if each.matters]
     how, needs = next((how, needs) for pattern, how, needs in HOW if re.fullmatch(pattern, first.name))
     single = len(seen) == 1
     shown = [f"{'' if single else each.name.rpartition('.')[2] + ' '}{change_text(each)}" for each in seen[:4]]
     more = [f"and {len(seen) - 4} more"] if len(seen) > 4 else []
     name = first.name if single else group
-    return Factor(name, tuple(each.name for each in members), ", ".join([*shown, *more]), how, needs)
+    conditions = [each.name for each in members]
+    conditions += [each.name for each in packages if each.follows in conditions]
+    return Factor(name, tuple(conditions), ", ".join([*shown, *more]), how, needs)
 
 
 def _absent(difference: Difference) -> Factor:
     name = difference.name
-    kind = (
-        "hardware" if name.startswith(("gpu.", "cpu.")) else "installation" if name.startswith("wheel.") else "setting"
-    )
+    kinds = {"hardware": ("gpu.", "cpu."), "installation": ("wheel.",), "package": (PACKAGE,)}
+    kind = next((kind for kind, heads in kinds.items() if name.startswith(heads)), "setting")
     words = {
+        "package": "one end is without it, and no environment without it can be made here",
         "hardware": "that hardware is not here",
         "installation": "another build of the same version: an installer cannot be asked for it",
         "setting": "nothing sets it again",

@@ -1,7 +1,8 @@
 """A certificate's form: one JSON file that anybody can read, sealed, and read back only as it was written.
 
 Its last key is the sha256 of everything before it, and `load` takes the very bytes that `save` writes and no others: one
-changed byte is seen. That makes it whole, not true: true is what `tracking.explain.verify` finds when it runs hybrids again.
+changed byte is seen. That makes it whole, not true: `tracking.explain.verify` draws every conclusion of it again from both
+runs and from what hybrids gave, and runs hybrids again.
 """
 
 import hashlib
@@ -17,10 +18,11 @@ from tracking.explain.search_result import SearchVerdict
 from tracking.runs.decisions import packed_count
 from tracking.runs.errors import UserError
 from tracking.runs.forms import Form, Number, Pair, Value, shape_error
-from tracking.runs.outcomes import GRADES
+from tracking.runs.outcomes import GRADES, recorded
+from tracking.runs.run import Run
 
 Certificate = dict[str, Any]  # of the form `CertificateForm`
-SCHEMA = 1
+SCHEMA = 2  # raised too when the search asks for other hybrids than before
 SEAL = "sha256"
 
 
@@ -31,11 +33,16 @@ class Hashes(Form):
     samples: int
 
 
+class OutcomeHashes(Hashes):
+    labels: str
+
+
 class End(Form):
     id: str
     subject: str
     recorded: Hashes
     conditions: dict[str, Value]
+    run: dict[str, Any]
 
 
 class Ends(Form):
@@ -90,7 +97,7 @@ class HybridForm(Form):
     name: str
     from_B: Sequence[str]  # noqa: N815 -- the key that certificates have
     conditions: str
-    outcomes: Sequence[Hashes | None]
+    outcomes: Sequence[OutcomeHashes | None]
     refused: str
 
 
@@ -123,7 +130,7 @@ class CertificateForm(Form):
     band: int
     runs: int
     hybrids: Sequence[HybridForm]
-    repeats: dict[str, Sequence[str]]
+    arrays: dict[str, str]
     places: dict[str, dict[str, Place]]
     machine: dict[str, Value]
     sha256: str
@@ -169,8 +176,10 @@ def parse(content: bytes, place: str) -> Certificate:
         raise UserError(f"{place}: not a certificate ({problem})") from problem
     if not whole:
         raise UserError(f"{place}: was changed after it was written: its content does not give the sha256 in it")
-    if values.get("schema") != SCHEMA:
-        raise UserError(f"{place}: has schema {values.get('schema')}, this version reads {SCHEMA}")
+    if (schema := values.get("schema")) != SCHEMA:
+        newer = isinstance(schema, int) and schema > SCHEMA
+        said = "made by a newer Weighbridge" if newer else "`weighbridge explain` makes it anew, with both runs in it"
+        raise UserError(f"{place}: has schema {schema}, this version reads {SCHEMA}: {said}")
     if wrong := shape_error(values, CertificateForm) or _contradiction(values):
         raise UserError(f"{place}: not a certificate ({wrong})")
     return dict(values)
@@ -187,19 +196,26 @@ def _contradiction(values: Certificate) -> str:
         "minimal": set(values["minimal"]) <= set(names),
         "shares": all(share["factor"] in values["minimal"] and _are_fractions(share) for share in values["shares"]),
         "interactions": all(set(each["factors"]) <= set(values["minimal"]) for each in values["interactions"]),
-        "difference": values["difference"]["samples"] > 0,
+        "ends": all(_is_run(end["run"]) for end in values["ends"].values()),
         "hybrids": numbers == list(range(len(numbers)))
         and all(each["outcomes"] and set(each["from_B"]) <= set(names) for each in values["hybrids"]),
-        "repeats": all(
-            packed and number in map(str, numbers) and {packed_count(each) for each in packed} == _samples(values)
-            for number, packed in values["repeats"].items()
+        "arrays": all(packed_count(packed) == values["difference"]["samples"] for packed in values["arrays"].values())
+        and all(
+            outcome is None or {outcome["decisions"], outcome["labels"]} <= values["arrays"].keys()
+            for each in values["hybrids"]
+            for outcome in each["outcomes"]
         ),
     }
     return next((f"{key}: cannot be so" for key, good in named.items() if not good), "")
 
 
-def _samples(values: Certificate) -> set[int]:
-    return {values["difference"]["samples"]}
+def _is_run(values: Certificate) -> bool:
+    """Whether it is a run with a decision for every sample."""
+    try:
+        recorded(Run.from_dict(values))
+    except (ValueError, TypeError, KeyError, RecursionError, UserError):
+        return False
+    return True
 
 
 def _are_fractions(share: Certificate) -> bool:

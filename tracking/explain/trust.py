@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tracking.explain.factors import LEVERS
+from tracking.explain.schema import Certificate
+from tracking.explain.verify import Check
 from tracking.lookup.find import run_files
 from tracking.replay.commits import is_own, is_present
 from tracking.replay.conditions import settable
@@ -43,6 +45,17 @@ def _as_recorded(conditions: Mapping[str, Scalar], run: Run) -> bool:
     more = {name: value for name, value in conditions.items() if name not in recorded}
     return all(conditions.get(name) == value for name, value in recorded.items()) and all(
         (name in FLAGS or LEVERS.fullmatch(name)) and not harm(name, value) for name, value in more.items()
+    )
+
+
+def whose(values: Certificate, folder: Path) -> Check:
+    """Whether this project kept both runs of a certificate; else what they recorded is taken as written."""
+    known = known_runs(folder)
+    foreign = [name for name, end in values["ends"].items() if end["id"] not in known]
+    if not foreign:
+        return Check("runs", True, "this project kept both")
+    return Check(
+        "runs", None, f"this project did not keep {' and '.join(foreign)}: what was recorded is taken as written"
     )
 
 

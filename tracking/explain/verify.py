@@ -1,187 +1,162 @@
-"""A certificate checked: what its own content must agree in, and hybrids of it run again."""
+"""A certificate checked as a proof: everything that it concludes is concluded again from its runs and outcomes, hybrids of it
+are run again, and what could not be checked is named.
 
-from collections.abc import Callable, Mapping, Sequence
+What two runs recorded and what each hybrid gave are taken as written; all else follows from them and is computed anew by the
+functions that `explain` uses: conditions, factors, the search and its verdict, differences, shares, interactions, B's place.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property
+from itertools import chain
 from typing import Any
 
-from tracking.explain.certificate import share_values
-from tracking.explain.factors import Ends, Factor
+from tracking.audit.audit import audit
+from tracking.audit.divergence import divergences_between, to_dict
+from tracking.explain.certificate import conclusions
+from tracking.explain.explain import Explanation, concluded
+from tracking.explain.factors import Ends, ends_of
 from tracking.explain.hybrids import A, Hybrid
+from tracking.explain.limits import OutOfRunsError
 from tracking.explain.schema import Certificate
-from tracking.explain.search_result import SearchVerdict
-from tracking.explain.shares import needed, shares
-from tracking.replay.conditions import digest
-from tracking.replay.errors import RefusedError
+from tracking.explain.search_result import Search, SearchVerdict
+from tracking.replay.errors import RefusedError, StoppedError, UnavailableError
 from tracking.replay.replayer import Replayer
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
-from tracking.runs.outcomes import GRADES, Outcome, flips, indistinguishable, max_flips_within, min_flips_between
+from tracking.runs.outcomes import GRADES, Outcome, finest_agreement, flips, same_at
+from tracking.runs.run import Run
 
-KEYS = {"bits": "scores", "decisions": "decisions", "accuracy": "right"}  # of an outcome, by grade
+# What is looked at, the keys of a certificate that it takes, and what is said where all is well.
+RECOMPUTED: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("ends", ("ends",), "ids, results and conditions are those of the two runs in it"),
+    ("factors", ("factors", "not_here"), "with their values, follow from the two runs"),
+    ("hybrids", ("hybrids", "runs", "band", "arrays"), "are those that the search asks for, with their conditions"),
+    ("verdict", ("verdict", "reason", "grade"), "follows from what the hybrids gave"),
+    ("minimal", ("minimal",), "follows from what the hybrids gave"),
+    ("difference", ("difference",), "follows from the two runs"),
+    ("shares", ("shares", "interactions"), "with intervals and interactions, follow from what the hybrids gave"),
+)
+SAID = "machine, weighbridge"  # what nobody else can know
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """One thing that was looked at.
+
+    Attributes:
+        what, words: its name, and what was found.
+        good: None where it could not be checked.
+        ran: whether something was to be run for it; else it was computed from what is written.
+    """
 
     what: str
-    good: bool
+    good: bool | None
     words: str
+    ran: bool = False
 
 
-def ends_in(values: Certificate) -> Ends:
-    """The ends as a certificate has them."""
-    factors = tuple(
-        Factor(each["name"], tuple(each["values"]), each["change"], each["how"], each["needs"])
-        for each in values["factors"]
-    )
-    return Ends(values["ends"]["A"]["conditions"], values["ends"]["B"]["conditions"], factors, ())
+class _Written:
+    """Answers a search with what is written in a certificate."""
+
+    def __init__(self, values: Certificate) -> None:
+        arrays = {name: unpack_decisions(packed) for name, packed in values["arrays"].items()}
+        self.refused: dict[Hybrid, str] = {}
+        self.outcomes: dict[Hybrid, list[Outcome | None]] = {}
+        for each in values["hybrids"]:
+            hybrid, outcomes = frozenset(each["from_B"]), each["outcomes"]
+            self.outcomes[hybrid] = [
+                run and Outcome(arrays[run["labels"]], arrays[run["decisions"]], run["scores"]) for run in outcomes
+            ]
+            if None in outcomes:
+                self.refused[hybrid] = each["refused"]
+
+    def ask(self, wanted: Sequence[tuple[Hybrid, int]]) -> list[Outcome | None]:
+        if any(repeat >= len(self.outcomes.get(hybrid, ())) for hybrid, repeat in wanted):
+            raise OutOfRunsError
+        return [self.outcomes[hybrid][repeat] for hybrid, repeat in wanted]
+
+
+def undecided(checks: Sequence[Check]) -> bool:
+    """Whether something that was to be run could not be."""
+    return any(check.ran and check.good is None for check in checks)
 
 
 def consistent(values: Certificate) -> list[Check]:
-    """What can be checked without running: the hybrids are those of the ends, and say what the verdict says."""
-    ends = ends_in(values)
-    misnamed = [
-        each["name"]
-        for each in values["hybrids"]
-        if digest(ends.hybrid(frozenset(each["from_B"]))) != each["conditions"]
-    ]
-    checks = [Check("conditions", not misnamed, f"differ in {misnamed[0]}" if misnamed else "of every hybrid follow")]
-    if values["repeats"]:
-        checks.append(_repeats_are_those(values))
-    if values["verdict"] == SearchVerdict.PROVEN:
-        checks += _proof(values)
-        if values["shares"] and values["band"] == 0 and values["grade"] != "accuracy":
-            checks.append(_sums(values))
-    return checks
-
-
-def _repeats_are_those(values: Certificate) -> Check:
-    """The packed decisions give the hashes that were written down."""
-    wrong = next((each["name"] for each in values["hybrids"] if not _has_its_repeats(values, each)), "")
-    return Check("repeats", not wrong, f"of {wrong} are others" if wrong else "have the hashes of the hybrids' runs")
-
-
-def _has_its_repeats(values: Certificate, hybrid: Certificate) -> bool:
-    packed = values["repeats"].get(str(hybrid["number"]), ())
-    known = {outcome["decisions"] for outcome in hybrid["outcomes"] if outcome}
-    known |= {values["ends"][hybrid["name"]]["recorded"]["decisions"]} if hybrid["name"] in values["ends"] else set()
-    return {_unpacked(each).decisions for each in packed} <= known
-
-
-def _unpacked(packed: str) -> Outcome:
-    """The decisions of a run; its labels were not kept."""
-    top1 = unpack_decisions(packed)
-    return Outcome(top1, top1, None)
-
-
-@dataclass(frozen=True)
-class _Proof:
-    """What a certificate's hybrids gave, held against one another as the search did.
-
-    Attributes:
-        values: of the certificate.
-        noisy: whether by distances, since decisions differ between repeats; else by equal hashes.
-    """
-
-    values: Certificate
-    noisy: bool
-
-    @cached_property
-    def seen(self) -> dict[Hybrid, list[Any]]:
-        """By hybrid what each of its runs gave, at the grade of the certificate; None for one that could not run."""
-        if self.noisy:
-            rows = {each["number"]: frozenset(each["from_B"]) for each in self.values["hybrids"]}
-            packed = {hybrid: self.values["repeats"].get(str(number), ()) for number, hybrid in rows.items()}
-            return {hybrid: [_unpacked(each) for each in runs] for hybrid, runs in packed.items() if runs}
-        key = KEYS[self.values["grade"]]
-        return {
-            frozenset(each["from_B"]): [run and run[key] for run in each["outcomes"]] for each in self.values["hybrids"]
-        }
-
-    @cached_property
-    def whole(self) -> Hybrid:
-        return frozenset(factor["name"] for factor in self.values["factors"])
-
-    @cached_property
-    def minimal(self) -> Hybrid:
-        return frozenset(self.values["minimal"])
-
-    def like(self, one: Hybrid, other: Hybrid) -> bool | None:
-        """Whether two hybrids gave the same; None where the certificate does not say."""
-        left, right = self.seen.get(one), self.seen.get(other)
-        if left is None or right is None or None in left or None in right:
-            return None
-        if not self.noisy:
-            steady = len({*left}) == len({*right}) == 1
-            return left[0] == right[0] if steady else None
-        first, last = self.seen.get(A), self.seen.get(self.whole)
-        if first is None or last is None:
-            return None
-        if min_flips_between(first, last) <= max(max_flips_within(first), max_flips_within(last)):
-            return None
-        return indistinguishable(left, right, (first, last))
-
-    @property
-    def both_ways(self) -> bool:
-        """A+S is B and B-S is A, and B is not A."""
-        rest = self.whole - self.minimal
-        return bool(self.like(self.minimal, self.whole) and self.like(rest, A)) and self.like(A, self.whole) is False
-
-    def counterexample(self, factor: str) -> Hybrid | None:
-        """A hybrid that shows that the set without this factor is no cause."""
-        part = self.minimal - {factor}
-        if self.like(part, self.whole) is False:
-            return part
-        return self.whole - part if self.like(self.whole - part, A) is False else None
-
-
-def _proof_in(values: Certificate) -> _Proof:
-    plain = _Proof(values, noisy=False)
-    good = plain.both_ways and all(plain.counterexample(factor) is not None for factor in plain.minimal)
-    return _Proof(values, noisy=True) if values["repeats"] and not good else plain
-
-
-def _proof(values: Certificate) -> list[Check]:
-    """Both directions, and that no factor can be left out, in what was written down."""
-    proof = _proof_in(values)
-    how = "as near as repeats are" if proof.noisy else "by equal hashes"
-    good = proof.both_ways
-    idle = next((factor for factor in values["minimal"] if proof.counterexample(factor) is None), None)
-    words = (
-        "no hybrid shows that any factor is needed" if not values["minimal"] else "each factor was seen to be needed"
-    )
+    """What can be checked without running anything: whether every conclusion follows from both runs and all outcomes."""
+    try:
+        expected = conclusions(_rebuilt(values))
+    except (UserError, ValueError, TypeError, KeyError, IndexError) as problem:
+        return [Check("ends", False, f"nothing follows from them ({problem})")]
     return [
-        Check("both directions", good, f"A + S is B and B - S is A, {how}" if good else f"not {how}"),
-        Check(
-            "minimal",
-            idle is None and bool(values["minimal"]),
-            f"no hybrid shows that {idle} is needed" if idle else words,
-        ),
+        *_compared(values, expected),
+        _places_follow(values, expected),
+        Check(SAID, None, "nothing shows who says it"),
     ]
 
 
-def _sums(values: Certificate) -> Check:
-    """The shares add up to the difference, exactly."""
-    flips, correct = (sum(Fraction(share[name]) for share in values["shares"]) for name in ("flips", "correct"))
-    whole = values["difference"]
-    good = (flips, correct) == (whole["flips"], whole["correct"])
-    return Check("shares", good, f"sum to {flips} decisions and {correct} right answers")
+def _compared(values: Certificate, expected: Certificate) -> Iterator[Check]:
+    for what, keys, words in RECOMPUTED:
+        wrong = next((key for key in keys if not _same(values[key], expected[key])), "")
+        yield Check(what, not wrong, f"{wrong} is not what follows from the rest" if wrong else words)
+
+
+def _same(written: Any, expected: Any) -> bool:
+    """Equal in value and kind, at every depth: 1 is not true, and 1 is not 1.0."""
+    if isinstance(written, dict) and isinstance(expected, dict):
+        return written.keys() == expected.keys() and all(_same(each, expected[key]) for key, each in written.items())
+    if isinstance(written, list | tuple) and isinstance(expected, list | tuple):
+        return len(written) == len(expected) and all(map(_same, written, expected))
+    return type(written) is type(expected) and bool(written == expected)
+
+
+def _rebuilt(values: Certificate) -> Explanation:
+    """The explanation that follows from a certificate's runs and outcomes, at the grade at which it was looked for."""
+    before, after = (Run.from_dict(values["ends"][name]["run"]) for name in "AB")
+    compared = audit(before, after)
+    ends = ends_of(compared)
+    if values["verdict"] == SearchVerdict.UNAVAILABLE and not values["hybrids"]:
+        return Explanation(compared, ends, Search(SearchVerdict.UNAVAILABLE, values["reason"]))
+    written = _Written(values)
+    first = concluded(compared, ends, written, GRADES[0])
+    others = (concluded(compared, ends, written, grade) for grade in GRADES[1:])
+    return next((each for each in chain([first], others) if _concludes(each, values)), first)
+
+
+def _concludes(found: Explanation, values: Certificate) -> bool:
+    """Whether it is this verdict, over these hybrids."""
+    was = values["verdict"], values["grade"], [frozenset(each["from_B"]) for each in values["hybrids"]]
+    return was == (found.found.verdict, found.found.grade, list(found.found.draws))
+
+
+def _places_follow(values: Certificate, expected: Certificate) -> Check:
+    """B's follows from both runs' canaries; those of single causes must be there, and only running shows them."""
+    written, own = values["places"], next(iter(expected["places"]))
+    good = written.keys() == expected["places"].keys() and _same(written[own], expected["places"][own])
+    return Check("places", good, f"of {own} {'follow' if good else 'do not follow'} from the canaries of both runs")
+
+
+# ---- running again
 
 
 def decisive(values: Certificate) -> list[int]:
     """The numbers of the hybrids that carry the verdict: both ends, both directions, and what shows each factor to be needed."""
-    proof = _proof_in(values) if values["grade"] else _Proof(values, noisy=False)
-    wanted = {A, proof.whole, proof.minimal, proof.whole - proof.minimal}
+    whole, minimal = frozenset(each["name"] for each in values["factors"]), frozenset(values["minimal"])
+    wanted = {A, whole, minimal, whole - minimal}
     if values["verdict"] == SearchVerdict.PROVEN:
-        wanted |= {hybrid for factor in values["minimal"] if (hybrid := proof.counterexample(factor)) is not None}
+        written = _Written(values).outcomes
+        wanted |= {_counterexample(written, minimal - {factor}, whole, values["grade"]) for factor in minimal}
     return [each["number"] for each in values["hybrids"] if frozenset(each["from_B"]) in wanted]
 
 
+def _counterexample(written: dict[Hybrid, list[Outcome | None]], part: Hybrid, whole: Hybrid, grade: str) -> Hybrid:
+    """The hybrid that shows that a part of the set is no cause: A with it is not B, or B without it is not A."""
+    runs = [outcome for hybrid in (part, whole) for outcome in written.get(hybrid, [None])[:1]]
+    shown = len(runs) == 2 and runs[0] is not None and runs[1] is not None and not same_at(runs[0], runs[1], grade)
+    return part if shown else whole - part
+
+
 def verify(values: Certificate, numbers: Sequence[int], replayer: Replayer, say: Callable[[str], None]) -> list[Check]:
-    """Check a certificate, and run these of its hybrids again.
+    """Check a certificate, and run these of its hybrids again. Nothing is run of one whose conclusions do not follow.
 
     Raises:
         UserError: there is no hybrid of such a number.
@@ -189,41 +164,64 @@ def verify(values: Certificate, numbers: Sequence[int], replayer: Replayer, say:
     known = {each["number"]: each for each in values["hybrids"]}
     if unknown := [number for number in numbers if number not in known]:
         raise UserError(f"--hybrid {unknown[0]}: the certificate has hybrids 0 to {len(known) - 1}")
-    checks, outcomes = consistent(values), dict[Hybrid, Outcome]()
+    checks = consistent(values)
+    if any(check.good is False for check in checks):
+        return [*checks, Check("hybrids", None, "none was run again, as what is written does not follow")]
+    ends, written = _ends(values), _Written(values)
     for place, number in enumerate(numbers, 1):
         say(f"{place} of {len(numbers)}: {known[number]['name']}")
-        checks.append(_run_again(values, known[number], replayer, outcomes))
-    if values["shares"] and values["band"] == 0 and all(hybrid in outcomes for hybrid in needed(values["minimal"])):
-        again = [share_values(share) for share in shares(values["minimal"], outcomes.__getitem__)]
-        checks.append(Check("shares run again", again == values["shares"], "are those written"))
+        checks.append(_run_again(values, known[number], ends, written, replayer))
+    checks += _places_again(values, frozenset(numbers), ends, replayer)
+    if left := len(known) - len(set(numbers)):
+        checks.append(Check("other hybrids", None, f"{left} of {len(known)} were not run again; --all runs them"))
     return checks
 
 
-def _run_again(values: Certificate, hybrid: Certificate, replayer: Replayer, outcomes: dict[Hybrid, Outcome]) -> Check:
+def _ends(values: Certificate) -> Ends:
+    return ends_of(audit(*(Run.from_dict(values["ends"][name]["run"]) for name in "AB")))
+
+
+def _run_again(values: Certificate, hybrid: Certificate, ends: Ends, written: _Written, replayer: Replayer) -> Check:
     chosen, what = frozenset(hybrid["from_B"]), f"hybrid {hybrid['number']}: {hybrid['name']}"
-    was = hybrid["outcomes"][0]
+    kept = [outcome for outcome in written.outcomes[chosen] if outcome is not None]
     try:
-        outcome = outcomes[chosen] = replayer.replay(ends_in(values).hybrid(chosen))
+        outcome = replayer.replay(ends.hybrid(chosen))
+    except (UnavailableError, StoppedError) as problem:
+        return Check(what, None, f"not verified: {problem}", ran=True)
     except RefusedError as problem:
-        return Check(what, was is None, f"cannot run ({problem})")
-    if was is None:
-        return Check(what, False, "runs here, and could not run there")
-    grade = _grade(outcome.hashes(), was)
+        refused = len(kept) < len(hybrid["outcomes"])
+        return Check(what, refused, f"cannot run ({problem})", ran=True)
+    if not kept:
+        return Check(what, False, "runs here, and could not run there", ran=True)
+    good, words = _held_against(outcome, kept, values)
+    return Check(what, good, words, ran=True)
+
+
+def _held_against(outcome: Outcome, kept: Sequence[Outcome], values: Certificate) -> tuple[bool, str]:
+    """Whether a run gave what runs of the same hybrid had given, at the certificate's grade or within its band."""
+    grades = [grade for each in kept if (grade := finest_agreement(outcome, each)) is not None]
+    grade = min(grades, key=GRADES.index, default=None)
     if grade is not None and GRADES.index(grade) <= GRADES.index(values["grade"] or "decisions"):
-        return Check(what, True, f"the same {grade}")
-    kept = [_unpacked(each) for each in values["repeats"].get(str(hybrid["number"]), ())]
-    if not kept or len(outcome.top1) != len(kept[0].top1):
-        return Check(what, False, f"only the same {grade}" if grade else "gives another result")
-    nearest, within = min(flips(outcome, each) for each in kept), _within(values)
-    return Check(what, nearest <= within, f"{nearest} decisions are others; between repeats it was up to {within}")
+        return True, f"the same {grade}"
+    if values["band"] == 0 or len(outcome.top1) != len(kept[0].top1):
+        return False, f"only the same {grade}" if grade else "gives another result"
+    nearest, within = min(flips(outcome, each) for each in kept), values["band"]
+    return nearest <= within, f"{nearest} decisions are others; between repeats it was up to {within}"
 
 
-def _within(values: Certificate) -> int:
-    """The most decisions in which repeats of one hybrid differ, of those kept."""
-    return max(
-        (max_flips_within([_unpacked(each) for each in packed]) for packed in values["repeats"].values()), default=0
-    )
-
-
-def _grade(now: Mapping[str, Any], was: Mapping[str, Any]) -> str | None:
-    return next((grade for grade, key in KEYS.items() if now[key] is not None and now[key] == was[key]), None)
+def _places_again(values: Certificate, numbers: frozenset[int], ends: Ends, replayer: Replayer) -> Iterator[Check]:
+    """The first divergence of A with one cause, where A and that hybrid were to be run."""
+    known = {each["name"]: each for each in values["hybrids"]}
+    alone = list(values["places"])[1:]
+    for name in alone:
+        parted, hybrid = values["places"][name], known.get(name)
+        if hybrid is None or not parted or not {0, hybrid["number"]} <= numbers:
+            yield Check(f"places of {name}", None, "not run again; --all runs what was looked for")
+            continue
+        try:
+            old, new = (replayer.canaries(ends.hybrid(each)) for each in (A, frozenset(hybrid["from_B"])))
+        except (UnavailableError, StoppedError, RefusedError) as problem:
+            yield Check(f"places of {name}", None, f"not verified: {problem}", ran=True)
+            continue
+        good = _same(parted, to_dict(divergences_between(old, new)))
+        yield Check(f"places of {name}", good, "are those written" if good else "are others here", ran=True)

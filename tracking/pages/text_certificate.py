@@ -139,7 +139,17 @@ def place_rows(values: Certificate) -> list[tuple[str, str, str]]:
 
 
 def checks_text(checks: "Sequence[Check]") -> str:
-    """What was looked at, line by line."""
-    return "".join(
-        f"{'ok  ' if check.good else 'FAIL'}  {printable(check.what)}: {printable(check.words)}\n" for check in checks
+    """What was computed again, what was run again, and what could not be checked, line by line."""
+    blocks = {
+        "computed again from both runs and from what hybrids gave": [
+            each for each in checks if each.good is not None and not each.ran
+        ],
+        "run again": [each for each in checks if each.good is not None and each.ran],
+        "not checked": [each for each in checks if each.good is None],
+    }
+    marks = {True: "ok    ", False: "FAIL  ", None: ""}
+    return joined(
+        [head, *(f"  {marks[each.good]}{printable(each.what)}: {printable(each.words)}" for each in chosen)]
+        for head, chosen in blocks.items()
+        if chosen
     )

@@ -34,7 +34,7 @@ class Outcome:
     @cached_property
     def decisions(self) -> str:
         """The sha256 of the decisions, as a run records it."""
-        return hashlib.sha256(self.top1.astype(np.int64).tobytes()).hexdigest()
+        return array_hash(self.top1)
 
     @cached_property
     def right(self) -> np.ndarray:
@@ -49,6 +49,11 @@ class Outcome:
         """What tells this outcome from another, finest first."""
         correct = int(self.right.sum())
         return {"scores": self.scores, "decisions": self.decisions, "right": correct, "samples": len(self.top1)}
+
+
+def array_hash(classes: np.ndarray) -> str:
+    """The sha256 by which classes (int, shape (samples,)) are named."""
+    return hashlib.sha256(classes.astype(np.int64).tobytes()).hexdigest()
 
 
 def same_at(one: Outcome, other: Outcome, grade: str) -> bool:

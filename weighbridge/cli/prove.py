@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tracking.replay.replayer import Replayer
     from tracking.runs.run import Run
 
+UNDECIDED = 3  # the exit code where something that was to be run could not be
 
 # ---- explain
 
@@ -155,8 +156,8 @@ def verify_options(parser: argparse.ArgumentParser) -> None:
 
 def verify(options: argparse.Namespace) -> int:
     """Check a certificate, and run hybrids of it again."""
-    from tracking.explain.trust import are_known
-    from tracking.explain.verify import decisive
+    from tracking.explain.trust import are_known, whose
+    from tracking.explain.verify import decisive, undecided
     from tracking.explain.verify import verify as verified
     from tracking.pages.text_certificate import checks_text
 
@@ -167,11 +168,14 @@ def verify(options: argparse.Namespace) -> int:
     numbers = chosen if options.hybrid is None else [options.hybrid]
     with _empty_folder(options) as answers:
         checks = verified(found, numbers, _replayer(options, answers, trusted=trusted), print_progress)
+    checks.append(whose(found, options.folder))
     if options.json:
         print_json([asdict(each) for each in checks])
     else:
         print(checks_text(checks), end="")
-    return 0 if all(each.good for each in checks) else 1
+    if any(each.good is False for each in checks):
+        return 1
+    return UNDECIDED if undecided(checks) else 0
 
 
 def _certificate(options: argparse.Namespace) -> "Certificate":

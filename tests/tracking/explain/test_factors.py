@@ -47,3 +47,28 @@ def test_the_pinned_hash_goes_with_the_weights_and_neither_names_the_factor() ->
 def test_another_name_of_the_same_content_is_no_factor() -> None:
     ends = ends_of(audit(run(TORCH, weights="a"), run({**TORCH, "weights": "elsewhere.safetensors"}, weights="a")))
     assert ends.factors == ()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_package_that_one_end_lacks_is_not_here_and_never_cleared(swapped: bool) -> None:
+    """Its version can be set again; that it is not installed cannot."""
+    pair = [recorded_run(environment={"package.torch": "2.0", **more}) for more in ({"package.timm": "1.0"}, {})]
+    ends = ends_of(audit(*(reversed(pair) if swapped else pair)))
+    assert ends.factors == ()
+    assert [(each.name, each.missing) for each in ends.missing] == [
+        ("package.timm", "one end is without it, and no environment without it can be made here")
+    ]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_packages_of_another_framework_come_and_go_with_it(swapped: bool) -> None:
+    pair = [
+        recorded_run(
+            params={f"model.{name}": value for name, value in model.items()}, environment={f"package.{package}": "1.0"}
+        )
+        for model, package in ((TORCH, "torch"), (ONNX, "onnxruntime"))
+    ]
+    ends = ends_of(audit(*(reversed(pair) if swapped else pair)))
+    assert [factor.name for factor in ends.factors] == ["network"]
+    assert ends.missing == ()
+    assert ends.hybrid(frozenset({"network"})) == dict(ends.after)
