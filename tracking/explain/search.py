@@ -36,7 +36,9 @@ Ask = Callable[[Sequence[tuple[Hybrid, int]]], list[Outcome | None]]
 UNSTEADY_DRAWS = 5  # of each hybrid, where decisions differ between repeats
 NEEDED_DRAWS = 3  # of each hybrid that shows a factor to be needed: now and then a run goes astray
 CHANCE = 1 / 10_000
-SMALL = 6  # up to so many factors every part of a set is looked at
+SMALL = 3  # up to so many factors every part of a set is looked at
+MIDDLING = 6  # up to so many those without one or two factors; of larger ones those without one
+LOOK = 2  # runs of a hybrid in noise, before it is run as often as those that are like an end: most are like none
 
 
 class _UnsteadyError(Exception):
@@ -186,18 +188,28 @@ class _Searcher:
 
     def _like(self, hybrid: Hybrid, end: Hybrid) -> bool:
         """Whether a hybrid gives what an end gives."""
+        if self.noisy:
+            return self._like_in_noise(hybrid, end)
         self._draw([(hybrid, self.repeats)])
         if None in self.draws[hybrid]:
             return False
-        if self.noisy:
-            like = indistinguishable(self._known(hybrid), self._known(end), (self._known(A), self._known(self.b)))
-            if like is None:
-                raise _UnsteadyError
-            return like
         repeats = [pair for each in (hybrid, end) for pair in combinations(self._runs(each), 2)]
         if any(not same_at(*pair, self.grade) for pair in repeats):
             raise _UnsteadyError
         return all(same_at(one, other, self.grade) for one in self._runs(hybrid) for other in self._runs(end))
+
+    def _like_in_noise(self, hybrid: Hybrid, end: Hybrid) -> bool:
+        """One that is like an end is run `repeats` times before that is believed; one that is not, `LOOK` times."""
+        for count in (LOOK, self.repeats):
+            self._draw([(hybrid, count)])
+            if None in self.draws[hybrid]:
+                return False
+            like = indistinguishable(self._known(hybrid), self._known(end), (self._known(A), self._known(self.b)))
+            if like is False:
+                return False
+        if like is None:
+            raise _UnsteadyError
+        return like
 
     def _carries(self, hybrid: Hybrid) -> bool:
         """Whether A with these factors is B."""
@@ -236,18 +248,21 @@ class _Searcher:
         return added[high - 1]
 
     def _smallest_part(self, found: Hybrid) -> Hybrid:
-        """The smallest part of `found` that is a cause by itself: two factors may have undone one another."""
+        """The smallest part of `found` that is a cause by itself: two factors may have undone one another.
+
+        Parts are run one after another, since the first that will do ends it, and most are seen to be none by one run.
+        """
         if len(found) > SMALL:
             return self._without_idle(found)
         parts = [frozenset(part) for size in range(1, len(found)) for part in combinations(self._ordered(found), size)]
-        self._draw([(part, self.repeats) for part in parts])
         return next((part for part in parts if self._is_cause(part)), found)
 
     def _without_idle(self, found: Hybrid) -> Hybrid:
-        """Factors left out one by one, until none can be."""
-        smaller = (found - {factor} for factor in reversed(self._ordered(found)))
-        part = next((part for part in smaller if self._is_cause(part)), None)
-        return found if part is None else self._without_idle(part)
+        """Factors left out one by one, or two by two, until none can be."""
+        sizes = (1, 2) if len(found) <= MIDDLING else (1,)
+        idle = [frozenset(some) for size in sizes for some in combinations(reversed(self._ordered(found)), size)]
+        part = next((found - some for some in idle if self._is_cause(found - some)), None)
+        return found if part is None else self._smallest_part(part)
 
     def _ordered(self, hybrid: Hybrid) -> tuple[str, ...]:
         return tuple(factor for factor in self.factors if factor in hybrid)

@@ -64,9 +64,11 @@ def test_a_package_that_one_end_lacks_is_not_here_and_never_cleared(swapped: boo
 def test_packages_of_another_framework_come_and_go_with_it(swapped: bool) -> None:
     pair = [
         recorded_run(
-            params={f"model.{name}": value for name, value in model.items()}, environment={f"package.{package}": "1.0"}
+            params={f"model.{name}": value for name, value in model.items()},
+            inputs={"weights": content * 32},
+            environment={f"package.{package}": "1.0"},
         )
-        for model, package in ((TORCH, "torch"), (ONNX, "onnxruntime"))
+        for model, package, content in ((TORCH, "torch", "a"), (ONNX, "onnxruntime", "b"))
     ]
     ends = ends_of(audit(*(reversed(pair) if swapped else pair)))
     assert [factor.name for factor in ends.factors] == ["network"]
