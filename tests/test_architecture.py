@@ -22,6 +22,7 @@ from tests.import_graph import (
 FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "timm", "transformers"}
 ADAPTERS = sorted(path for path in (ROOT / "weighbridge/frameworks").glob("*.py") if not path.stem.startswith("_"))
 ALLOWED_IN_TRACKING = {
+    "detect_secrets",
     "numpy",
     "pandas",
     "git",

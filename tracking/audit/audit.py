@@ -20,6 +20,7 @@ from tracking.audit.divergence import divergence, to_dict
 from tracking.audit.grades import Grades, grade
 from tracking.runs.errors import UserError
 from tracking.runs.run import FOREIGN, Run, Scalar
+from tracking.runs.secrets import is_hidden
 
 SECTIONS = ("param", "input", "code", "environment")
 
@@ -74,6 +75,7 @@ class Audit:
         differences: every condition that differs, the likeliest first.
         same: how many conditions are equal, by section.
         unrecorded: conditions that one run (``before`` or ``after``) never recorded: no difference can be claimed.
+        hidden: conditions of which a secret was taken out, and what is left does not differ: neither equal nor different.
     """
 
     before: Run
@@ -82,6 +84,7 @@ class Audit:
     differences: tuple[Difference, ...]
     same: Mapping[str, int]
     unrecorded: Mapping[str, tuple[str, ...]]
+    hidden: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> AuditOutcome:
@@ -122,6 +125,7 @@ class Audit:
             "same": dict(self.same),
             "first_divergence": to_dict(divergence(self.before, self.after)),
             "not_recorded": {end: list(names) for end, names in self.unrecorded.items()},
+            "hidden": list(self.hidden),
         }
 
 
@@ -140,7 +144,8 @@ def audit(before: Run, after: Run) -> Audit:
         "after": _unrecorded(after, before, set(old) - set(new)),
     }
     silent = {name for names in unrecorded.values() for name in names}
-    comparable = (old.keys() | new.keys()) - silent
+    hidden = {name for name in old.keys() & new.keys() if is_hidden(old[name], new[name])}
+    comparable = (old.keys() | new.keys()) - silent - hidden
     differing = {name for name in comparable if not _equal(old, new, name)}
     grades = grade(before, after)
     if grades.finest is None:
@@ -154,6 +159,7 @@ def audit(before: Run, after: Run) -> Audit:
         differences=_filed(_ranked(_identities(differences, comparable), grades), _trained_here(before, after)),
         same=_counts(comparable - differing),
         unrecorded={end: names for end, names in unrecorded.items() if names},
+        hidden=tuple(sorted(hidden)),
     )
 
 

@@ -14,6 +14,7 @@ from tracking.audit.audit import section
 from tracking.audit.causes import cause_of
 from tracking.runs.errors import UserError
 from tracking.runs.run import FOREIGN, Run, Scalar
+from tracking.runs.secrets import HIDDEN
 from tracking.runs.words import value_text
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def matrix(runs: Sequence[Run]) -> Matrix:
         raise UserError("a matrix needs at least two different runs")
     results = _results(ordered)
     varying = _varying(ordered)
-    same = len({name for run in ordered for name in run.conditions}) - len(varying)
+    hidden = {name for run in ordered for name, value in run.conditions.items() if HIDDEN in str(value)}
+    same = len({name for run in ordered for name in run.conditions} - hidden - varying.keys())
     steps = _by_partition(varying)
     shares = [_share(codes, results) for codes in steps]
     chances = _chances(list(steps), results, shares)
@@ -176,7 +178,7 @@ def _recorded(run: Run) -> set[str]:
 
 def _cell(name: str, conditions: Mapping[str, Scalar], recorded: set[str]) -> str | None:
     if name in conditions:
-        return value_text(conditions[name])
+        return UNRECORDED if HIDDEN in str(conditions[name]) else value_text(conditions[name])
     return ABSENT if section(name) in recorded else UNRECORDED
 
 

@@ -188,7 +188,7 @@ def variables(environ: Mapping[str, str], parts: Iterable[str], further: Iterabl
     """Facts ``variable.<name>`` of the set variables that one of `parts` reads or `further` names, credentials taken out."""
     patterns = [*(pattern for part in parts for pattern in READ_BY.get(part, ())), *further]
     return {
-        f"variable.{name}": redact(_without_folders(value) if name in PATHS else value)
+        f"variable.{name}": redact(_without_folders(value) if name in PATHS else value, name)
         for name, value in environ.items()
         if any(fnmatchcase(name, pattern) for pattern in patterns)
     }

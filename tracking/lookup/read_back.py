@@ -11,7 +11,7 @@ from typing import Any
 
 from tracking.runs.errors import UserError
 from tracking.runs.run import FOREIGN, Run, Scalar
-from tracking.runs.secrets import HIDDEN, redact
+from tracking.runs.secrets import redact, redacted
 
 DOCUMENT = "run.json"  # what every tracker keeps of ours
 OURS = "weighbridge.run_id"  # the tag by which a run of ours is known, should its document be lost
@@ -72,7 +72,7 @@ def foreign_run(
             sections[head if ours else "param"][rest if ours else name] = value
     return Run(
         subject=str(tags.get("subject") or subject),
-        command=str(tags.get("command") or ""),
+        command=redact(str(tags.get("command") or "")),
         params=sections["param"],
         inputs={name: str(value) for name, value in sections["input"].items()},
         environment=environment,
@@ -84,8 +84,8 @@ def foreign_run(
 
 def _hidden(name: str, value: Scalar) -> Scalar:
     """The value, unless it or its name says that it is a secret."""
-    assigned = f"{name}={value}"
-    return value if redact(assigned) == assigned else HIDDEN
+    clean: Scalar = redacted(value, name)
+    return clean
 
 
 def _scalar(text: Scalar) -> Scalar:

@@ -208,8 +208,15 @@ def same_line(audit: Audit) -> str:
 
 
 def unrecorded_lines(audit: Audit) -> list[str]:
-    """What one side never recorded: no difference is claimed for it."""
-    return [
-        f"not recorded {end}: {counted(len(names), 'condition')}, {', '.join(names[:SHOWN])}{and_more(names[SHOWN - 1 :])}"
+    """What one side never recorded or a secret was taken out of: no difference is claimed for it."""
+    lines = [
+        f"not recorded {end}: {counted(len(names), 'condition')}, {_first_names(names)}"
         for end, names in audit.unrecorded.items()
     ]
+    if audit.hidden:
+        lines.append(f"neither equal nor different, as a secret was taken out: {_first_names(audit.hidden)}")
+    return lines
+
+
+def _first_names(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:SHOWN])}{and_more(names[SHOWN - 1 :])}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.runs.errors import UserError
+from tracking.runs.secrets import redacted
 
 
 class Verdict(StrEnum):
@@ -44,8 +45,8 @@ class Finding:
 
 
 def save_findings(findings: Iterable[Finding], path: Path) -> None:
-    """Write findings as a JSON list, equal bytes when equal; floats that are no numbers become words (`nan`, `inf`)."""
-    rows = [_numbers_or_words(asdict(finding)) for finding in findings]
+    """Write findings as a JSON list without secrets, equal bytes when equal; floats that are no numbers become words."""
+    rows = [redacted(_numbers_or_words(asdict(finding))) for finding in findings]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 from tracking.runs.errors import UserError
+from tracking.runs.secrets import redact
 from weighbridge.process.failures import Failure, Kind, forget_failure, note_failure
 
 TIMINGS = Path("data/timings")
@@ -50,14 +51,19 @@ def _fail(stage: str, problem: Exception) -> NoReturn:
     if "DVC_STAGE" in os.environ:
         note_failure(Failure(stage, kind, reason))
     if kind == "bug" or os.environ.get("WEIGHBRIDGE_DEBUG"):
-        traceback.print_exception(problem)
+        print(redact("".join(traceback.format_exception(problem))), end="", file=sys.stderr)  # noqa: T201
     else:
         print(f"{stage}: {reason}", file=sys.stderr)  # noqa: T201 -- the one line a user sees
     raise SystemExit(code)
 
 
 def _judged(problem: Exception) -> tuple[Kind, str, int]:
-    """What kind of failure it is, its sentence, and the exit code."""
+    """What kind of failure it is, its sentence without secrets, and the exit code."""
+    kind, reason, code = _kind_of(problem)
+    return kind, redact(reason), code
+
+
+def _kind_of(problem: Exception) -> tuple[Kind, str, int]:
     if isinstance(problem, UserError):
         return "input", str(problem), MISTAKE
     if isinstance(problem, OSError) and problem.errno is not None:

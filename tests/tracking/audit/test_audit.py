@@ -453,3 +453,15 @@ def test_other_numbers_have_as_many_digits_as_tell_them_apart(old: float, new: f
 
 def test_the_hash_of_a_folder_is_shortened_as_that_of_a_file() -> None:
     assert value_text("0123456789abcdef" * 2 + ".dir") == value_text("0123456789abcdef" * 2) == "0123456789ab"
+
+
+def test_where_a_condition_is_hidden_two_runs_are_neither_equal_nor_different_in_it() -> None:
+    base = weighed()
+    hidden = replace(base, params={**base.params, "model.arguments.token": "***"})
+    shown = replace(base, params={**base.params, "model.arguments.token": "another", "model.extra": "x"})
+    same, other = audit(hidden, replace(hidden, command="again")), audit(hidden, shown)
+    assert same.hidden == other.hidden == ("param.model.arguments.token",)
+    assert [each.name for each in other.differences] == ["param.model.extra"]
+    assert same.same["param"] == len(base.params)
+    assert "neither equal nor different, as a secret was taken out: param.model.arguments.token" in audit_text(same)
+    assert same.to_dict()["hidden"] == ["param.model.arguments.token"]
