@@ -171,7 +171,9 @@ def test_two_runs_that_differ_in_one_thing_cannot_tell() -> None:
 
 def test_a_hidden_condition_neither_varies_nor_is_the_same() -> None:
     token = "variable.HF_TOKEN"
-    runs = [weighed(top1=wrong(index), bits=str(index), facts={token: "***", "gpu.0.clock_mhz": 1}) for index in range(3)]
+    runs = [
+        weighed(top1=wrong(index), bits=str(index), facts={token: "***", "gpu.0.clock_mhz": 1}) for index in range(3)
+    ]
     found = matrix(runs)
     assert [group for group in found.groups if token in group.names] == []
     assert found.same == matrix([without(run, "environment", token) for run in runs]).same
