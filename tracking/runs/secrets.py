@@ -13,6 +13,8 @@ from tracking.runs.secret_forms import formed, looks_random
 from tracking.runs.secret_names import Level, level_of
 from tracking.runs.secret_notations import HIDDEN, assigned, noted
 
+__all__ = ["HIDDEN", "is_hidden", "is_secret", "redact", "redact_url", "redacted"]
+
 _REFERENCE = re.compile(  # names of variables, placeholders, calls, addresses (whose own parts are looked at)
     r"\$\w+|\$\{[^}]*\}|%\(\w+\)s|\{\{?\s*[\w.]+\s*\}?\}|<[\w ./-]*>|\*{3,}|x{3,}|\.{3}"
     r"|[A-Za-z_]\w*(?:\.\w+)+\(.*|[a-z_]+\($|[a-z][a-z0-9+.-]*://.*",
