@@ -44,9 +44,13 @@ def allowed(environ: Mapping[str, str], patterns: Sequence[str] = KEPT) -> dict[
 
 
 def run(
-    command: Sequence[str], environ: Mapping[str, str], cwd: Path | None = None, seconds: float = SECONDS
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    cwd: Path | None = None,
+    seconds: float = SECONDS,
+    sent: bytes | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, bounded in time and memory.
+    """Run a command to its end, bounded in time and memory; `sent` is what it reads.
 
     Raises:
         TooLongError: it took more than `seconds`; it was ended, with every process of its session.
@@ -55,15 +59,13 @@ def run(
         _bounded(command),
         cwd=cwd,
         env=dict(environ),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if sent is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
         start_new_session=os.name == "posix",
     )
     try:
-        out, err = child.communicate(timeout=seconds)
+        out, err = (each.decode(errors="replace") for each in child.communicate(sent, timeout=seconds))
     except subprocess.TimeoutExpired as problem:
         raise TooLongError(seconds) from problem
     finally:
@@ -71,7 +73,7 @@ def run(
     return subprocess.CompletedProcess(list(command), child.returncode, out, err)
 
 
-def _end(child: "subprocess.Popen[str]") -> None:
+def _end(child: "subprocess.Popen[bytes]") -> None:
     """End the child if it still runs (its time is over, or the user interrupted), and whatever it left running."""
     if child.poll() is None:
         _signal(child, signal.SIGTERM)
@@ -80,12 +82,12 @@ def _end(child: "subprocess.Popen[str]") -> None:
     _signal(child, getattr(signal, "SIGKILL", signal.SIGTERM))
     if child.poll() is None:
         child.wait()
-    for pipe in (child.stdout, child.stderr):
+    for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe is not None:
             pipe.close()
 
 
-def _signal(child: "subprocess.Popen[str]", kind: int) -> None:
+def _signal(child: "subprocess.Popen[bytes]", kind: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         if os.name == "posix":
             os.killpg(child.pid, kind)

@@ -1,4 +1,4 @@
-"""Commands that run recorded models again: explain, verify, band, reproduce."""
+"""Commands that run recorded models again, and what they wrote: explain, verify, sign, band, reproduce."""
 
 import argparse
 import sys
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tracking.audit.audit import Audit
     from tracking.explain.limits import Limits
     from tracking.explain.schema import Certificate
+    from tracking.explain.verify import Check
     from tracking.replay.replayer import Replayer
     from tracking.runs.run import Run
 
@@ -148,6 +149,16 @@ def verify_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--all", dest="runs", action="store_const", const="all", help="run every hybrid again")
     which.add_argument("--no-runs", dest="runs", action="store_const", const="none", help="check the file alone")
     parser.set_defaults(runs="decisive")
+    parser.add_argument(
+        "--signer", metavar="NAME", help="it must be signed by this person, for example ada@example.org"
+    )
+    parser.add_argument(
+        "--signers",
+        metavar="FILE",
+        type=Path,
+        default=Path("allowed_signers"),
+        help="who has which SSH key, as ssh-keygen and git read it (default: allowed_signers)",
+    )
     add_trust(parser)
     add_timeout(parser)
     add_folder(parser)
@@ -168,7 +179,7 @@ def verify(options: argparse.Namespace) -> int:
     numbers = chosen if options.hybrid is None else [options.hybrid]
     with _empty_folder(options) as answers:
         checks = verified(found, numbers, _replayer(options, answers, trusted=trusted), print_progress)
-    checks.append(whose(found, options.folder))
+    checks += [whose(found, options.folder), _signature(options)]
     if options.json:
         print_json([asdict(each) for each in checks])
     else:
@@ -176,6 +187,39 @@ def verify(options: argparse.Namespace) -> int:
     if any(each.good is False for each in checks):
         return 1
     return UNDECIDED if undecided(checks) else 0
+
+
+def _signature(options: argparse.Namespace) -> "Check":
+    """Who signed it, where that is asked for; unsigned is said."""
+    from tracking.explain.signature import signature_of, signed_by
+    from tracking.explain.verify import Check
+
+    path = Path(options.certificate)
+    if options.signer is None:
+        there = signature_of(path).is_file()
+        said = "not looked at; --signer NAME says whose it must be" if there else "unsigned: nothing shows who made it"
+        return Check("signature", None, said)
+    if not path.is_file():
+        return Check("signature", False, f"unsigned: {options.certificate} is no file with a signature beside it")
+    why = signed_by(path.read_bytes(), signature_of(path), options.signer, options.signers)
+    return Check("signature", not why, why or f"of {options.signer}")
+
+
+def sign_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("certificate", metavar="CERTIFICATE", type=Path, help="a file that `explain` wrote")
+    parser.add_argument(
+        "--key", metavar="FILE", type=Path, required=True, help="an SSH key, for example ~/.ssh/id_ed25519"
+    )
+
+
+def sign(options: argparse.Namespace) -> int:
+    """Sign a certificate with an SSH key, once it is seen to be whole."""
+    from tracking.explain.schema import load
+    from tracking.explain.signature import sign as signed
+
+    load(options.certificate)
+    print(f"signature: {signed(options.certificate, options.key.expanduser())}")
+    return 0
 
 
 def _certificate(options: argparse.Namespace) -> "Certificate":
@@ -294,6 +338,7 @@ COMMANDS = {
         "run again with one factor changed at a time: which difference moved the result", explain_options, explain
     ),
     "verify": Command("check a certificate that `explain` wrote, by running its hybrids again", verify_options, verify),
+    "sign": Command("sign a certificate with an SSH key, for `verify --signer`", sign_options, sign),
     "band": Command(
         "run again under levers that should change nothing: how many decisions flip, and how many could",
         band_options,
