@@ -5,6 +5,8 @@
 | **results same** | `reproduced` | `robust` to these differences |
 | **results differ** | `unexplained` | `explained`: these *could have* caused it |
 
+`reproduced` is said only where both runs recorded something of every section; else they are the `same as far as recorded`.
+
 Pure: two runs in, one `Audit` out. A suspect is only ever something that *could have* changed the result; that it did,
 only a further run that differs in it alone can show.
 """
@@ -19,7 +21,7 @@ from tracking.audit.consequences import roots
 from tracking.audit.divergence import divergence, to_dict
 from tracking.audit.grades import Grades, grade
 from tracking.runs.errors import UserError
-from tracking.runs.run import FOREIGN, Run, Scalar
+from tracking.runs.run import FOREIGN, ORIGIN, Run, Scalar
 from tracking.runs.secrets import is_hidden
 
 SECTIONS = ("param", "input", "code", "environment")
@@ -29,6 +31,7 @@ class AuditOutcome(StrEnum):
     """The cell of the two-by-two table."""
 
     REPRODUCED = "reproduced"
+    PARTLY = "same as far as recorded"
     ROBUST = "robust"
     EXPLAINED = "explained"
     UNEXPLAINED = "unexplained"
@@ -89,9 +92,17 @@ class Audit:
     @property
     def outcome(self) -> AuditOutcome:
         differ = any(difference.matters for difference in self.differences)
+        if self.grades.same and not differ:
+            return AuditOutcome.PARTLY if self.unrecorded_sections else AuditOutcome.REPRODUCED
         if self.grades.same:
-            return AuditOutcome.ROBUST if differ else AuditOutcome.REPRODUCED
+            return AuditOutcome.ROBUST
         return AuditOutcome.EXPLAINED if differ else AuditOutcome.UNEXPLAINED
+
+    @property
+    def unrecorded_sections(self) -> tuple[str, ...]:
+        """Sections of which one of the runs recorded nothing; that its environment was declared is nothing of it."""
+        recorded = [{section(name) for name in run.conditions if name != ORIGIN} for run in (self.before, self.after)]
+        return tuple(name for name in SECTIONS if any(name not in each for each in recorded))
 
     @property
     def suspects(self) -> tuple[Difference, ...]:
@@ -124,6 +135,7 @@ class Audit:
             "differences": [asdict(difference) for difference in self.differences],
             "same": dict(self.same),
             "first_divergence": to_dict(divergence(self.before, self.after)),
+            "not_recorded_at_all": list(self.unrecorded_sections),
             "not_recorded": {end: list(names) for end, names in self.unrecorded.items()},
             "hidden": list(self.hidden),
         }

@@ -13,13 +13,32 @@ from tracking.runs.words import change_text, counted, value_text
 
 SAYS = {
     AuditOutcome.REPRODUCED: "the same result under the same conditions",
+    AuditOutcome.PARTLY: "the same result, and nothing differs that both runs recorded",
     AuditOutcome.ROBUST: "the same result although conditions differ",
     AuditOutcome.EXPLAINED: "another result, and conditions differ that could have changed it",
     AuditOutcome.UNEXPLAINED: "another result, and no recorded condition differs that could have changed it",
 }
-STYLES = {"reproduced": "bold green", "robust": "bold green", "explained": "bold yellow", "unexplained": "bold red"}
-COLOURS = {"reproduced": "\033[1;32m", "robust": "\033[1;32m", "explained": "\033[1;33m", "unexplained": "\033[1;31m"}
+STYLES = {
+    "reproduced": "bold green",
+    "same as far as recorded": "bold yellow",
+    "robust": "bold green",
+    "explained": "bold yellow",
+    "unexplained": "bold red",
+}
+COLOURS = {
+    "reproduced": "\033[1;32m",
+    "same as far as recorded": "\033[1;33m",
+    "robust": "\033[1;32m",
+    "explained": "\033[1;33m",
+    "unexplained": "\033[1;31m",
+}
 KINDS = {"param": "parameter", "input": "input", "code": "code fact", "environment": "environment fact"}
+SECTIONS_SAID = {
+    "param": "the parameters",
+    "input": "the inputs",
+    "code": "the code",
+    "environment": "the environment",
+}
 WIDTH = 110
 SHOWN = 4  # consequences of one suspect that are written out; --json and --html hold all
 
@@ -49,6 +68,10 @@ def headline(audit: Audit) -> str:
     silent = sum(len(names) for names in audit.unrecorded.values())
     limits = [f"compared by {level}, no finer result was recorded in both"] if level else []
     limits += [f"{counted(silent, 'condition')} not recorded in both"] if silent else []
+    if audit.outcome is AuditOutcome.PARTLY:
+        limits += [
+            f"nothing of {' and '.join(SECTIONS_SAID[name] for name in audit.unrecorded_sections)} was recorded in both"
+        ]
     return SAYS[audit.outcome] + (f" ({'; '.join(limits)})" if limits else "")
 
 

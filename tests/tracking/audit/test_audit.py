@@ -308,7 +308,7 @@ def test_other_labels_for_the_same_samples_are_said() -> None:
 def test_runs_that_only_share_an_accuracy_are_compared_at_that_level() -> None:
     foreign = Run("x", "", {}, {}, {}, {}, {"top1": 1.0}, schema=0)
     found = audit(foreign, weighed())
-    assert (found.outcome, found.grades.finest) == (AuditOutcome.REPRODUCED, "accuracy")
+    assert (found.outcome, found.grades.finest) == (AuditOutcome.PARTLY, "accuracy")
     assert "compared by top-1 accuracy, no finer result was recorded in both" in audit_text(found)
     assert "10 conditions not recorded in both" in audit_text(found)
 
@@ -465,3 +465,34 @@ def test_where_a_condition_is_hidden_two_runs_are_neither_equal_nor_different_in
     assert same.same["param"] == len(base.params)
     assert "neither equal nor different, as a secret was taken out: param.model.arguments.token" in audit_text(same)
     assert same.to_dict()["hidden"] == ["param.model.arguments.token"]
+
+
+# ---- what was not recorded at all
+
+
+def foreign(**more: Any) -> Run:
+    """A run of another tool, with parameters and one number."""
+    values: dict[str, Any] = {"params": {"batch": 8}, "inputs": {}, "environment": {}, "code": {}}
+    results = {"top1": 0.9123456}
+    return Run(subject="theirs", command="", **{**values, **more}, results=results, schema=0)
+
+
+def test_two_runs_that_recorded_nothing_of_their_environment_are_not_reproduced() -> None:
+    found = audit(foreign(), foreign())
+    assert found.outcome is AuditOutcome.PARTLY
+    text = audit_text(found)
+    assert text.startswith("same as far as recorded: the same result, and nothing differs that both runs recorded")
+    assert "nothing of the inputs and the code and the environment was recorded in both" in text
+    assert "same as far as recorded" in audit_page([found])
+    assert found.to_dict()["not_recorded_at_all"] == ["input", "code", "environment"]
+
+
+@pytest.mark.parametrize("lacking", ["params", "inputs", "environment", "code"])
+def test_reproduced_is_said_only_where_both_recorded_something_of_every_section(lacking: str) -> None:
+    whole = weighed(facts={"package.torch": "2.0"}, code={"commit": "c" * 40})
+    assert audit(whole, whole).outcome is AuditOutcome.REPRODUCED
+    part = replace(whole, **{lacking: {}})
+    for pair in ((part, part), (whole, part), (part, whole)):
+        assert audit(*pair).outcome is AuditOutcome.PARTLY
+    declared = replace(whole, environment={"environment.origin": "declared"})
+    assert audit(declared, declared).outcome is AuditOutcome.PARTLY
