@@ -286,7 +286,8 @@ def _file(entry: Values) -> Values:
     if not weights.endswith((".pt", ".pt2")):
         raise ShorthandError(
             f"{weights}: a torch program's name ends in .pt or .pt2; of a state dict say what it belongs to: "
-            "{framework: torchvision, architecture: resnet50, weights: " + weights + "}"
+            "{framework: torchvision, architecture: resnet50, weights: " + weights + "}, "
+            "or framework: factory with the function that builds your own network (architecture: net.py:build)"
         )
     return {**named, "sha256": _sha256(Path(weights))}
 

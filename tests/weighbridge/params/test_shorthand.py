@@ -147,7 +147,9 @@ def test_a_torch_program_is_pinned_to_the_file_that_is_there(tmp_path: Path) -> 
 
 def test_a_torch_program_that_is_not_there_or_no_program_says_what_is_missing() -> None:
     assert "give its `sha256:`" in refused("torch:absent.pt2", recipes={"plain": {}})
-    assert "of a state dict say what it belongs to" in refused("torch:net.pth", recipes={"plain": {}})
+    said = refused("torch:net.pth", recipes={"plain": {}})
+    assert "of a state dict say what it belongs to" in said
+    assert "or framework: factory with the function that builds your own network" in said
 
 
 def saved(folder: Path, architecture: str) -> Path:
