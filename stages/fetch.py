@@ -9,7 +9,8 @@ writes  images/     the image files, as they were
 params  data
 
 A folder holds one sub-folder per class under `test/` and perhaps `train/`, or directly (then all are test images), numbered
-together; or its images lie in `data.images` and a table gives their labels (`data.labels`). A file is judged by its content.
+together; or its images lie in `data.images` and a table gives their labels (`data.labels`), or several for
+each (`data.task`). A file is judged by its content.
 """
 
 import hashlib
@@ -60,7 +61,8 @@ def _copied(listing: Listing, source: Path, data: Data, images: Path) -> tuple[p
         target = images / item.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(item.path, target)
-        known = (item.name, item.split, labels[item.class_name], item.class_name, _sha256(target))
+        label = item.target or labels[item.class_name]
+        known = (item.name, item.split, label, item.class_name, _sha256(target))
         rows.append((*known, *asdict(stored).values()))
     manifest = _manifest(rows, COLUMNS)
     if data.source != NO_IMAGES:
@@ -109,7 +111,7 @@ def _listed(source: Path, data: Data) -> Listing:
         listing = list_folders(source, data.order)
         what = f"{source}: has {len(listing.classes)} class folders"
     else:
-        listing = list_table(source, data.images or ".", data.labels, data.order, data.classes)
+        listing = list_table(source, data.images or ".", data.labels, data.order, data.classes, data.task)
         what = f"{source / data.labels.file}: has {len(listing.classes)} classes"
     if len(listing.classes) != data.classes:
         raise UserError(f"{what}, data.classes in params.yaml says {data.classes}")
@@ -144,7 +146,9 @@ def _require_test_images(manifest: pd.DataFrame, left: Sequence[LeftOut], source
 
 
 def _empty_classes(manifest: pd.DataFrame, listing: Listing) -> Iterator[LeftOut]:
-    """Classes that lack images in a split."""
+    """Classes that lack images in a split; a label that no image has is judged with its metrics."""
+    if any(image.target for image in listing.images):
+        return
     for split in sorted(set(manifest["split"])):
         there = set(manifest.loc[manifest["split"] == split, "class"])
         lacking = [name for name in listing.classes if name not in there]

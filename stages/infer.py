@@ -20,7 +20,7 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.networks.class_map import NAMES
 from weighbridge.networks.loading import adjustments, asked_model, in_batches, load_model
 from weighbridge.networks.predictions import OUTSIDE, PredictionSet
-from weighbridge.networks.score_kinds import KIND, kind_of
+from weighbridge.networks.score_kinds import KIND, kind_for
 from weighbridge.networks.score_order import class_map_of
 from weighbridge.params.models import Model
 from weighbridge.process.stage import replacing, run
@@ -40,7 +40,7 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model) -> Predictio
         **settings(),
         **network_settings(classifier.inside),
         **randomness(random_before, random_states()),
-        **_about_scores(classifier, scores),
+        **_about_scores(classifier, scores, samples.task),
         **{each.fact: each.value for each in adjustments(classifier)},
         **digests_beside(Path(model.weights)),
         "model.device": classifier.device,
@@ -50,10 +50,10 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model) -> Predictio
     return PredictionSet(samples.names, samples.labels, scores, process)
 
 
-def _about_scores(classifier: Classifier, scores: np.ndarray) -> dict[str, Scalar]:
+def _about_scores(classifier: Classifier, scores: np.ndarray, task: str) -> dict[str, Scalar]:
     """What the scores are, and how they were put in the order of the data's classes."""
     order = class_map_of(classifier)
-    known: dict[str, Scalar] = {KIND: kind_of(scores)}
+    known: dict[str, Scalar] = {KIND: kind_for(task, scores)}
     if order is None:
         return known
     if order.note:

@@ -18,6 +18,7 @@ from weighbridge.images.manifest import REFUSED, left_out_table, read_manifest
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.published_recipes import resolve
 from weighbridge.images.samples import SampleSet
+from weighbridge.images.targets import is_target, read_labels, read_names
 from weighbridge.params.data import Texts
 from weighbridge.params.recipes import AnyRecipe, Published, Recipe, TextRecipe
 from weighbridge.params.section import read
@@ -26,9 +27,12 @@ from weighbridge.process.stage import replacing, run
 from weighbridge.texts.tokens import tokenise, without_last
 
 
-def preprocess(images: Path, rows: pd.DataFrame, recipe: Recipe, folder: Path, corrupt: str = "fail") -> list[str]:
+def preprocess(
+    images: Path, rows: pd.DataFrame, recipe: Recipe, folder: Path, corrupt: str = "fail", classes: int = 0
+) -> list[str]:
     """Write pixels and labels of one split, in the manifest's order; return the names.
 
+    `classes` is needed where an image has several labels.
     Images that the recipe cannot take are left out and listed, if `corrupt` is `skip`.
 
     Raises:
@@ -57,7 +61,7 @@ def preprocess(images: Path, rows: pd.DataFrame, recipe: Recipe, folder: Path, c
             f"{images}: the recipe refuses every image of {folder.name}; the first: {left[0].name}: {left[0].reason}"
         )
     _finish(pixels, len(kept), folder)
-    np.save(folder / "labels.npy", rows["label"].to_numpy(np.int64)[kept])
+    np.save(folder / "labels.npy", read_labels(rows, classes)[kept])
     if left:
         left_out_table(left).to_csv(folder / REFUSED, index=False, lineterminator="\n")
     return rows["name"].iloc[kept].tolist()
@@ -102,6 +106,8 @@ def _class_names(table: pd.DataFrame, recipe: Recipe | TextRecipe, classes: int)
     """By label; empty for a class without samples. Where a text's last token is the label, the manifest's classes are not its."""
     if isinstance(recipe, TextRecipe) and recipe.target == "last-token":
         return []
+    if table["label"].map(is_target).any():
+        return read_names(table, classes)
     names = dict(zip(table["label"], table["class"], strict=True))
     return [str(names.get(label, "")) for label in range(classes)]
 
@@ -130,7 +136,7 @@ def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
             if isinstance(chosen, TextRecipe):
                 preprocess_texts(images, rows, chosen, folder, classes)
             else:
-                listed = preprocess(images, rows, chosen, folder, corrupt)
+                listed = preprocess(images, rows, chosen, folder, corrupt, classes)
             SampleSet.describe(folder, listed, names, chosen)
 
 

@@ -26,6 +26,7 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier, find_adapter
 from weighbridge.images.decoders import is_turned
 from weighbridge.images.samples import SampleSet
+from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.loading import asked_model, load_model
 from weighbridge.networks.mistakes import EXIF, mistakes
 from weighbridge.networks.preparations import Answer, Preparation, answers
@@ -277,9 +278,14 @@ def main(model: str, samples: Path, images: Path, weights: Path, findings: Path,
     """Load the model, make every mistake, judge, write."""
     chosen, inference, classes = asked_model(model, weights)
     test = SampleSet.load(samples / "test").shuffled(read(PreprocessCheck, "preprocess_check").samples)
-    measured = measure(load_model(chosen, inference, classes, test), test, images, chosen.batch_size)
-    in_place = edited_in_place() if "keras" in find_adapter(chosen.framework).libraries else None
-    save_findings(preprocess_check(model, measured, len(test), in_place), findings)
+    if test.task != CLASSES:
+        sentence = f"Mistakes are weighed by accuracy, which labels of {test.task} do not have: none was tried."
+        save_findings([Finding(CHECK, model, Verdict.SKIP, sentence)], findings)
+        measured = Measured((), 0.0, {})
+    else:
+        measured = measure(load_model(chosen, inference, classes, test), test, images, chosen.batch_size)
+        in_place = edited_in_place() if "keras" in find_adapter(chosen.framework).libraries else None
+        save_findings(preprocess_check(model, measured, len(test), in_place), findings)
     costs.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(measured.costs, columns=list(Cost.__annotations__)).to_csv(costs, index=False)
 

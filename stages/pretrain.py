@@ -21,6 +21,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Exportable, Network, Training
 from weighbridge.images.samples import SampleSet
+from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.loading import in_batches, new_network
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.section import read
@@ -102,6 +103,10 @@ def main(source: str, samples: Path, weights: Path) -> None:
             f"params.yaml: pretrain.{source}: data.source has no training images (train/): add them, or use weights"
         )
     train, test = SampleSet.load(samples / "train"), SampleSet.load(samples / "test")
+    if test.task != CLASSES:
+        raise UserError(
+            f"params.yaml: pretrain.{source}: networks are trained here on classes, but data.task is {test.task}"
+        )
     network = new_network(chosen, read(int, "data", "classes"), test)
     curve = pretrain(network, train, test, chosen)
     with replacing(weights) as partial:

@@ -27,6 +27,7 @@ from tracking.runs.secrets import redact
 from weighbridge.images.judging import judge_images, stored_facts
 from weighbridge.images.manifest import not_weighed, read_manifest, refused
 from weighbridge.images.samples import resolved_recipe
+from weighbridge.images.tasks import REGRESSION
 from weighbridge.networks.digests import digests
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.params.data import Data
@@ -78,9 +79,16 @@ def record(
         results={**_numbers(findings), **measured, **digests(predictions)},
         findings=tuple(_without_curves(finding) for finding in findings),
         curves=dict(_curves(findings)),
-        decisions=pack_decisions(predictions.names, predictions.labels, predictions.top1),
+        decisions=_decisions(predictions),
         canaries=canaries,
     )
+
+
+def _decisions(predictions: PredictionSet) -> dict[str, str]:
+    """Of several labels an image the sets of them; none where numbers are predicted."""
+    if predictions.task == REGRESSION:
+        return {}
+    return pack_decisions(predictions.names, predictions.wanted, predictions.top1)
 
 
 def hashed_inputs(lock: Mapping[str, Any], name: str, model: Model) -> dict[str, str]:

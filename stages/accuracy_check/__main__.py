@@ -3,7 +3,8 @@
 reads   <predictions>, <claims> (a table of published accuracies, added to the shipped one), <samples>/test (the images' size,
         the classes' names)
 writes  findings: each claim; images without an answer; the classes that the images do not show; another order of the classes
-        that would be better; metrics (top-k and others with their 95 % intervals; the numbers of samples and classes)
+        that would be better; several labels an image, or numbers, one by one; metrics (top-k and others with their 95 %
+        intervals; the numbers of samples and classes)
 params  models.<model>, metrics
 """
 
@@ -14,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from stages.accuracy_check.outputs import judge_outputs, measure_outputs
 from stages.accuracy_check.renaming import renaming
 from tracking.audit.claims import CLASSES, SHORT, THERE, claims_about, load_claims
 from tracking.audit.claims import Claim as Published
 from tracking.audit.statistics import wilson
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.images.samples import SampleSet
+from weighbridge.images.tasks import CLASSES as CLASSES_TASK
 from weighbridge.networks.accuracy import AMONG, AMONG_CLASSES, measure
 from weighbridge.networks.claimed import CHECK, counts, held_against_claim, held_against_published
 from weighbridge.networks.class_map import NAMES, NOT_COMPARED
@@ -136,6 +139,11 @@ def main(model: str, predictions: Path, samples: Path, claims: Path, findings: P
     """Measure, judge, write."""
     chosen, predicted = read(Model, "models", model), PredictionSet.load(predictions)
     test, asked = SampleSet.load(samples / "test"), read(Metrics, "metrics")
+    if predicted.task != CLASSES_TASK:
+        measured = measure_outputs(predicted, asked, test.classes)
+        save_findings(judge_outputs(model, predicted, test.classes, measured, chosen.claim), findings)
+        write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
+        return
     measured = {**measure(predicted, asked.ranks), **metrics_of(predicted, asked)}
     size = test.inputs.shape[1] if test.inputs.ndim == 4 else None
     published = claims_about(chosen.checkpoint, load_claims(claims), size)

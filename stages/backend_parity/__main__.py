@@ -16,9 +16,10 @@ import numpy as np
 from stages.backend_parity.layer_matching import Comparison, compare_layers
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.images.tasks import CLASSES, MULTILABEL, REGRESSION
 from weighbridge.networks.layer_outputs import SCORES, LayerSet
 from weighbridge.networks.predictions import PredictionSet
-from weighbridge.networks.score_kinds import among_classes, on_one_scale
+from weighbridge.networks.score_kinds import among_classes, label_probabilities, on_one_scale
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.section import read
 from weighbridge.process.stage import run
@@ -48,13 +49,26 @@ def backend_parity(
             f"{ours.shape} and {theirs.shape} scores"
         )
     yield _scores(pair, reference, candidate, same_backend=same_backend)
-    yield _decisions(pair, reference, candidate)
+    if reference.task != REGRESSION:
+        yield _decisions(pair, reference, candidate)
 
 
 def _scores(pair: Parity, reference: PredictionSet, candidate: PredictionSet, *, same_backend: bool) -> Finding:
     assert reference.scores is not None
     assert candidate.scores is not None
-    if reference.scores.shape == candidate.scores.shape:
+    if reference.task == MULTILABEL and reference.kind != candidate.kind:
+        theirs, ours = (
+            label_probabilities(each.scores[:, : each.classes], each.kind)
+            for each in (reference, candidate)
+            if each.scores is not None
+        )
+        scale = "probabilities"
+    elif reference.scores.shape == candidate.scores.shape and reference.task != CLASSES:
+        theirs, ours, scale = reference.scores, candidate.scores, "scores"
+    elif reference.task != CLASSES:
+        theirs, ours = reference.scores[:, : reference.classes], candidate.scores[:, : candidate.classes]
+        scale = "scores"
+    elif reference.scores.shape == candidate.scores.shape:
         theirs, ours, scale = on_one_scale(reference.scores, candidate.scores)
     else:  # one of them knows other classes beside the data's
         theirs, ours = (
@@ -113,13 +127,14 @@ def _no_numbers(pair: Parity, theirs: np.ndarray, ours: np.ndarray, difference: 
 def _decisions(pair: Parity, reference: PredictionSet, candidate: PredictionSet) -> Finding:
     flipped = np.flatnonzero(reference.top1 != candidate.top1)
     flips = [
-        [reference.names[i], int(reference.labels[i]), int(reference.top1[i]), int(candidate.top1[i])]
+        [reference.names[i], int(reference.wanted[i]), int(reference.top1[i]), int(candidate.top1[i])]
         for i in flipped[:FLIPS_LISTED]
     ]
     verdict = Verdict.PASS if len(flipped) <= pair.max_flips else Verdict.FAIL
+    what = "sets of labels" if reference.task == MULTILABEL else "top-1 decisions"
     named = f" First: {', '.join(flip[0] for flip in flips[:3])}." if flips else ""
     sentence = (
-        f"{len(flipped)} of {len(reference.names)} top-1 decisions flip against {pair.reference} "
+        f"{len(flipped)} of {len(reference.names)} {what} flip against {pair.reference} "
         f"({pair.max_flips} allowed).{named}"
     )
     columns = ["sample", "label", "reference", "candidate"]

@@ -25,6 +25,7 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoders import is_turned
 from weighbridge.images.samples import SampleSet
+from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
 from weighbridge.networks.predictions import PredictionSet
@@ -289,6 +290,10 @@ def main(key: str, predictions: Path, prepared: Path, images: Path, findings: Pa
     chosen = read(Fingerprint, "fingerprint", key)
     model = read(Model, "models", chosen.model)
     own = SampleSet.load(prepared / model.recipe / "test")
+    if own.task != CLASSES:
+        sentence = f"Recipes are told apart by decisions for one class each, which labels of {own.task} do not have."
+        save_findings([Finding(CHECK, chosen.model, Verdict.SKIP, sentence)], findings)
+        return
     observed = _some(read_observed(predictions, chosen.columns, own.names), chosen.samples)
     tried = _asked(chosen, model, own, prepared, images, observed)
     save_findings(fingerprint(chosen.model, f"recipe {model.recipe}", tried, observed, chosen.noise), findings)

@@ -36,6 +36,7 @@ from weighbridge.networks.score_differences import (
     spread_batches,
     verdict,
 )
+from weighbridge.networks.score_kinds import kind_for
 from weighbridge.networks.score_order import in_order
 from weighbridge.params.inference import Inference
 from weighbridge.params.isolation_check import IsolationCheck
@@ -51,12 +52,13 @@ def isolation_check(
     """One finding for each scenario; `alone` are the scores of the subject's rows from a fresh process."""
     classifier = subject.fresh()
     before = State.of(classifier)
+    task, kind = subject.samples.task, kind_for(subject.samples.task, alone)
     here = ask(subject, "alone", classifier).scores
     for name in progress(params.scenarios, f"isolation_check: {model}, scenario"):
         try:
             asked = ask(subject, name, classifier)
             expected = (alone if name == "alone" else here)[asked.chosen]
-            difference = compare_scores(_names(subject, asked), expected, asked.scores)
+            difference = compare_scores(_names(subject, asked), expected, asked.scores, task, kind)
         except CannotBeAskedError as reason:
             yield skipped(model, name, str(reason))
         except UserError as reason:

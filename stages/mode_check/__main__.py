@@ -24,6 +24,7 @@ from stages.mode_check.passes import no_numbers, passes
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet
+from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.loading import asked_model, load_network
 from weighbridge.networks.state import whole_batches
 from weighbridge.params.mode_check import ModeCheck
@@ -43,6 +44,11 @@ def mode_check(
     train: SampleSet | None = None,
 ) -> Iterator[Finding]:
     """Findings for one model; `fresh` gives it. `train` is what new heads are trained on, None where there is nothing."""
+    if samples.task != CLASSES:
+        yield Finding(
+            CHECK, model, Verdict.SKIP, f"Modes are compared by accuracy, which labels of {samples.task} do not have."
+        )
+        return
     network = fresh()
     if network is None:
         yield Finding(CHECK, model, Verdict.SKIP, "An exported file has no training mode: nothing to check.")

@@ -31,6 +31,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import save_findings
 from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet
+from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.loading import asked_model, in_batches, load_network, random_network
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
@@ -167,6 +168,8 @@ def _study(
     """What was seen, or why this model cannot be looked at."""
     if not isinstance(source.recipe, Recipe):
         return "Its samples are texts, and the target is a folder of images."
+    if source.task != CLASSES:
+        return f"Its accuracy on the source task is measured, which labels of {source.task} do not have."
     networks = _doors(model, inference, classes, source)
     if networks is None:
         return "An exported file cannot be trained."

@@ -10,9 +10,11 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from tracking.audit.claims import Claim, Measured, claims_about, image_side
+from tracking.audit.grades import right_of, task_of_run
 from tracking.audit.statistics import mcnemar_exact, paired_bootstrap, paired_difference, wilson
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
+from tracking.runs.label_sets import places
 from tracking.runs.run import Run
 
 if TYPE_CHECKING:
@@ -73,15 +75,19 @@ class Comparison:
     @property
     def metrics(self) -> list[tuple[str, tuple[float, float, float], tuple[float, float, float]]]:
         """Every other metric that both runs hold with its interval: its name, and (value, low, high) of either."""
-        shared = [name for name in self.first.results if name in self.second.results and name not in ("top1",)]
+        shared = [name for name in self.first.results if name in self.second.results and name != right_of(self.first)]
         both = ((name, _interval(self.first, name), _interval(self.second, name)) for name in shared)
         return [(name, first, second) for name, first, second in both if first and second]
 
-    def flips(self, names: Sequence[str] | None = None) -> list[tuple[str | int, int, int, int]]:
-        """Every flip: the sample's name (or its row, where names are not known), its label, what either chose."""
+    def flips(self, names: Sequence[str] | None = None) -> list[tuple[str | int, int | str, int | str, int | str]]:
+        """Every flip: the sample's name (or its row, where names are not known), its label, what either chose.
+
+        Of several labels an image the indices of those in the set, up to 31 labels: `0|2`.
+        """
+        said = _set_words if task_of_run(self.first) == "multilabel" else int
         first, second = self.decisions
         return [
-            (names[row] if names else int(row), int(self.labels[row]), int(first[row]), int(second[row]))
+            (names[row] if names else int(row), said(self.labels[row]), said(first[row]), said(second[row]))
             for row in self.flipped
         ]
 
@@ -110,6 +116,10 @@ class Comparison:
             "flipped": [list(flip) for flip in self.flips(names)[:listed]],
             "flipped_columns": ["sample", "label", "first", "second"],
         }
+
+
+def _set_words(number: "np.integer") -> str:
+    return "no answer" if number < 0 else "|".join(map(str, places(int(number)))) or "none"
 
 
 def _interval(run: Run, name: str) -> tuple[float, float, float] | None:
@@ -165,6 +175,11 @@ def compare(first: Run, second: Run, claims: Sequence[Claim] = ()) -> Comparison
 
 def _require_same_images(first: Run, second: Run) -> None:
     for run in (first, second):
+        if task_of_run(run) == "regression":
+            raise UserError(
+                f"{run.subject} {run.id[:12]}: predicts numbers, so that there are no decisions to be compared one by one; "
+                "`weighbridge audit` compares the metrics"
+            )
         if not {"names.sha256", "labels", "top1"} <= run.decisions.keys():
             raise UserError(f"{run.subject} {run.id[:12]}: holds no decisions to be compared one by one")
     for name, what in (("names.sha256", "images"), ("labels", "labels")):

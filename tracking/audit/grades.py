@@ -20,7 +20,8 @@ class Grades:
         samples: how many samples were compared one by one.
         flips: how many of them have another top-1 class.
         relabelled: how many of them have another label.
-        top1_before, top1_after: top-1 accuracy, fractions.
+        top1_before, top1_after: top-1 accuracy, fractions; of several labels an image exact match.
+        task: what was decided: `classes`, `multilabel` or `regression` (nothing).
         only_before, only_after: samples that only one of the runs gets right.
         change: 95 % interval of the change of top-1 accuracy, fractions (paired where the samples are the same).
         p_value: exact two-sided McNemar test on the same samples.
@@ -38,6 +39,7 @@ class Grades:
     change: tuple[float, float] | None = None
     p_value: float | None = None
     other: Mapping[str, tuple[Scalar, Scalar]] | None = None
+    task: str = "classes"
 
     @property
     def finest(self) -> str | None:
@@ -75,7 +77,8 @@ class Grades:
 
 def grade(before: Run, after: Run) -> Grades:
     """How far the results of two runs agree."""
-    own = {"bits_same": _same_or_unknown(before.results, after.results, "scores.sha256"), **_accuracies(before, after)}
+    bits_same = _same_or_unknown(before.results, after.results, "scores.sha256")
+    own: dict[str, Any] = {"bits_same": bits_same, "task": task_of_run(after), **_accuracies(before, after)}
     other = _other_results(before, after)
     if _same_samples(before, after):
         return Grades(**own, **_paired(before, after), other=other)
@@ -87,7 +90,18 @@ def _same_or_unknown(old: Mapping[str, Scalar], new: Mapping[str, Scalar], name:
 
 
 def _accuracies(before: Run, after: Run) -> dict[str, Any]:
-    return {"top1_before": before.results.get("top1"), "top1_after": after.results.get("top1")}
+    old, new = before.results.get(right_of(before)), after.results.get(right_of(after))
+    return {"top1_before": old, "top1_after": new}
+
+
+def task_of_run(run: Run) -> str:
+    """`data.task` of a run; one that does not say it is of classes."""
+    return str(run.params.get("data.task") or "classes")
+
+
+def right_of(run: Run) -> str:
+    """The result that is the share of samples decided rightly: `top1`, or `exact_match` of several labels an image."""
+    return "exact_match" if task_of_run(run) == "multilabel" else "top1"
 
 
 def _same_samples(before: Run, after: Run) -> bool:
@@ -119,7 +133,7 @@ def _unpaired(before: Run, after: Run) -> tuple[float, float] | None:
 
 
 def _right_of(run: Run) -> tuple[int, int] | None:
-    top1, samples = run.results.get("top1"), run.results.get("samples")
+    top1, samples = run.results.get(right_of(run)), run.results.get("samples")
     if not isinstance(top1, int | float) or not isinstance(samples, int) or samples <= 0:
         return None
     return round(top1 * samples), samples
@@ -129,7 +143,7 @@ def _other_results(before: Run, after: Run) -> dict[str, tuple[Scalar, Scalar]]:
     """What both hold and differs; of a metric with an interval the metric alone."""
     both = before.results.keys() & after.results.keys()
     ends = {f"{name}{end}" for name in both for end in ("_low", "_high")}
-    shared = both - ends - {"top1", "scores.sha256", "decisions.sha256"}
+    shared = both - ends - {right_of(before), "scores.sha256", "decisions.sha256"}
     return {
         name: (before.results[name], after.results[name])
         for name in sorted(shared)

@@ -39,6 +39,7 @@ SECTIONS_SAID = {
     "code": "the code",
     "environment": "the environment",
 }
+DECIDED = {"classes": ("top-1 decisions", "top-1 accuracy"), "multilabel": ("sets of labels", "exact match")}
 WIDTH = 110
 SHOWN = 4  # consequences of one suspect that are written out; --json and --html hold all
 
@@ -64,7 +65,8 @@ def audit_text(audit: Audit, screen: Screen = PIPE) -> str:
 
 def headline(audit: Audit) -> str:
     """The outcome as a sentence, with what was not recorded and so cannot be vouched for."""
-    level = {"decisions": "top-1 decisions", "accuracy": "top-1 accuracy"}.get(audit.grades.finest or "")
+    words = DECIDED.get(audit.grades.task, ("", ""))
+    level = dict(zip(("decisions", "accuracy"), words, strict=True)).get(audit.grades.finest or "")
     silent = sum(len(names) for names in audit.unrecorded.values())
     limits = [f"compared by {level}, no finer result was recorded in both"] if level else []
     limits += [f"{counted(silent, 'condition')} not recorded in both"] if silent else []
@@ -119,10 +121,10 @@ def _noise_word(grades: Grades) -> str:
 
 def result_rows(grades: Grades) -> list[tuple[str, str]]:
     """What became of the results, finest level first: (level, words)."""
+    words = DECIDED.get(grades.task)
     rows = [
         ("score bits", _word(grades.bits_same)),
-        ("top-1 decisions", _decisions(grades)),
-        ("top-1 accuracy", _accuracy(grades)),
+        *([] if not words else [(words[0], _decisions(grades)), (words[1], _accuracy(grades))]),
     ]
     if grades.decided_differently:
         rows.append(("paired test" if grades.p_value is not None else "interval", _noise(grades)))

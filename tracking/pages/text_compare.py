@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tracking.audit.claims import Measured
+from tracking.audit.grades import task_of_run
 from tracking.pages.terminal import PIPE, Screen, aligned, indented, joined, table_lines
 from tracking.pages.text_audit import short
 
@@ -55,6 +56,7 @@ def _accuracy_text(accuracy: "Accuracy") -> str:
 
 
 def _paired_rows(found: "Comparison") -> list[tuple[str, str]]:
+    flipped = "sets that differ" if task_of_run(found.first) == "multilabel" else "top-1 flips"
     ends = [" ".join(f"{100 * end:+.2f}" for end in interval) for interval in (found.bootstrap, found.interval)]
     return [
         ("B - A", f"{100 * found.difference:+.2f} points, 95 % interval {_ends(found.bootstrap)} (paired bootstrap)"),
@@ -62,7 +64,7 @@ def _paired_rows(found: "Comparison") -> list[tuple[str, str]]:
         ("only B right, b", f"{found.only_second:,}"),
         ("only A right, c", f"{found.only_first:,}"),
         ("exact McNemar", f"p {p_text(found.p_value)}"),
-        ("top-1 flips", f"{len(found.flipped):,} of {found.accuracies[0].samples:,}"),
+        (flipped, f"{len(found.flipped):,} of {found.accuracies[0].samples:,}"),
     ]
 
 

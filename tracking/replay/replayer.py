@@ -45,6 +45,7 @@ from tracking.replay.folders import exclusive, publish
 from tracking.replay.processes import SECONDS
 from tracking.replay.scratch import Scratch
 from tracking.replay.strangers import require_harmless
+from tracking.runs.label_sets import decided_sets, set_numbers
 from tracking.runs.outcomes import Outcome
 from tracking.runs.secrets import HIDDEN
 
@@ -213,10 +214,10 @@ def require_tokenizer(conditions: Conditions, root: Path) -> None:
 
 
 def _load(place: Path) -> Outcome:
-    scores = np.load(place / "scores.npy", allow_pickle=False)
-    return Outcome(
-        labels=np.load(place / "labels.npy", allow_pickle=False),
-        top1=scores.argmax(axis=1),
-        scores=hashlib.sha256(scores.tobytes()).hexdigest(),
-        process=json.loads((place / "process.json").read_text(encoding="utf-8")),
-    )
+    scores, labels = (np.load(place / f"{name}.npy", allow_pickle=False) for name in ("scores", "labels"))
+    process = json.loads((place / "process.json").read_text(encoding="utf-8"))
+    top1 = scores.argmax(axis=1)
+    if labels.ndim == 2:  # several labels an image: a set of them is one decision
+        logits = process.get("scores.kind") != "probabilities"
+        top1, labels = decided_sets(scores[:, : labels.shape[1]], logits=logits), set_numbers(labels)
+    return Outcome(labels, top1, hashlib.sha256(scores.tobytes()).hexdigest(), process)

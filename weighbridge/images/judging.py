@@ -8,6 +8,7 @@ import pandas as pd
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Scalar
 from weighbridge.images.listing import natural
+from weighbridge.images.targets import is_target
 
 CHECK = "fetch"
 SHOWN = 3  # names in a sentence; the evidence has more
@@ -61,7 +62,8 @@ def judge_images(
     yield _left_out(model, manifest, left_out)
     yield from _classes(model, manifest, left_out)
     yield from _duplicates(model, manifest)
-    yield from _numbering(model, manifest, order)
+    if not manifest["label"].map(is_target).any():
+        yield from _numbering(model, manifest, order)
     yield from _range(model, manifest)
 
 

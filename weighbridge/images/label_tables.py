@@ -11,31 +11,35 @@ import pandas as pd
 
 from tracking.runs.errors import UserError
 from weighbridge.images.listing import LeftOut, Listed, Listing, Order, files_beneath, numbered, plain, same
-from weighbridge.params.data import Labels
+from weighbridge.images.targets import Said, said_of_images
+from weighbridge.images.tasks import CLASSES, REGRESSION
+from weighbridge.params.data import Labels, Task
 
 
-def list_table(source: Path, images: str, labels: Labels, order: Order, classes: int) -> Listing:
+def list_table(
+    source: Path, images: str, labels: Labels, order: Order, classes: int, task: Task = "classes"
+) -> Listing:
     """The images that the table lists, wherever they lie beneath the folder `images`; the others are left out by name.
 
-    Whole numbers are class indices, counted from `labels.first`; names are numbered as class folders are.
+    Whole numbers are class indices, counted from `labels.first`; names are numbered as class folders are. What `task` makes of
+    labels that are no single class: see `weighbridge.images.targets`.
 
     Raises:
         UserError: the table cannot be read, lists an image that is not there or that two names could mean, gives one image two
             labels, or a label that is no class.
     """
     path, folder = source / labels.file, source / images
-    table = read_table(path, labels.name, labels.label)
-    said, named = class_words(
-        table[labels.label].tolist(), labels.first, order, classes, f"{path}: column {labels.label!r}"
-    )
+    table = read_table(path, labels.name, *(labels.columns or [str(labels.label)]))
+    said, named = _said(table, labels, order, classes, task, path)
     found, left = files_beneath(folder)
     own = path.resolve()
     files = _Files([file for file in found if (folder / file).resolve() != own], folder)
-    taken: dict[Path, str] = {}
+    taken: dict[Path, Said] = {}
     for name, label in zip(table[labels.name], said, strict=True):
         file = files.find(str(name), path)
         if (before := taken.setdefault(file, label)) != label:
-            raise UserError(f"{path}: lists {file.as_posix()} under two labels, {before} and {label}; which is right?")
+            told = " and ".join(each.target if task == REGRESSION else each.words for each in (before, label))
+            raise UserError(f"{path}: lists {file.as_posix()} under two labels, {told}; which is right?")
     left += [
         LeftOut(plain(str(name)), "twice", "listed again with the same label", rows - 1)
         for name, rows in table[labels.name].value_counts().items()
@@ -43,10 +47,20 @@ def list_table(source: Path, images: str, labels: Labels, order: Order, classes:
     ]
     left += [LeftOut(plain(f.as_posix()), "unlisted", f"not in {labels.file}") for f in files.paths if f not in taken]
     listed = (
-        Listed(folder / file, f"test/{plain(file.as_posix())}", "test", label, declared=True)
+        Listed(folder / file, f"test/{plain(file.as_posix())}", "test", label.words, True, label.target)
         for file, label in taken.items()
     )
     return Listing(tuple(listed), tuple(left), named)
+
+
+def _said(
+    table: pd.DataFrame, labels: Labels, order: Order, classes: int, task: Task, path: Path
+) -> tuple[list[Said], tuple[str, ...]]:
+    if task != CLASSES:
+        return said_of_images(table, labels, order, classes, task, path)
+    cells = table[str(labels.label)].tolist()
+    words, named = class_words(cells, labels.first, order, classes, f"{path}: column {labels.label!r}")
+    return [Said(word) for word in words], named
 
 
 class _Files:
@@ -133,8 +147,8 @@ def _is_number(text: str) -> bool:
     return text.strip().lower() not in ("nan", "inf", "infinity")
 
 
-def read_table(path: Path, name: str, label: str, separator: str = ",") -> pd.DataFrame:
-    """A table whose columns `name` and `label` are text.
+def read_table(path: Path, *columns: str, separator: str = ",") -> pd.DataFrame:
+    """A table whose `columns` are text.
 
     Raises:
         UserError: it cannot be read, or lacks a column.
@@ -142,11 +156,11 @@ def read_table(path: Path, name: str, label: str, separator: str = ",") -> pd.Da
     how: dict[str, Any] = {"sep": separator, "quoting": csv.QUOTE_NONE} if separator == "\t" else {}
     try:
         table: pd.DataFrame = pd.read_csv(
-            path, dtype={name: str, label: str}, keep_default_na=False, encoding="utf-8-sig", **how
+            path, dtype=dict.fromkeys(columns, str), keep_default_na=False, encoding="utf-8-sig", **how
         )
     except (OSError, ValueError) as problem:
         raise UserError(f"{path}: labels cannot be read ({problem})") from problem
-    for column in (name, label):
+    for column in columns:
         if column not in table:
             raise UserError(f"{path}: has no column {column!r}; its columns are {', '.join(table.columns)}")
     return table

@@ -24,6 +24,7 @@ class Listed:
         name: unique, `test/cat/1.jpg`.
         split: `train` or `test`.
         declared: whether somebody says that it is an image: a table does, a folder does not.
+        target: its label in the manifest, where that is not the number of its class (`weighbridge.images.targets`).
     """
 
     path: Path
@@ -31,6 +32,7 @@ class Listed:
     split: str
     class_name: str
     declared: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True)

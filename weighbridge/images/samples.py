@@ -8,6 +8,7 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.images.recipes import scale_and_normalise
+from weighbridge.images.tasks import as_kept, task_of
 from weighbridge.params.recipes import Recipe, TextRecipe
 from weighbridge.process.files import read_array, read_json, write_json
 
@@ -18,7 +19,8 @@ class SampleSet:
 
     Attributes:
         names: file names, unique, in the manifest's order.
-        labels: int64, shape (samples,).
+        labels: int64, shape (samples,); of several labels an image 0 or 1, shape (samples, labels); of numbers to be predicted
+            float64, shape (samples, outputs).
         inputs: uint8 (float32 in 0..255 where the recipe resizes to that), shape (samples, height, width, 3); of texts int32
             token ids, shape (samples, length), -1 where a text has ended. Memory-mapped when loaded.
         classes: class names; a label is an index into them.
@@ -33,6 +35,11 @@ class SampleSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def task(self) -> str:
+        """What the labels are: `classes`, `multilabel` or `regression`."""
+        return task_of(self.labels)
 
     @property
     def image_recipe(self) -> Recipe:
@@ -61,6 +68,8 @@ class SampleSet:
 
     def sorted_by_class(self) -> "SampleSet":
         """The same samples, class after class."""
+        if self.labels.ndim == 2:
+            return self._chosen(np.lexsort(self.labels.T[::-1]))
         return self._chosen(np.argsort(self.labels, kind="stable"))
 
     def _chosen(self, rows: np.ndarray) -> "SampleSet":
@@ -83,7 +92,7 @@ class SampleSet:
         """Write what `load` reads."""
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "inputs.npy", self.inputs)
-        np.save(folder / "labels.npy", self.labels.astype(np.int64))
+        np.save(folder / "labels.npy", as_kept(self.labels))
         self.describe(folder, self.names, self.classes, self.recipe)
 
     @staticmethod

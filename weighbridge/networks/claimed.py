@@ -27,6 +27,7 @@ from weighbridge.params.models import Claim
 
 CHECK = "accuracy_check"
 PUBLISHED_COLUMNS = ["source", "date", "as", "preprocessing", "top1 %", "top5 %", "measured"]
+LOWER_IS_BETTER = {"ece", "nll", "brier", "hamming_loss", "mae", "rmse"}
 VERDICTS = {
     COMES_BACK: Verdict.PASS,
     WITHIN: Verdict.WARN,
@@ -48,6 +49,12 @@ def held_against_claim(model: str, measured: Mapping[str, float], claim: Claim |
     for name in ("top1", "top5"):
         if name in measured:
             yield _accuracy(model, measured, name, claim)
+        elif claim is not None and getattr(claim, name) is not None:
+            sentence = (
+                f"{name} is claimed ({claim.source}), and what these models answer is no single class: give `metric`."
+            )
+            if "top1" not in measured:
+                yield Finding(CHECK, model, Verdict.SKIP, sentence, {f"{name}_claimed": getattr(claim, name)})
     if claim is not None and claim.metric is not None:
         yield _metric(model, measured, claim)
 
@@ -134,7 +141,9 @@ def _metric(model: str, measured: Mapping[str, float], claim: Claim) -> Finding:
         EXCEEDS: f"it is above the {claimed}" + ("" if images == OWN else " by more than a sample of this size can be"),
     }[word]
     sentence = f"{name} is {measured[name]:.4g} (95 % interval {low:.4g} to {high:.4g}); {told}."
-    verdict = _verdict(word, claim)
+    better_low = name.partition(".")[0] in LOWER_IS_BETTER
+    mirrored = {SHORT: EXCEEDS, EXCEEDS: SHORT}.get(word, word) if better_low else word
+    verdict = _verdict(mirrored, claim)
     return Finding(CHECK, model, verdict, sentence, {f"{name}_claimed": value, name: measured[name], "claim": word})
 
 

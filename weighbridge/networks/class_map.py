@@ -102,6 +102,33 @@ def class_map(
     raise UserError(_unknown(data, classes, scores, what))
 
 
+def output_map(
+    asked: Classes | None,
+    data: Sequence[str],
+    classes: int,
+    scores: int,
+    categories: Sequence[str] | None,
+    what: str,
+) -> ClassMap:
+    """As `class_map`, where each score is an answer of its own: a label that may be there beside others, or a number.
+
+    Raises:
+        UserError: as `class_map`, or the model has no score for one of them.
+    """
+    if scores < classes:
+        raise UserError(
+            f"{what}: gives {scores} scores an image, the data have {classes} labels or numbers for each (data.classes)"
+        )
+    found = class_map(asked, data, classes, scores, categories, what)
+    if scores in found.order:
+        place = found.order.index(scores)
+        raise UserError(
+            f"{what}: no score is known to be label {place} of the data, which no image has; give the scores' indices in "
+            "`classes` of the model"
+        )
+    return found
+
+
 def _of_order(
     places: list[int], classes: int, scores: int, how: str | None, what: str, note: str | None = None
 ) -> ClassMap:

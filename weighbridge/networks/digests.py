@@ -3,12 +3,15 @@
 import hashlib
 
 from tracking.runs.run import Scalar
+from weighbridge.images.tasks import REGRESSION
 from weighbridge.networks.predictions import PredictionSet
 
 
 def digests(predictions: PredictionSet) -> dict[str, Scalar]:
-    """Digests of the decisions and of the scores: of every class, or of the best ones where no more is known."""
-    decided = {"decisions.sha256": hashlib.sha256(predictions.top1.tobytes()).hexdigest()}
+    """Digests of the decisions, if any, and of the scores: of every class, or of the best ones where no more is known."""
+    decided = {}
+    if predictions.task != REGRESSION:
+        decided = {"decisions.sha256": hashlib.sha256(predictions.top1.tobytes()).hexdigest()}
     arrays = predictions.arrays()
     if not arrays.keys() & {"scores", "best_scores"}:
         return {**decided}

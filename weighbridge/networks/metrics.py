@@ -15,7 +15,7 @@ contributions are added up before they are squared. Images without an answer cou
 probabilities.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from statistics import NormalDist
 
 import numpy as np
@@ -33,9 +33,14 @@ def metrics(predictions: PredictionSet, asked: Metrics) -> dict[str, float]:
     """Every metric that the predictions allow: `name`, `name_low`, `name_high`. None of a set without samples."""
     if not len(predictions.labels):
         return {}
+    return with_ends(_measured(predictions, asked))
+
+
+def with_ends(measured: Iterable[tuple[str, Interval]]) -> dict[str, float]:
+    """Every metric as `name`, `name_low`, `name_high`; what is no finite number is left out."""
     return {
         f"{name}{end}": value
-        for name, interval in _measured(predictions, asked)
+        for name, interval in measured
         for end, value in zip(("", "_low", "_high"), interval, strict=True)
         if np.isfinite(value)
     }
@@ -43,10 +48,7 @@ def metrics(predictions: PredictionSet, asked: Metrics) -> dict[str, float]:
 
 def _measured(predictions: PredictionSet, asked: Metrics) -> Iterator[tuple[str, Interval]]:
     labels, top1 = predictions.labels, predictions.top1
-    random = np.random.default_rng(asked.seed)
-    weights = (
-        np.bincount(random.integers(0, len(labels), len(labels)), minlength=len(labels)) for _ in range(asked.draws)
-    )
+    weights = drawn_again(len(labels), asked)
     confidence = None
     if predictions.scores is not None and predictions.answered.any():
         rows = predictions.answered
@@ -55,7 +57,7 @@ def _measured(predictions: PredictionSet, asked: Metrics) -> Iterator[tuple[str,
     drawn = [_drawn(labels, top1, predictions, confidence, asked.bins, each) for each in weights]
     own = _drawn(labels, top1, predictions, confidence, asked.bins, np.ones(len(labels), int))
     for name, value in own.items():
-        yield name, (value, *_percentiles([each[name] for each in drawn]))
+        yield name, (value, *percentiles([each[name] for each in drawn]))
     if confidence is None:
         return
     assert predictions.scores is not None
@@ -64,6 +66,12 @@ def _measured(predictions: PredictionSet, asked: Metrics) -> Iterator[tuple[str,
     yield "brier", _mean(_brier(likely, labels[rows]))
     if (area := auroc(likely, labels[rows])) is not None:
         yield "auroc", area
+
+
+def drawn_again(samples: int, asked: Metrics) -> Iterator[np.ndarray]:
+    """How often each image counts in each of the bootstrap's draws: int, shape (samples,)."""
+    random = np.random.default_rng(asked.seed)
+    return (np.bincount(random.integers(0, samples, samples), minlength=samples) for _ in range(asked.draws))
 
 
 def _drawn(
@@ -115,7 +123,7 @@ def _mean(values: np.ndarray) -> Interval:
     return mean, mean - half, mean + half
 
 
-def _percentiles(values: list[float]) -> tuple[float, float]:
+def percentiles(values: list[float]) -> tuple[float, float]:
     if not values:
         return np.nan, np.nan
     low, high = np.quantile(values, [0.025, 0.975])

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from weighbridge.networks.score_kinds import KIND, LOGITS, answered, decided, kind_of
+from tracking.runs.label_sets import answered_labels, decided_sets, set_numbers
+from weighbridge.images.tasks import CLASSES, MULTILABEL, REGRESSION, as_kept, task_of
+from weighbridge.networks.score_kinds import KIND, LOGITS, answered, decided, kind_for
 from weighbridge.process.files import read_array, read_json, write_json
 
 OUTSIDE = "scores.outside"  # a fact of the predicting process: how many scores are of classes that the data do not have
@@ -40,7 +42,8 @@ class PredictionSet:
 
     Attributes:
         names: file names, unique, in order.
-        labels: int64, shape (samples,).
+        labels: int64, shape (samples,); of several labels an image 0 or 1, shape (samples, labels); of numbers to be predicted
+            float64, shape (samples, outputs).
         scores: float32, shape (samples, classes): logits, or probabilities where `kind` says so. The data's classes come
             first, in order; then those that only the model knows. None where only the best classes are known.
         process: what the predicting process was: settings of its framework, the model's facts.
@@ -57,24 +60,47 @@ class PredictionSet:
         if (self.scores is None) == (self.best is None):
             raise ValueError("predictions hold either scores or best classes")
 
+    @property
+    def task(self) -> str:
+        """What the labels are: `classes`, `multilabel` or `regression`."""
+        return task_of(self.labels)
+
+    @cached_property
+    def wanted(self) -> np.ndarray:
+        """What `top1` should be (int64, shape (samples,)): the label, or the number of the set of labels."""
+        return set_numbers(self.labels) if self.task == MULTILABEL else self.labels
+
     @cached_property
     def answered(self) -> np.ndarray:
         """Whether the scores of a sample are an answer (bool, shape (samples,)): no NaN, no plus infinity."""
+        if self.task != CLASSES:
+            known = self._scores[:, : self.classes]
+            return answered_labels(known) if self.task == MULTILABEL else np.isfinite(known).all(axis=1)
         return np.ones(len(self.labels), bool) if self.best is not None else answered(self._scores)
 
     @cached_property
     def top1(self) -> np.ndarray:
-        """The best class of each sample (int64, shape (samples,)); of equal scores the lowest index; -1 for no answer."""
+        """The best class of each sample (int64, shape (samples,)); of equal scores the lowest index; -1 for no answer.
+
+        Of several labels the number of the set of those over the threshold (`tracking.runs.label_sets`).
+
+        Raises:
+            ValueError: the labels are numbers, so that nothing is decided.
+        """
+        if self.task == REGRESSION:
+            raise ValueError("of numbers nothing is decided")
+        if self.task == MULTILABEL:
+            return decided_sets(self._scores[:, : self.classes], logits=self.kind == LOGITS)
         if self.best is not None:
             return self.best.classes[:, 0].astype(np.int64)
         return decided(self._scores)
 
     @property
     def kind(self) -> str:
-        """What the scores are: `logits` or `probabilities`."""
+        """What the scores are: `logits` or `probabilities`; `values` where numbers are predicted."""
         if self.best is not None:
             return LOGITS
-        return str(self.process.get(KIND) or kind_of(self._scores))
+        return str(self.process.get(KIND) or kind_for(self.task, self._scores))
 
     @property
     def classes(self) -> int:
@@ -123,7 +149,7 @@ class PredictionSet:
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "labels.npy", self.labels.astype(np.int64))
+        np.save(folder / "labels.npy", as_kept(self.labels))
         for name, array in self.arrays().items():
             np.save(folder / f"{name}.npy", array)
         write_json(folder / "names.json", list(self.names))

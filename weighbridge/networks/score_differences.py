@@ -8,7 +8,9 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
-from weighbridge.networks.score_kinds import decided, on_one_scale
+from tracking.runs.label_sets import decided_sets
+from weighbridge.images.tasks import CLASSES, REGRESSION
+from weighbridge.networks.score_kinds import LOGITS, decided, on_one_scale
 
 CHECK = "isolation_check"
 FLIPS_LISTED = 50
@@ -65,8 +67,10 @@ class ScoreDifference:
     first: tuple[str, int, float, float] | None
 
 
-def compare_scores(names: tuple[str, ...], expected: np.ndarray, got: np.ndarray) -> ScoreDifference:
-    """Compare scores, float32, shape (images, classes).
+def compare_scores(
+    names: tuple[str, ...], expected: np.ndarray, got: np.ndarray, task: str = CLASSES, kind: str = LOGITS
+) -> ScoreDifference:
+    """Compare scores, float32, shape (images, classes); `task` says what is decided by them, and `kind` what those of labels are.
 
     Raises:
         UserError: they have different shapes.
@@ -81,9 +85,19 @@ def compare_scores(names: tuple[str, ...], expected: np.ndarray, got: np.ndarray
     if len(rows):
         row, column = int(rows[0]), int(columns[0])
         first = (names[row], column, float(expected[row, column]), float(got[row, column]))
-    flipped = np.flatnonzero(decided(expected) != decided(got))
-    apart = distance(*on_one_scale(expected, got)[:2])
+    flipped = np.flatnonzero(_flips(expected, got, task, kind))
+    apart = distance(*(on_one_scale(expected, got)[:2] if task == CLASSES else (expected, got)))
     return ScoreDifference(len(names), not len(rows), apart, tuple(names[i] for i in flipped), first)
+
+
+def _flips(expected: np.ndarray, got: np.ndarray, task: str, kind: str) -> np.ndarray:
+    """Which images are decided differently; of numbers none is."""
+    if task == CLASSES:
+        return np.asarray(decided(expected) != decided(got))
+    if task == REGRESSION:
+        return np.zeros(len(expected), bool)
+    one, other = (decided_sets(scores, logits=kind == LOGITS) for scores in (expected, got))
+    return np.asarray(one != other)
 
 
 def distance(expected: np.ndarray, got: np.ndarray) -> float:

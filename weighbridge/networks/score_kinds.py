@@ -2,7 +2,10 @@
 
 import numpy as np
 
-LOGITS, PROBABILITIES = "logits", "probabilities"
+from tracking.runs.label_sets import answered_labels
+from weighbridge.images.tasks import CLASSES, REGRESSION
+
+LOGITS, PROBABILITIES, VALUES = "logits", "probabilities", "values"
 KIND = "scores.kind"  # a fact of the predicting process
 SUMS_TO_ONE = 1e-2  # by how much a row of probabilities may miss 1: quantised files give multiples of 1/256
 SMALLEST = 1e-30  # a probability below counts as this much: float32 ends near it
@@ -30,6 +33,25 @@ def kind_of(scores: np.ndarray) -> str:
         return LOGITS
     between = bool((rows >= 0).all() and (rows <= 1).all())
     return PROBABILITIES if between and np.allclose(rows.sum(axis=1), 1, atol=SUMS_TO_ONE) else LOGITS
+
+
+def kind_of_labels(scores: np.ndarray) -> str:
+    """`probabilities` where every score of every label is from 0 to 1; else `logits`. Shape (samples, labels)."""
+    known = scores[answered_labels(scores)]
+    return PROBABILITIES if known.size and bool((known >= 0).all() and (known <= 1).all()) else LOGITS
+
+
+def kind_for(task: str, scores: np.ndarray) -> str:
+    """What scores are where the labels are `task`: those of several labels each for itself, of a regression `values`."""
+    if task == CLASSES:
+        return kind_of(scores)
+    return VALUES if task == REGRESSION else kind_of_labels(scores)
+
+
+def label_probabilities(scores: np.ndarray, kind: str) -> np.ndarray:
+    """The sigmoid of logits, float64; probabilities as they are. Each label for itself."""
+    values = scores.astype(np.float64)
+    return values if kind == PROBABILITIES else np.asarray(np.exp(-np.logaddexp(0, -values)))
 
 
 def probabilities(scores: np.ndarray, kind: str) -> np.ndarray:

@@ -10,7 +10,8 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier, Network
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.class_map import ClassMap, class_map
+from weighbridge.images.tasks import CLASSES, REGRESSION
+from weighbridge.networks.class_map import ClassMap, class_map, output_map
 from weighbridge.networks.class_names import read_names
 from weighbridge.networks.score_kinds import LOGITS, PROBABILITIES
 from weighbridge.params.models import Classes, Model
@@ -41,13 +42,16 @@ class ScoreOrder:
         Raises:
             UserError: they are no table of scores, or it cannot be told to which classes they belong.
         """
+        task = self._samples.task
+        if scores.ndim == 1 and task == REGRESSION:
+            scores = scores[:, None]
         if scores.ndim < 2 or scores.size != len(scores) * scores.shape[1]:
             raise UserError(f"{self._model.weights}: gives no scores per image but an array of shape {scores.shape}")
         table = scores.reshape(len(scores), scores.shape[1])
         if self.map is None:
             names, weights = self._samples.classes, self._model.weights
             known = self._model.classes, names, self._classes, table.shape[1], self._categories, weights
-            self.map = class_map(*known)
+            self.map = class_map(*known) if task == CLASSES else output_map(*known)
         return self.map.arrange(table, LOGITS if self.map.order else self._kind_of_one)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ScoreOrder":

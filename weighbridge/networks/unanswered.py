@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tracking.runs.findings import Finding, Verdict
+from weighbridge.images.tasks import REGRESSION
 from weighbridge.networks.claimed import CHECK
 from weighbridge.networks.predictions import PredictionSet
 
@@ -15,8 +16,9 @@ def unanswered(model: str, predicted: PredictionSet) -> Iterator[Finding]:
     if not names:
         return
     every = len(names) == len(predicted.names)
+    counted = "they are left out of every metric" if predicted.task == REGRESSION else "they count as wrong"
     sentence = (
-        f"{len(names)} of {len(predicted.names)} images got no answer, as their scores are NaN or infinite; they count as wrong: "
+        f"{len(names)} of {len(predicted.names)} images got no answer, as their scores are NaN or infinite; {counted}: "
         f"{', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''}."
     )
     yield Finding(

@@ -76,7 +76,7 @@ class Job(Checked):
             raise ValueError(
                 "data.source: models need images or texts: name a folder, or a file with `write_images(folder)`"
             )
-        if self.models and self.data.classes < 2:
+        if self.models and self.data.classes < 2 and self.data.task == "classes":
             raise ValueError("data.classes: of one class every model is right: at least two are needed")
         return self
 
