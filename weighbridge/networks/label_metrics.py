@@ -51,7 +51,7 @@ class Answers:
         scores = predictions.scores[:, : wanted.shape[1]]
         said = decided_labels(scores, logits=predictions.kind == LOGITS)
         answered = predictions.answered
-        ordered = np.nan_to_num(scores, neginf=np.finfo(np.float32).min)
+        ordered = np.nan_to_num(scores, neginf=float(np.finfo(np.float32).min))
         return cls(wanted, np.where(answered[:, None], said, ~wanted), ordered, answered)
 
     @property
