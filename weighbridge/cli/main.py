@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracking.runs.errors import UserError
-from weighbridge.cli import inspect, jobs, prove, repro, sync
+from weighbridge.cli import certificates, inspect, jobs, prove, repro, sync
 from weighbridge.cli.options import Command
 
 COMMANDS: Mapping[str, Command] = {
     **inspect.COMMANDS,
     **prove.COMMANDS,
+    **certificates.COMMANDS,
     **jobs.COMMANDS,
     **repro.COMMANDS,
     **sync.COMMANDS,

@@ -73,7 +73,7 @@ def test_what_is_complete_stays_as_it_is(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("corrupt: fail", "corrupt: fail\n  xyz: red", "unknown key 'data.xyz'; known: source"),
+        ("corrupt: fail", "corrupt: fail\n  xyz: red", "unknown key 'data.xyz'; known: task, source"),
         ("  corrupt: fail\n", "  corupt: fail\n", "unknown key 'data.corupt'; did you mean 'corrupt'?"),
         ("claims:\n", "claim:\n", "unknown key 'claim'; did you mean 'claims'?"),
         ("classes: 10", "classes: ten", "data.classes"),
