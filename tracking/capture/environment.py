@@ -19,6 +19,8 @@ from tracking.capture.system import interpreter, operating_system
 from tracking.capture.variables import variables
 from tracking.runs.errors import UserError
 from tracking.runs.facts import Fact, Facts
+from tracking.runs.run_file import newer_schema
+from tracking.runs.writing import write_json
 
 SCHEMA = 1
 
@@ -94,8 +96,7 @@ class Environment:
     def save(self, path: Path, beside: Mapping[str, str] | None = None) -> None:
         """Write as JSON with sorted keys; `beside` are keys that only make the file another one, and are no facts."""
         values = {**(beside or {}), "schema": SCHEMA, "runtime": self.runtime, "facts": dict(self.facts)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(path, values)
 
     @classmethod
     def load(cls, path: Path) -> "Environment":
@@ -106,10 +107,14 @@ class Environment:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
+            if newer := newer_schema(values, SCHEMA):
+                raise UserError(f"{path}: {newer}")
+            if not isinstance(values["runtime"], str):
+                raise TypeError("runtime is not a name")
             return cls(values["runtime"], _checked(values["facts"]))
         except OSError as problem:
             raise UserError(f"{path}: cannot be read ({problem.strerror}); `dvc repro` writes it") from problem
-        except (ValueError, TypeError, KeyError) as problem:
+        except (ValueError, TypeError, KeyError, AttributeError) as problem:
             raise UserError(f"{path}: not an environment file ({problem}); `dvc repro` writes it anew") from problem
 
 

@@ -20,6 +20,8 @@ from tracking.runs.errors import UserError
 from tracking.runs.forms import Form, Number, Pair, Value, shape_error
 from tracking.runs.outcomes import GRADES, recorded
 from tracking.runs.run import Run
+from tracking.runs.run_file import newer_schema
+from tracking.runs.writing import write_text
 
 Certificate = dict[str, Any]  # of the form `CertificateForm`
 SCHEMA = 2  # raised too when the search asks for other hybrids than before
@@ -149,8 +151,7 @@ def text_of(values: Mapping[str, Any]) -> str:
 def save(values: Mapping[str, Any], path: Path) -> None:
     """Write a certificate."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text_of(values), encoding="utf-8")
+        write_text(path, text_of(values))
     except OSError as problem:
         raise UserError(f"{path}: cannot be written ({problem.strerror})") from problem
 
@@ -171,6 +172,8 @@ def parse(content: bytes, place: str) -> Certificate:
     """A certificate out of the bytes found at `place`; raises as `load`."""
     try:
         values = json.loads(content)
+        if isinstance(values, dict) and (newer := newer_schema(values, SCHEMA)):
+            raise UserError(f"{place}: {newer}")
         whole = isinstance(values, dict) and values[SEAL] == seal(values) and text_of(values).encode() == content
     except (ValueError, KeyError, TypeError, RecursionError) as problem:
         raise UserError(f"{place}: not a certificate ({problem})") from problem

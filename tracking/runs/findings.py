@@ -10,6 +10,7 @@ from typing import Any
 
 from tracking.runs.errors import UserError
 from tracking.runs.secrets import redacted
+from tracking.runs.writing import write_json
 
 
 class Verdict(StrEnum):
@@ -47,8 +48,7 @@ class Finding:
 def save_findings(findings: Iterable[Finding], path: Path) -> None:
     """Write findings as a JSON list without secrets, equal bytes when equal; floats that are no numbers become words."""
     rows = [redacted(_numbers_or_words(asdict(finding))) for finding in findings]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(path, rows)
 
 
 def _numbers_or_words(value: Any) -> Any:
@@ -68,5 +68,7 @@ def load_findings(path: Path) -> tuple[Finding, ...]:
     """
     try:
         return tuple(Finding.from_dict(row) for row in json.loads(path.read_text(encoding="utf-8")))
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror}); `dvc repro` writes it") from problem
     except (ValueError, TypeError, KeyError) as problem:
         raise UserError(f"{path}: not a findings file ({problem})") from problem

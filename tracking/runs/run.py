@@ -10,6 +10,7 @@ from typing import Any
 
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding
+from tracking.runs.writing import write_json
 
 SCHEMA = 1
 FOREIGN = 0  # the schema of a run that another tool recorded: what it lacks was not recorded
@@ -74,9 +75,7 @@ class Run:
 
     def save(self, path: Path) -> None:
         """Write the run as JSON (its id included, for readers and for the check in `load`)."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"id": self.id, **self.to_dict()}, indent=1, sort_keys=True, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_json(path, {"id": self.id, **self.to_dict()})
 
     @classmethod
     def load(cls, path: Path) -> "Run":
@@ -101,7 +100,7 @@ class Run:
         """
         from tracking.runs.run_file import problem_in
 
-        if problem := problem_in(values):
+        if problem := problem_in(values, SCHEMA):
             raise ValueError(problem)
         known = {f.name for f in fields(cls)}
         content = {name: value for name, value in values.items() if name in known}
@@ -112,6 +111,10 @@ class Run:
         content["canaries"] = tuple(values.get("canaries", ()))
         run = cls(**content)
         if values.get("id", run.id) != run.id:
+            if further := sorted(values.keys() - known - {"id"}):
+                raise ValueError(
+                    f"made by a newer Weighbridge, or edited: this one does not know {', '.join(further)[:200]}"
+                )
             raise ValueError(f"its content has id {run.id[:12]}, the file says {values['id'][:12]}: it was edited")
         return run
 

@@ -36,8 +36,10 @@ class RunForm(Form):
 KEYS = {field.alias or name for name, field in RunForm.model_fields.items()}
 
 
-def problem_in(values: Any) -> str:
-    """Why these are not the values of a run; empty where they are. Keys that no run has are left aside."""
+def problem_in(values: Any, schema: int = 1) -> str:
+    """Why these are not the values of a run that is known up to `schema`; empty where they are. Further keys are left aside."""
+    if isinstance(values, Mapping) and (newer := newer_schema(values, schema)):
+        return newer
     known = {name: values[name] for name in values if name in KEYS} if isinstance(values, Mapping) else values
     if wrong := shape_error(known, RunForm):
         return wrong
@@ -45,6 +47,14 @@ def problem_in(values: Any) -> str:
     if not subject.isprintable() or set(subject) & {"/", "\\"} or subject in ("", ".", ".."):
         return "subject: must be a name without slashes and control characters: it names files"
     return _unpackable(known.get("decisions", {}))
+
+
+def newer_schema(values: Mapping[str, Any], known: int) -> str:
+    """Words for a file whose schema this version cannot know; empty for any other. Whole numbers alone are schemas."""
+    schema = values.get("schema")
+    if isinstance(schema, int) and not isinstance(schema, bool) and schema > known:
+        return f"made by a newer Weighbridge (schema {schema}; this one reads up to {known}): update it"
+    return ""
 
 
 def _unpackable(decisions: Mapping[str, str]) -> str:

@@ -3,8 +3,6 @@
 Any other tracker can be filled again from it.
 """
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +20,7 @@ class Journal:
     def log(self, run: Run) -> str:
         path = self._path(run)
         if self.holds(run) != "whole":
-            _write_once(run, path)
+            run.save(path)
         return path.as_posix()
 
     def holds(self, run: Run) -> Held:
@@ -59,15 +57,3 @@ def runs(folder: Path) -> list[Run]:
 def files(folder: Path) -> list[Path]:
     """The files of the journal under `folder`, by name."""
     return sorted((folder / "journal").glob("*.json"))
-
-
-def _write_once(run: Run, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
-    os.close(handle)
-    try:
-        run.save(Path(partial))
-        os.chmod(partial, 0o644)  # mkstemp makes it 0600
-        os.replace(partial, path)
-    finally:
-        Path(partial).unlink(missing_ok=True)

@@ -17,7 +17,7 @@ def write_entries_alone() -> None:
     """Let DVC, in this process, write the entry of a stage into dvc.lock without reading and writing all others."""
     from dvc.dvcfile import Lockfile
 
-    from weighbridge.params.lock import write_over
+    from tracking.runs.writing import write_text
 
     whole = Lockfile.dump_stages
 
@@ -31,7 +31,7 @@ def write_entries_alone() -> None:
         for stage in stages:
             spliced = with_entry(spliced, stage.name, _entry(stage, kwargs))
         if spliced != text:
-            write_over(path, spliced)
+            write_text(path, spliced)
             self.repo.scm_context.track_file(self.relpath)
 
     Lockfile.dump_stages = dump_stages

@@ -9,6 +9,7 @@ from typing import Any
 
 from tracking.lookup.find import FOLDER
 from tracking.runs.errors import UserError
+from tracking.runs.writing import write_bytes, write_text
 from weighbridge.cli.options import Command, add_json, positive
 from weighbridge.cli.output import print_json, screen
 
@@ -160,8 +161,7 @@ def _keep(path: Path, suite: Mapping[str, Any]) -> None:
     from weighbridge.params.written import weighed_text
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(weighed_text(suite), encoding="utf-8")
+        write_text(path, weighed_text(suite))
     except OSError as problem:
         raise UserError(f"--suite {path}: cannot be written ({problem.strerror})") from problem
 
@@ -170,7 +170,7 @@ def _put_back(path: Path, before: bytes | None) -> None:
     if before is None:
         path.unlink(missing_ok=True)
     else:
-        path.write_bytes(before)
+        write_bytes(path, before)
 
 
 def _repro() -> int:

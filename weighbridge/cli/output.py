@@ -9,6 +9,7 @@ from typing import Any
 
 from tracking.pages.terminal import PIPE, Screen
 from tracking.runs.errors import UserError
+from tracking.runs.writing import write_text
 
 
 def print_json(value: Any) -> None:
@@ -33,6 +34,6 @@ def write_file(path: Path, text: str) -> None:
         UserError: it cannot be written.
     """
     try:
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as problem:
         raise UserError(f"{path}: cannot be written ({problem.strerror})") from problem

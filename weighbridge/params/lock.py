@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tracking.runs.writing import write_text
 from weighbridge.params.section import load_yaml
 
 _STAGE = re.compile(r"^  (?P<quote>['\"]?)(?P<name>[^\s'\"][^'\"\n]*)(?P=quote):[ ]*\n", re.MULTILINE)
@@ -27,15 +28,8 @@ def prune(pipeline: Path, lock: Path, job: Mapping[str, Any]) -> list[str]:
         text = text[:start] + text[end:]
     if len(gone) == len(present):
         text = text.replace("stages:\n", "stages: {}\n")
-    write_over(lock, text)
+    write_text(lock, text)
     return list(gone)
-
-
-def write_over(path: Path, text: str) -> None:
-    """Write a file beside `path` and move it into place: whoever reads `path` sees the old text or the new one."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def entries(text: str) -> dict[str, tuple[int, int]]:

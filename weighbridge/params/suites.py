@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from tracking.runs.errors import UserError
+from tracking.runs.writing import write_text
 from weighbridge.params.complete import complete
-from weighbridge.params.lock import prune, write_over
+from weighbridge.params.lock import prune
 from weighbridge.params.section import PARAMS
 from weighbridge.params.whole import load_suite
 from weighbridge.params.written import edited_text, is_as_written, written_text
@@ -34,7 +35,7 @@ def use(suite: Path, params: Path = PARAMS) -> str:
     else:
         if not in_place and not _is_kept(params, present, suite.parent):
             raise UserError(f"{params}: holds changes that are kept nowhere else; commit them, or copy them to a suite")
-        write_over(params, edited_text(job) if in_place else written_text(job, suite))
+        write_text(params, edited_text(job) if in_place else written_text(job, suite))
         back = f"`git checkout {params}` brings back the committed one"
         said = f"{params} is complete" if in_place else f"{params} is now {suite}; {back}"
     pruned = prune(params.with_name("dvc.yaml"), params.with_name("dvc.lock"), job)

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from tracking.runs.writing import write_text
+
 FAILURES = Path("data/failures")
 Kind = Literal["input", "stopped", "bug"]
 
@@ -33,9 +35,7 @@ class Failure:
 def note_failure(failure: Failure, folder: Path = FAILURES) -> None:
     """Leave the note; a disk that is full loses it, which `weighbridge repro` makes up for."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(failure), indent=1) + "\n"
-        (folder / f"{failure.stage}.json").write_text(text, encoding="utf-8")
+        write_text(folder / f"{failure.stage}.json", json.dumps(asdict(failure), indent=1) + "\n")
     except OSError:
         return
 

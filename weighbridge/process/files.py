@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
+from tracking.runs.writing import write_json
 
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, equal bytes when equal."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+__all__ = ["read_array", "read_json", "write_json"]
 
 
 def read_json(path: Path) -> Any:

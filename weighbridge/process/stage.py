@@ -4,21 +4,21 @@ import argparse
 import inspect
 import json
 import os
-import shutil
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from tracking.runs.errors import UserError
 from tracking.runs.secrets import redact
+from tracking.runs.writing import replacing, write_text
 from weighbridge.process.failures import Failure, Kind, forget_failure, note_failure
 
+__all__ = ["BUG", "MISTAKE", "replacing", "run"]
 TIMINGS = Path("data/timings")
 MISTAKE, BUG = 2, 70  # exit codes; 70 is EX_SOFTWARE of sysexits.h
 
@@ -90,27 +90,5 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def _note_time(stage: str, seconds: float) -> None:
     """Leave a note for the report. Time is context, never an output: it would make equal results differ."""
-    TIMINGS.mkdir(parents=True, exist_ok=True)
     note = json.dumps({"stage": stage, "seconds": round(seconds, 2)})
-    (TIMINGS / f"{stage}.json").write_text(f"{note}\n", encoding="utf-8")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write a file or folder to; it takes the place of `path` only if all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    _remove(partial)
-    try:
-        yield partial
-        _remove(path)
-        partial.replace(path)
-    finally:
-        _remove(partial)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    write_text(TIMINGS / f"{stage}.json", f"{note}\n")
