@@ -234,7 +234,8 @@ def same_line(audit: Audit) -> str:
 
 def unrecorded_lines(audit: Audit) -> list[str]:
     """What one side never recorded or a secret was taken out of: no difference is claimed for it."""
-    lines = [
+    lines = ["both are the same run"] if audit.before.id == audit.after.id else []
+    lines += [
         f"not recorded {end}: {counted(len(names), 'condition')}, {_first_names(names)}"
         for end, names in audit.unrecorded.items()
     ]

@@ -16,6 +16,11 @@ class Change(Protocol):
     def absent(self) -> str: ...
 
 
+def printable(text: str) -> str:
+    """Text of strangers as a terminal may show it: line breaks and tabs stay, what a terminal would obey is spelled out."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else repr(letter)[1:-1] for letter in text)
+
+
 def value_text(value: Scalar) -> str:
     """A value on one line: hashes shortened, null and booleans as JSON writes them, nothing a terminal would obey."""
     if value is None or isinstance(value, bool):

@@ -1,21 +1,26 @@
 """The command line: `weighbridge COMMAND`, or `python -m weighbridge`.
 
-Nothing here imports a machine-learning framework, and each command imports only what it needs, when it runs. Exit codes: 0; 1
-where `audit --strict` finds another result, `explain` or `reproduce` cannot bring a run back or `verify` finds a fault; 2 for a
-user's mistake, in one line on stderr; 130 when interrupted.
+Nothing here imports a machine-learning framework, and each command imports only what it needs, when it runs. Exit codes are those
+of `weighbridge.process.exit_codes`.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+import traceback
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from typing import Any, TextIO, cast
 
 from tracking.runs.errors import UserError
+from tracking.runs.secrets import redact
+from tracking.runs.words import printable
 from weighbridge.cli import certificates, inspect, jobs, prove, repro, sync
 from weighbridge.cli.options import Command
+from weighbridge.cli.output import HarmlessStream
+from weighbridge.process.exit_codes import BUG, CLOSED_PIPE, INTERRUPTED, MISTAKE, WORDS
 
-COMMANDS: Mapping[str, Command] = {
+COMMANDS: dict[str, Command] = {
     **inspect.COMMANDS,
     **prove.COMMANDS,
     **certificates.COMMANDS,
@@ -23,29 +28,51 @@ COMMANDS: Mapping[str, Command] = {
     **repro.COMMANDS,
     **sync.COMMANDS,
 }
-CLOSED_PIPE = 141  # what a shell reports of a program whose reader left
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `arguments` default to the process's own."""
     options = _parser().parse_args(arguments)
     try:
-        code: int = options.command(options)
+        with redirect_stdout(cast(TextIO, HarmlessStream(sys.stdout))):
+            code: int = options.command(options)
         sys.stdout.flush()
     except UserError as problem:
-        print(f"weighbridge: {problem}", file=sys.stderr)
-        return 2
+        return _mistake(str(problem))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it exits
         return CLOSED_PIPE
     except KeyboardInterrupt:
         print("weighbridge: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+    except OSError as problem:
+        if problem.errno is None or os.environ.get("WEIGHBRIDGE_DEBUG"):
+            return _bug(problem)
+        return _mistake(f"{problem.filename or 'output'}: {problem.strerror}")
+    except Exception as problem:  # noqa: BLE001 -- whatever is not foreseen is a bug, with its own exit code
+        return _bug(problem)
     return code
 
 
+def _mistake(words: str) -> int:
+    """One line on stderr: what a terminal would obey is spelled out, and no secret is shown."""
+    print(f"weighbridge: {printable(redact(words))}", file=sys.stderr)
+    return MISTAKE
+
+
+def _bug(problem: Exception) -> int:
+    text = redact("".join(traceback.format_exception(problem)))
+    print(f"{text}weighbridge: this is an error of Weighbridge; please report it with the lines above", file=sys.stderr)
+    return BUG
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="weighbridge", description="What moved the number?")
+    parser = argparse.ArgumentParser(
+        prog="weighbridge",
+        description="What moved the number?",
+        epilog=WORDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, (words, options, run) in COMMANDS.items():

@@ -21,6 +21,7 @@ from weighbridge.cli.options import (
 )
 from weighbridge.cli.output import print_json, print_progress, screen, write_file
 from weighbridge.cli.replaying import empty_folder, limits, trusting
+from weighbridge.process.exit_codes import FINDING, UNDECIDED
 
 if TYPE_CHECKING:
     from tracking.audit.audit import Audit
@@ -91,7 +92,9 @@ def explain(options: argparse.Namespace) -> int:
     else:
         print(f"{certificate_text(found)}\ncertificate: {path}")
     _log(found, explanation.audit, options)
-    return 1 if found["verdict"] in (SearchVerdict.NOT_REPRODUCED, SearchVerdict.UNAVAILABLE) else 0
+    if found["verdict"] in (SearchVerdict.UNAVAILABLE, SearchVerdict.CONSISTENT):
+        return UNDECIDED
+    return FINDING if found["verdict"] == SearchVerdict.NOT_REPRODUCED else 0
 
 
 def _log(found: "Certificate", compared: "Audit", options: argparse.Namespace) -> None:

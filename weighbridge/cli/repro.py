@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.runs.errors import UserError
 from weighbridge.cli.options import Command
+from weighbridge.process.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from weighbridge.process.failures import Failure
 
 FLAGS = ("force", "single_item", "dry")
 RUNS = Path("data/runs")
-DVC_INTERRUPTED, INTERRUPTED = 252, 130  # exit codes
+DVC_INTERRUPTED = 252  # an exit code
 STOPPED_BY_USER = (INTERRUPTED, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 
 
@@ -135,7 +136,7 @@ def noted_failures(failed: Mapping[str, Exception]) -> list["Failure"]:
 
 def say_failures(noted: Sequence["Failure"]) -> int:
     """Say what could not be done and why; the exit code: 2 where only input was wrong, else 70."""
-    from weighbridge.process.stage import BUG, MISTAKE
+    from weighbridge.process.exit_codes import BUG, MISTAKE
 
     print(f"\nweighbridge: {len(noted)} stages could not run; the next repro tries them again:", file=sys.stderr)
     for failure in noted:

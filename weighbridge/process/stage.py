@@ -16,11 +16,11 @@ from typing import NoReturn
 from tracking.runs.errors import UserError
 from tracking.runs.secrets import redact
 from tracking.runs.writing import replacing, write_text
+from weighbridge.process.exit_codes import BUG, INTERRUPTED, MISTAKE
 from weighbridge.process.failures import Failure, Kind, forget_failure, note_failure
 
-__all__ = ["BUG", "MISTAKE", "replacing", "run"]
+__all__ = ["replacing", "run"]
 TIMINGS = Path("data/timings")
-MISTAKE, BUG = 2, 70  # exit codes; 70 is EX_SOFTWARE of sysexits.h
 
 
 def run(main: Callable[..., None]) -> None:
@@ -37,7 +37,7 @@ def run(main: Callable[..., None]) -> None:
         main(**arguments)
     except KeyboardInterrupt:
         print(f"{stage}: interrupted; nothing half-written was kept", file=sys.stderr)  # noqa: T201
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
     except Exception as problem:  # noqa: BLE001 -- each kind has its words and its exit code
         _fail(stage, problem)
     if "DVC_STAGE" in os.environ:

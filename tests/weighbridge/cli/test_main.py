@@ -8,14 +8,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from tests.import_graph import ROOT
 from tests.tracking.audit.test_audit import Page, weighed, wrong
+from tracking.runs.errors import UserError
 from tracking.runs.run import Run
-from weighbridge.cli.main import main
+from weighbridge.cli.main import COMMANDS, main
+from weighbridge.cli.output import HarmlessStream
 
 BEFORE = weighed()
 AFTER = weighed(top1=wrong(20), facts={"package.pillow": "11.3.0"})
@@ -265,3 +268,67 @@ def test_an_audit_takes_under_half_a_second_of_the_processor(folder: Path) -> No
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+# ---- what goes wrong, and what strangers wrote
+
+
+def command_that(raises: BaseException) -> Callable[..., int]:
+    def run(_: object) -> int:
+        raise raises
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "words"),
+    [
+        (PermissionError(13, "Permission denied", "data/runs"), 2, "weighbridge: data/runs: Permission denied\n"),
+        (OSError(28, "No space left on device"), 2, "weighbridge: output: No space left on device\n"),
+        (UserError("token=Zk3v9QwXy7Lm2NpR5tBd8Hs1"), 2, "weighbridge: token=***\n"),
+        (UserError("a\r\033[2Kb"), 2, "weighbridge: a\\r\\x1b[2Kb\n"),
+    ],
+)
+def test_what_is_no_bug_is_one_line_and_exit_code_two(
+    weighbridge: Command, monkeypatch: pytest.MonkeyPatch, problem: Exception, code: int, words: str
+) -> None:
+    monkeypatch.setitem(COMMANDS, "runs", COMMANDS["runs"]._replace(run=command_that(problem)))
+    assert weighbridge("runs") == (code, "", words)
+
+
+def test_an_error_of_ours_has_a_traceback_without_secrets_and_exit_code_70(
+    weighbridge: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = KeyError("password=hunter2")
+    monkeypatch.setitem(COMMANDS, "runs", COMMANDS["runs"]._replace(run=command_that(problem)))
+    code, _, err = weighbridge("runs")
+    assert code == 70
+    assert "Traceback" in err
+    assert "hunter2" not in err
+
+
+def test_help_says_what_the_exit_codes_mean(weighbridge: Command) -> None:
+    _, out, _ = weighbridge("--help")
+    codes = [line.split()[0] for line in out.partition("exit codes:")[2].splitlines() if re.match(r"  \d", line)]
+    assert codes == ["0", "1", "2", "3", "70", "130"]
+
+
+def test_names_that_strangers_gave_are_shown_harmlessly(weighbridge: Command, folder: Path) -> None:
+    named = replace(AFTER, params={**AFTER.params, "a\r\033[2Kok": "b\033]0;title\007"})
+    named.save(folder / "named.json")
+    code, out, _ = weighbridge("audit", BEFORE.id, folder / "named.json", "--folder", folder)
+    assert code == 0
+    assert "a\\r\\x1b[2Kok" in out
+    assert not set(out) & {"\r", "\033", "\007"}
+
+
+def test_our_own_colours_are_left() -> None:
+    kept = StringIO()
+    HarmlessStream(kept).write("\033[1;31mred\033[0m \033[8mhidden \u202ereversed")
+    assert kept.getvalue() == "\033[1;31mred\033[0m \\x1b[8mhidden \\u202ereversed"
+
+
+def test_a_run_held_against_itself_is_said_to_be_the_same(weighbridge: Command, folder: Path) -> None:
+    code, out, _ = weighbridge("audit", BEFORE.id, BEFORE.id, "--strict", "--folder", folder)
+    assert code == 0
+    assert "both are the same run" in out
