@@ -9,12 +9,12 @@ from tracking.lookup.find import find_run
 from weighbridge.cli.options import Command, add_folder, add_json, add_timeout, add_trust
 from weighbridge.cli.output import print_json, print_progress
 from weighbridge.cli.replaying import empty_folder, replayer_of
+from weighbridge.process.exit_codes import FINDING, UNDECIDED
 
 if TYPE_CHECKING:
     from tracking.explain.schema import Certificate
     from tracking.explain.verify import Check
 
-UNDECIDED = 3  # the exit code where something that was to be run could not be
 
 
 def verify_options(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def verify(options: argparse.Namespace) -> int:
     else:
         print(checks_text(checks), end="")
     if any(each.good is False for each in checks):
-        return 1
+        return FINDING
     return UNDECIDED if undecided(checks) else 0
 
 

@@ -184,7 +184,7 @@ def reproduce(options: argparse.Namespace) -> int:
         print_json(found.to_dict())
     else:
         print(reproduction_text(found, output), end="")
-    return 1 if found.verdict == NOT_REPRODUCED else 0
+    return FINDING if found.verdict == NOT_REPRODUCED else 0
 
 
 COMMANDS = {

@@ -12,7 +12,8 @@ WORDS = """exit codes:
   1    a finding: `audit --strict` sees another result, `explain` or `reproduce` cannot bring a run back,
        `verify` finds a fault, `sync` leaves something out
   2    a mistake in what was given: one line on stderr says which
-  3    could not be decided: `explain` cannot run here what differs, or proves no cause
+  3    could not be decided: `explain` cannot run here what differs, or proves no cause,
+       or `verify` cannot run what it was to run
   70   an error of Weighbridge, with its traceback
   130  interrupted
 """
