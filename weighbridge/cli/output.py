@@ -53,6 +53,8 @@ def write_file(path: Path, text: str) -> None:
     Raises:
         UserError: it cannot be written.
     """
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: cannot be written (there is no folder {path.parent})")
     try:
         write_text(path, text)
     except OSError as problem:
