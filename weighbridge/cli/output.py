@@ -54,7 +54,7 @@ def write_file(path: Path, text: str) -> None:
         UserError: it cannot be written.
     """
     if not path.parent.is_dir():
-        raise UserError(f"{path}: cannot be written (there is no folder {path.parent})")
+        raise UserError(f"{path}: cannot be written (No such file or directory)")
     try:
         write_text(path, text)
     except OSError as problem:
