@@ -180,8 +180,7 @@ def parse(content: bytes, place: str) -> Certificate:
     if not whole:
         raise UserError(f"{place}: was changed after it was written: its content does not give the sha256 in it")
     if (schema := values.get("schema")) != SCHEMA:
-        newer = isinstance(schema, int) and schema > SCHEMA
-        said = "made by a newer Weighbridge" if newer else "`weighbridge explain` makes it anew, with both runs in it"
+        said = "`weighbridge explain` makes it anew, with both runs in it"
         raise UserError(f"{place}: has schema {schema}, this version reads {SCHEMA}: {said}")
     if wrong := shape_error(values, CertificateForm) or _contradiction(values):
         raise UserError(f"{place}: not a certificate ({wrong})")
