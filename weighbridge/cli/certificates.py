@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tracking.explain.verify import Check
 
 
-
 def verify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "certificate",
