@@ -154,7 +154,7 @@ def test_a_stage_that_hangs_is_ended_with_all_that_it_started(project: Path) -> 
 
 
 def test_conditions_of_which_a_value_was_taken_out_as_a_secret_are_not_run(tmp_path: Path) -> None:
-    conditions = {"param.model.weights": "weights.bin", "param.model.arguments.token": redact("token=hf_abcdefghijkl")}
+    conditions = {"param.model.weights": "weights.bin", "param.model.arguments.token": redact("password=hunter2")}
     with pytest.raises(
         UnavailableError, match=r"param\.model\.arguments\.token: its value was taken out .* as a secret"
     ):

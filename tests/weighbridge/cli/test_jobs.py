@@ -55,6 +55,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "classes/cat/a.png",
         "classes/dog/b.png",
         "split/test/cat/a.png",
+        "split/test/dog/b.png",
         "flat/photos/a.jpg",
         "bare/x/../c.png",
     ):
@@ -126,7 +127,7 @@ def test_folders_of_classes_say_how_many_classes_there_are(weighbridge: Command)
     weighbridge("weigh", "keras/VGG16", "--images", "../classes")
     assert suite()["data"] == {"source": "../classes", "classes": 2}
     weighbridge("weigh", "keras/VGG16", "--images", "../split")
-    assert suite()["data"] == {"source": "../split", "classes": 1}
+    assert suite()["data"] == {"source": "../split", "classes": 2}
     weighbridge("weigh", "keras/VGG16", "--images", "../split", "--classes", "10")
     assert suite()["data"]["classes"] == 10
 
