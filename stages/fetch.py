@@ -77,12 +77,7 @@ def _listing(source: Path, data: Data) -> Iterator[Listing]:
     with TemporaryDirectory() as folder:
         stream = _stream(source, data)
         if stream is not None:
-            listing = unpacked(stream, Path(folder), data, str(source))
-            if len(listing.classes) != data.classes:
-                raise UserError(
-                    f"{source}: has {len(listing.classes)} classes, data.classes in params.yaml says {data.classes}"
-                )
-            yield listing
+            yield _of_as_many(data, unpacked(stream, Path(folder), data, str(source)), source, "classes")
             return
         with written(source) as origin:
             yield _listed(origin, data)
@@ -108,13 +103,15 @@ def _listed(source: Path, data: Data) -> Listing:
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; set data.source in params.yaml to a folder of labelled images")
     if data.labels is None:
-        listing = list_folders(source, data.order)
-        what = f"{source}: has {len(listing.classes)} class folders"
-    else:
-        listing = list_table(source, data.images or ".", data.labels, data.order, data.classes, data.task)
-        what = f"{source / data.labels.file}: has {len(listing.classes)} classes"
+        return _of_as_many(data, list_folders(source, data.order), source, "class folders")
+    listing = list_table(source, data.images or ".", data.labels, data.order, data.classes, data.task)
+    return _of_as_many(data, listing, source / data.labels.file, "classes")
+
+
+def _of_as_many(data: Data, listing: Listing, where: Path, what: str) -> Listing:
+    """The listing, which must have as many classes as params say."""
     if len(listing.classes) != data.classes:
-        raise UserError(f"{what}, data.classes in params.yaml says {data.classes}")
+        raise UserError(f"{where}: has {len(listing.classes)} {what}, data.classes in params.yaml says {data.classes}")
     return listing
 
 

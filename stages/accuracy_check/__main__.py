@@ -26,6 +26,7 @@ from weighbridge.images.tasks import CLASSES as CLASSES_TASK
 from weighbridge.networks.accuracy import AMONG, AMONG_CLASSES, measure
 from weighbridge.networks.claimed import CHECK, counts, held_against_claim, held_against_published
 from weighbridge.networks.class_map import NAMES, NOT_COMPARED
+from weighbridge.networks.class_names import called
 from weighbridge.networks.metrics import metrics as metrics_of
 from weighbridge.networks.metrics import per_class
 from weighbridge.networks.predictions import PredictionSet
@@ -96,24 +97,23 @@ def by_class(
     model: str, predicted: PredictionSet, names: Sequence[str], measured: Mapping[str, float]
 ) -> Iterator[Finding]:
     """The other metrics in a sentence, the classes from the hardest on, and what is taken for what most often."""
-    told = [words.format(measured[name]) for name, words in SAID.items() if name in measured]
+    told = [said.format(measured[name]) for name, said in SAID.items() if name in measured]
     if not told:
         return
     recall, f1, there = per_class(predicted.labels, predicted.top1)
     shown = np.flatnonzero(there)
     hardest = shown[np.argsort(recall[shown], kind="stable")]
-    called = [_called(each, names) for each in range(len(there))]
+    words = [called(names, each) for each in range(len(there))]
     first = hardest[0]
     rows = [
-        [called[each], int(there[each]), *wilson_of(recall[each], int(there[each])), float(f1[each])]
-        for each in hardest
+        [words[each], int(there[each]), *wilson_of(recall[each], int(there[each])), float(f1[each])] for each in hardest
     ]
-    hard = f"The hardest of {len(shown)} classes is {called[first]!r}: {recall[first]:.2%} of {there[first]:.0f}."
+    hard = f"The hardest of {len(shown)} classes is {words[first]!r}: {recall[first]:.2%} of {there[first]:.0f}."
     sentence = f"{'; '.join(told)}. {hard}"
     evidence = {
         "classes": rows[:CLASSES_LISTED],
         "classes_columns": ["class", "images", "right", "right_low", "right_high", "f1"],
-        "confused": _confused(predicted, called),
+        "confused": _confused(predicted, words),
         "confused_columns": ["label", "taken for", "images"],
     }
     yield Finding(CHECK, model, Verdict.PASS, sentence[0].upper() + sentence[1:], evidence)
@@ -124,33 +124,29 @@ def wilson_of(part: float, samples: int) -> tuple[float, float, float]:
     return (float(part), *wilson(round(part * samples), samples))
 
 
-def _called(index: int, names: Sequence[str]) -> str:
-    return names[index] if index < len(names) and names[index] else str(index)
-
-
-def _confused(predicted: PredictionSet, called: Sequence[str]) -> list[list[Any]]:
+def _confused(predicted: PredictionSet, words: Sequence[str]) -> list[list[Any]]:
     """The cells of the confusion matrix beside its diagonal, the fullest first."""
     wrong = (predicted.top1 != predicted.labels) & predicted.answered
     pairs = zip(predicted.labels[wrong].tolist(), predicted.top1[wrong].tolist(), strict=True)
-    return [[called[label], called[top1], count] for (label, top1), count in Counter(pairs).most_common(CLASSES_LISTED)]
+    return [[words[label], words[top1], count] for (label, top1), count in Counter(pairs).most_common(CLASSES_LISTED)]
 
 
 def main(model: str, predictions: Path, samples: Path, claims: Path, findings: Path, metrics: Path) -> None:
     """Measure, judge, write."""
     chosen, predicted = read(Model, "models", model), PredictionSet.load(predictions)
     test, asked = SampleSet.load(samples / "test"), read(Metrics, "metrics")
-    if predicted.task != CLASSES_TASK:
+    if predicted.task == CLASSES_TASK:
+        measured = {**measure(predicted, asked.ranks), **metrics_of(predicted, asked)}
+        size = test.inputs.shape[1] if test.inputs.ndim == 4 else None
+        published = claims_about(chosen.checkpoint, load_claims(claims), size)
+        held = list(accuracy_check(model, measured, chosen.claim, chosen.checkpoint, published))
+        order = order_of_classes(model, predicted, test.classes, held, measured)
+        others = (*unanswered(model, predicted), *part_of_classes(model, measured), *order)
+        found = [*held, *others, *by_class(model, predicted, test.classes, measured)]
+    else:
         measured = measure_outputs(predicted, asked, test.classes)
-        save_findings(judge_outputs(model, predicted, test.classes, measured, chosen.claim), findings)
-        write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
-        return
-    measured = {**measure(predicted, asked.ranks), **metrics_of(predicted, asked)}
-    size = test.inputs.shape[1] if test.inputs.ndim == 4 else None
-    published = claims_about(chosen.checkpoint, load_claims(claims), size)
-    held = list(accuracy_check(model, measured, chosen.claim, chosen.checkpoint, published))
-    order = order_of_classes(model, predicted, test.classes, held, measured)
-    others = (*unanswered(model, predicted), *part_of_classes(model, measured), *order)
-    save_findings([*held, *others, *by_class(model, predicted, test.classes, measured)], findings)
+        found = list(judge_outputs(model, predicted, test.classes, measured, chosen.claim))
+    save_findings(found, findings)
     write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.images.tasks import MULTILABEL
 from weighbridge.networks.claimed import CHECK, held_against_claim
+from weighbridge.networks.class_names import called
 from weighbridge.networks.label_metrics import Answers, f1_by_label, label_metrics, metric_names
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.regression_metrics import NAMES, regression_metrics
@@ -37,17 +38,17 @@ def judge_outputs(
     yield from held_against_claim(model, measured, claim)
     yield from unanswered(model, predicted)
     if predicted.task == MULTILABEL:
-        yield _labels(model, predicted, names, measured)
-        yield from _one_sided(model, predicted, names)
+        answers = Answers.of(predicted)
+        yield _labels(model, answers, names, measured)
+        yield from _one_sided(model, answers.wanted, names)
     else:
         yield _numbers(model, predicted, names, measured)
 
 
-def _labels(model: str, predicted: PredictionSet, names: Sequence[str], measured: Mapping[str, float]) -> Finding:
-    answers = Answers.of(predicted)
+def _labels(model: str, answers: Answers, names: Sequence[str], measured: Mapping[str, float]) -> Finding:
     keys, f1 = metric_names(names, answers.wanted.shape[1]), f1_by_label(answers)
     rows = [
-        [_called(names, label), int(answers.wanted[:, label].sum()), int(answers.said[:, label].sum())]
+        [called(names, label), int(answers.wanted[:, label].sum()), int(answers.said[:, label].sum())]
         + [
             measured.get(f"{name}.{key}{end}")
             for name in ("auroc", "average_precision")
@@ -61,7 +62,7 @@ def _labels(model: str, predicted: PredictionSet, names: Sequence[str], measured
     hard = ""
     if areas:
         hardest = min(areas, key=lambda label: areas[label])
-        hard = f" The hardest of {len(areas)} labels is {_called(names, hardest)!r}: AUROC {areas[hardest]:.4f}."
+        hard = f" The hardest of {len(areas)} labels is {called(names, hardest)!r}: AUROC {areas[hardest]:.4f}."
     sentence = f"Of {measured['samples']:.0f} images with up to {len(keys)} labels each: {'; '.join(told)}.{hard}"
     evidence = {
         "labels": rows[:LISTED],
@@ -73,10 +74,9 @@ def _labels(model: str, predicted: PredictionSet, names: Sequence[str], measured
     return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
 
 
-def _one_sided(model: str, predicted: PredictionSet, names: Sequence[str]) -> Iterator[Finding]:
+def _one_sided(model: str, wanted: np.ndarray, names: Sequence[str]) -> Iterator[Finding]:
     """Labels that no image has, or every one: their AUROC is not defined."""
-    wanted = Answers.of(predicted).wanted
-    left = [_called(names, int(label)) for label in np.flatnonzero(wanted.all(axis=0) | ~wanted.any(axis=0))]
+    left = [called(names, int(label)) for label in np.flatnonzero(wanted.all(axis=0) | ~wanted.any(axis=0))]
     if left:
         shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         sentence = (
@@ -84,10 +84,6 @@ def _one_sided(model: str, predicted: PredictionSet, names: Sequence[str]) -> It
             f"precision is defined for them; both means are over the others: {shown}."
         )
         yield Finding(CHECK, model, Verdict.PASS, sentence, {"labels_not_judged": left[:LISTED]})
-
-
-def _called(names: Sequence[str], place: int) -> str:
-    return names[place] if place < len(names) and names[place] else str(place)
 
 
 def _numbers(model: str, predicted: PredictionSet, names: Sequence[str], measured: Mapping[str, float]) -> Finding:
@@ -100,7 +96,7 @@ def _numbers(model: str, predicted: PredictionSet, names: Sequence[str], measure
     ]
     keys = metric_names(names, outputs)
     rows = [
-        [_called(names, place), *(measured.get(f"{name}.{key}" if outputs > 1 else name) for name in NAMES)]
+        [called(names, place), *(measured.get(f"{name}.{key}" if outputs > 1 else name) for name in NAMES)]
         for place, key in enumerate(keys)
     ]
     what = f"{outputs} numbers for each of" if outputs > 1 else "One number for each of"

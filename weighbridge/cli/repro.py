@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracking.runs.errors import UserError
 from weighbridge.cli.options import Command
+from weighbridge.cli.replaying import require_project
 from weighbridge.process.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def repro_options(parser: argparse.ArgumentParser) -> None:
 
 def repro(options: argparse.Namespace) -> int:
     """Run the stages of the job that have something to do."""
-    if not Path("dvc.yaml").is_file():
-        raise UserError("dvc.yaml: not found; run this in the project's folder")
+    require_project()
     os.environ.setdefault("DVC_NO_ANALYTICS", "true")
     # the stages are started through a shell, which must find this environment's python
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -57,7 +56,7 @@ def repro(options: argparse.Namespace) -> int:
     if not failed:
         return code
     noted = noted_failures(failed)
-    gather_without([*failed], skipped, lambda stages: main(["repro", "--single-item", "--keep-going", *stages]))
+    gather_without(failed, skipped, lambda stages: main(["repro", "--single-item", "--keep-going", *stages]))
     return say_failures(noted)
 
 
@@ -108,7 +107,7 @@ def gather_without(failed: Collection[str], skipped: Collection[str], repro: Cal
         else:
             records.append(stage)
     about_all = [name for name in _about_all() if name in skipped]
-    if sorted(records):
+    if records:
         repro(sorted(records))
     if about_all and any(RUNS.glob("*.json")):
         repro(about_all)

@@ -90,3 +90,8 @@ def _aliases(each: Any) -> tuple[str, ...]:
 def plain(name: str) -> str:
     """A name as it is compared: whatever its case, with `_` or `-` for a space."""
     return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def called(names: Sequence[str], place: int) -> str:
+    """What a class, label or output is called: its place where it has no name."""
+    return names[place] if place < len(names) and names[place] else str(place)

@@ -23,7 +23,8 @@ from sklearn.metrics import average_precision_score, f1_score, hamming_loss
 
 from tracking.audit.statistics import wilson
 from tracking.runs.label_sets import decided_labels
-from weighbridge.networks.metrics import Interval, Z, area_under_curve, drawn_again, percentiles, with_ends
+from weighbridge.networks.class_names import called
+from weighbridge.networks.metrics import Interval, area_under_curve, delong, drawn_again, percentiles, with_ends
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.score_kinds import LOGITS
 from weighbridge.params.metrics import Metrics
@@ -73,8 +74,7 @@ def metric_names(names: Sequence[str], count: int) -> list[str]:
     """Names of labels or outputs as parts of a metric's name: letters, digits, `_` and `-`; each once."""
     found: list[str] = []
     for place in range(count):
-        given = names[place] if place < len(names) and names[place] else str(place)
-        word = re.sub(r"[^A-Za-z0-9_-]+", "_", given).strip("_") or str(place)
+        word = re.sub(r"[^A-Za-z0-9_-]+", "_", called(names, place)).strip("_") or str(place)
         found.append(word if word not in found else f"{word}_{place}")
     return found
 
@@ -106,15 +106,10 @@ def _areas(answers: Answers, names: Sequence[str]) -> Iterator[tuple[str, Interv
     for label in answers.judgeable:
         area, parts = area_under_curve(answers.scores[rows, label], answers.wanted[rows, label])
         found.append((area, parts))
-        yield f"auroc.{names[label]}", _delong(area, parts)
+        yield f"auroc.{names[label]}", delong(area, parts)
     if found:
         areas, every = zip(*found, strict=True)
-        yield "auroc", _delong(float(np.mean(areas)), np.mean(every, axis=0))
-
-
-def _delong(area: float, parts: np.ndarray) -> Interval:
-    half = Z * float(np.sqrt((parts**2).sum())) / len(parts)
-    return area, max(0.0, area - half), min(1.0, area + half)
+        yield "auroc", delong(float(np.mean(areas)), np.mean(every, axis=0))
 
 
 def _precisions(answers: Answers, names: Sequence[str]) -> dict[str, float]:

@@ -143,9 +143,12 @@ def auroc(likely: np.ndarray, labels: np.ndarray) -> Interval | None:
         return None
     asked = there[1:] if len(there) == 2 and likely.shape[1] == 2 else there
     areas, parts = zip(*(area_under_curve(likely[:, each], labels == each) for each in asked), strict=True)
-    contributions = np.mean(parts, axis=0)
-    area = float(np.mean(areas))
-    half = Z * float(np.sqrt((contributions**2).sum())) / len(labels)
+    return delong(float(np.mean(areas)), np.mean(parts, axis=0))
+
+
+def delong(area: float, parts: np.ndarray) -> Interval:
+    """An area with its interval, from each image's contribution to its error (`area_under_curve`)."""
+    half = Z * float(np.sqrt((parts**2).sum())) / len(parts)
     return area, max(0.0, area - half), min(1.0, area + half)
 
 

@@ -17,8 +17,7 @@ def answered(scores: np.ndarray) -> np.ndarray:
     A NaN or plus infinity is no score, and a row of nothing but minus infinity decides nothing. Minus infinity beside others is
     an ordinary score: the class is ruled out.
     """
-    wrong = np.isnan(scores) | np.isposinf(scores)
-    return np.asarray(~wrong.any(axis=1) & np.isfinite(scores).any(axis=1))
+    return answered_labels(scores) & np.isfinite(scores).any(axis=1)
 
 
 def decided(scores: np.ndarray) -> np.ndarray:

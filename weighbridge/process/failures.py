@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from tracking.runs.writing import write_text
+from tracking.runs.writing import write_json
 
 FAILURES = Path("data/failures")
 Kind = Literal["input", "stopped", "bug"]
@@ -35,7 +35,7 @@ class Failure:
 def note_failure(failure: Failure, folder: Path = FAILURES) -> None:
     """Leave the note; a disk that is full loses it, which `weighbridge repro` makes up for."""
     try:
-        write_text(folder / f"{failure.stage}.json", json.dumps(asdict(failure), indent=1) + "\n")
+        write_json(folder / f"{failure.stage}.json", asdict(failure))
     except OSError:
         return
 
