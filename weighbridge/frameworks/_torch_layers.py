@@ -84,8 +84,10 @@ def require_head(module: nn.Module, names: Sequence[str], ask: Callable[[], torc
         for part, training in modes:
             part.training = training
     found = usual.shape[-1] if usual.ndim else 0
-    if found == classes and torch.allclose(turned, usual.flip(-1), rtol=1e-4, atol=1e-5 * float(usual.abs().max())):
-        return
+    if found == classes:
+        close = 1e-5 * float(usual.nan_to_num(posinf=0.0, neginf=0.0).abs().max())
+        if torch.allclose(turned, usual.flip(-1), rtol=1e-4, atol=close, equal_nan=True):
+            return
     raise UserError(
         f"{type(module).__name__}: {', '.join(names)}, taken for its last layer, does not give the scores ({found} come out, "
         f"{classes} were asked for): a new head cannot be put there"
