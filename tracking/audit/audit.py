@@ -11,7 +11,7 @@ Pure: two runs in, one `Audit` out. A suspect is only ever something that *could
 only a further run that differs in it alone can show.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -141,14 +141,17 @@ class Audit:
         }
 
 
-def audit(before: Run, after: Run) -> Audit:
+def audit(before: Run, after: Run, metrics: Sequence[str] = ()) -> Audit:
     """Compare two runs.
 
     A condition that one run lacks is a difference where that run would have held it (equal schema, and it recorded
     others of its kind); where it would not (another schema, another tool), it is `unrecorded` and no suspect.
 
+    Args:
+        metrics: the results that decide, as in `tracking.audit.grades.grade`.
+
     Raises:
-        UserError: the runs recorded no result that could be compared.
+        UserError: the runs recorded no result that could be compared, or not those.
     """
     old, new = before.conditions, after.conditions
     unrecorded = {
@@ -159,7 +162,7 @@ def audit(before: Run, after: Run) -> Audit:
     hidden = {name for name in old.keys() & new.keys() if is_hidden(old[name], new[name])}
     comparable = (old.keys() | new.keys()) - silent - hidden
     differing = {name for name in comparable if not _equal(old, new, name)}
-    grades = grade(before, after)
+    grades = grade(before, after, metrics)
     if grades.finest is None:
         names = " and ".join(f"{run.subject} {run.id[:12]}" for run in (before, after))
         raise UserError(f"{names} recorded no result in common")

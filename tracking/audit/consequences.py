@@ -56,6 +56,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"cpu\..*", ("cpu.model",)),
     (r"gpu\.(\d+)\..*", (r"gpu.\1.name",)),
     (r"(?:.*\.)?(?:interop_)?threads", ("variable.*THREAD*", "param.inference.threads", *PROCESSOR)),
+    (r"pool\.(torch|tensorflow)\..*threads", (r"\1.threads",)),
     (r"torch\.onednn\..*", ("variable.ONEDNN_*", "variable.DNNL_*")),
     (r"torch\.capability", ("variable.ATEN_CPU_CAPABILITY",)),
     (r"numpy\.simd\..*", ("variable.NPY_*",)),

@@ -1,11 +1,12 @@
 """How far the results of two runs agree: score bits, top-1 decisions, top-1 accuracy, and whether chance could do it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tracking.audit.statistics import mcnemar_exact, newcombe, paired_difference
 from tracking.runs.decisions import unpack_decisions
+from tracking.runs.errors import UserError
 from tracking.runs.run import Run, Scalar
 
 NOISE = 0.05  # two accuracies are `within noise` when the p-value is at least this
@@ -26,6 +27,7 @@ class Grades:
         change: 95 % interval of the change of top-1 accuracy, fractions (paired where the samples are the same).
         p_value: exact two-sided McNemar test on the same samples.
         other: numbers of other checks that differ, by name: (before, after).
+        metrics: numbers that decide where there is nothing finer, or where they were asked for, by name: (before, after).
     """
 
     bits_same: bool | None = None
@@ -40,11 +42,17 @@ class Grades:
     p_value: float | None = None
     other: Mapping[str, tuple[Scalar, Scalar]] | None = None
     task: str = "classes"
+    metrics: Mapping[str, tuple[Scalar, Scalar]] | None = None
 
     @property
     def finest(self) -> str | None:
-        """The finest level that both runs recorded: ``bits``, ``decisions``, ``accuracy``, or None."""
-        levels = {"bits": self.bits_same, "decisions": self.flips, "accuracy": self.accuracy_same}
+        """The finest level that both runs recorded: ``bits``, ``decisions``, ``accuracy``, ``metrics``, or None."""
+        levels = {
+            "bits": self.bits_same,
+            "decisions": self.flips,
+            "accuracy": self.accuracy_same,
+            "metrics": self.metrics,
+        }
         return next((level for level, seen in levels.items() if seen is not None), None)
 
     @property
@@ -53,7 +61,12 @@ class Grades:
 
         The numbers of other checks do not count: they have parameters of their own, which are no conditions of the run.
         """
-        return self.bits_same is not False and not self.decided_differently
+        return self.bits_same is not False and not self.decided_differently and not self.moved
+
+    @property
+    def moved(self) -> dict[str, tuple[Scalar, Scalar]]:
+        """The metrics that decide and that differ."""
+        return {name: pair for name, pair in (self.metrics or {}).items() if pair[0] != pair[1]}
 
     @property
     def accuracy_same(self) -> bool | None:
@@ -75,14 +88,47 @@ class Grades:
         return None if self.change is None else self.change[0] <= 0 <= self.change[1]
 
 
-def grade(before: Run, after: Run) -> Grades:
-    """How far the results of two runs agree."""
+def grade(before: Run, after: Run, metrics: Sequence[str] = ()) -> Grades:
+    """How far the results of two runs agree.
+
+    Args:
+        metrics: results that decide, and nothing else; without them decisions and accuracy do, or, where the two have none in
+            common, every number that both have.
+
+    Raises:
+        UserError: one of `metrics` is no result of both runs.
+    """
+    if metrics:
+        return Grades(metrics={name: _both(before, after, name) for name in metrics})
     bits_same = _same_or_unknown(before.results, after.results, "scores.sha256")
     own: dict[str, Any] = {"bits_same": bits_same, "task": task_of_run(after), **_accuracies(before, after)}
     other = _other_results(before, after)
     if _same_samples(before, after):
         return Grades(**own, **_paired(before, after), other=other)
-    return Grades(**own, change=_unpaired(before, after), other=other)
+    found = Grades(**own, change=_unpaired(before, after), other=other)
+    return found if found.finest else replace(found, other=None, metrics=_numbers_of_both(before, after) or None)
+
+
+def _both(before: Run, after: Run, name: str) -> tuple[Scalar, Scalar]:
+    for run in (before, after):
+        if name not in run.results:
+            known = ", ".join(sorted(numbers_of(run))[:20]) or "none"
+            raise UserError(f"metric {name!r}: {run.subject} {run.id[:12]} has no such result; it has: {known}")
+    return before.results[name], after.results[name]
+
+
+def _numbers_of_both(before: Run, after: Run) -> dict[str, tuple[Scalar, Scalar]]:
+    shared = numbers_of(before).keys() & numbers_of(after).keys()
+    return {name: (before.results[name], after.results[name]) for name in sorted(shared)}
+
+
+def numbers_of(run: Run) -> dict[str, Scalar]:
+    """The results that are numbers, NaN and infinity as words among them."""
+    return {
+        name: value
+        for name, value in run.results.items()
+        if not isinstance(value, bool) and (isinstance(value, int | float) or value in ("nan", "inf", "-inf"))
+    }
 
 
 def _same_or_unknown(old: Mapping[str, Scalar], new: Mapping[str, Scalar], name: str) -> bool | None:

@@ -178,7 +178,8 @@ def verify(values: Certificate, numbers: Sequence[int], replayer: Replayer, say:
 
 
 def _ends(values: Certificate) -> Ends:
-    return ends_of(audit(*(Run.from_dict(values["ends"][name]["run"]) for name in "AB")))
+    before, after = (Run.from_dict(values["ends"][name]["run"]) for name in "AB")
+    return ends_of(audit(before, after))
 
 
 def _run_again(values: Certificate, hybrid: Certificate, ends: Ends, written: _Written, replayer: Replayer) -> Check:

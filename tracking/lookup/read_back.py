@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tracking.audit.causes import UNKNOWN, cause_of
 from tracking.runs.errors import UserError
 from tracking.runs.run import FOREIGN, Run, Scalar
 from tracking.runs.secrets import redact, redacted
 
 DOCUMENT = "run.json"  # what every tracker keeps of ours
+CONDITIONS = "weighbridge.conditions"  # the tag of a run that a script put conditions of ours into
 OURS = "weighbridge.run_id"  # the tag by which a run of ours is known, should its document be lost
 
 
@@ -58,18 +60,23 @@ def from_comet(written: str, folder: Path) -> Run:
 def foreign_run(
     subject: str, params: Mapping[str, Scalar], metrics: Mapping[str, float], tags: Mapping[str, Scalar]
 ) -> Run:
-    """A run made of what another tool kept. Where only the flat values of ours are left, its sections are restored."""
+    """A run made of what another tool kept. Where only the flat values of ours are left, its sections are restored.
+
+    Where `weighbridge.log_conditions` put conditions beside a script's own parameters, those that have a rule are conditions.
+    """
     values = {name: _scalar(_hidden(name, value)) for name, value in params.items()}
-    ours = OURS in tags
+    ours, mixed = OURS in tags, CONDITIONS in tags
     commit = tags.get("mlflow.source.git.commit") or tags.get("commit")
     sections: dict[str, dict[str, Any]] = {"param": {}, "input": {}, "code": {"commit": commit} if commit else {}}
     environment: dict[str, Scalar] = {}
     for name, value in values.items():
         head, _, rest = name.partition(".")
-        if ours and head not in sections:
+        if (ours or mixed) and head in sections:
+            sections[head][rest] = value
+        elif ours or (mixed and cause_of(name) is not UNKNOWN):
             environment[name] = value
         else:
-            sections[head if ours else "param"][rest if ours else name] = value
+            sections["param"][name] = value
     return Run(
         subject=str(tags.get("subject") or subject),
         command=redact(str(tags.get("command") or "")),

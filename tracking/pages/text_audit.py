@@ -66,7 +66,8 @@ def audit_text(audit: Audit, screen: Screen = PIPE) -> str:
 def headline(audit: Audit) -> str:
     """The outcome as a sentence, with what was not recorded and so cannot be vouched for."""
     words = DECIDED.get(audit.grades.task, ("", ""))
-    level = dict(zip(("decisions", "accuracy"), words, strict=True)).get(audit.grades.finest or "")
+    levels = {**dict(zip(("decisions", "accuracy"), words, strict=True)), "metrics": "metrics"}
+    level = levels.get(audit.grades.finest or "")
     silent = sum(len(names) for names in audit.unrecorded.values())
     limits = [f"compared by {level}, no finer result was recorded in both"] if level else []
     limits += [f"{counted(silent, 'condition')} not recorded in both"] if silent else []
@@ -107,6 +108,9 @@ def _points(grades: Grades) -> str:
     if grades.flips:
         flips = f"{grades.flips:,} of {grades.samples:,} flips"
         return f"{flips}, {_noise_word(grades)}"
+    if grades.moved:
+        name, pair = next(iter(grades.moved.items()))
+        return f"{name} {_numbers(*pair)}" + (f" and {len(grades.moved) - 1} more" if len(grades.moved) > 1 else "")
     if grades.top1_before != grades.top1_after:
         return f"{grades.top1_before} -> {grades.top1_after}"
     return {True: "same bits", False: "other bits", None: "same"}[grades.bits_same]
@@ -121,6 +125,8 @@ def _noise_word(grades: Grades) -> str:
 
 def result_rows(grades: Grades) -> list[tuple[str, str]]:
     """What became of the results, finest level first: (level, words)."""
+    if grades.metrics is not None:
+        return [(name, _metric(*pair)) for name, pair in grades.metrics.items()]
     words = DECIDED.get(grades.task)
     rows = [
         ("score bits", _word(grades.bits_same)),
@@ -133,6 +139,10 @@ def result_rows(grades: Grades) -> list[tuple[str, str]]:
     if grades.other:
         rows.append(("other checks", _other(grades.other)))
     return rows
+
+
+def _metric(before: Scalar, after: Scalar) -> str:
+    return f"same: {value_text(before)}" if before == after else _numbers(before, after)
 
 
 def _accuracy(grades: Grades) -> str:

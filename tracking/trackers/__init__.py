@@ -78,7 +78,7 @@ def addresses() -> dict[str, str]:
 
 def parameters(run: Run, longest: int) -> dict[str, str]:
     """The run's conditions as flat text, no value over `longest` characters."""
-    return _flat(run.conditions, longest)
+    return flat_text(run.conditions, longest)
 
 
 def metrics(run: Run) -> list[Metric]:
@@ -105,7 +105,7 @@ def tags(run: Run, longest: int) -> dict[str, str]:
         **{f"result.{name}": value for name, value in run.results.items() if not _is_number(value)},
         **dict(_findings(run)),
     }
-    return _flat({name: value for name, value in values.items() if value is not None}, longest)
+    return flat_text({name: value for name, value in values.items() if value is not None}, longest)
 
 
 def document(run: Run) -> str:
@@ -148,7 +148,8 @@ def _findings(run: Run) -> Iterator[tuple[str, str]]:
         yield f"finding.{finding.check}.{seen[finding.check]}", f"{finding.verdict}: {finding.sentence}"
 
 
-def _flat(values: Mapping[str, Scalar], longest: int) -> dict[str, str]:
+def flat_text(values: Mapping[str, Scalar], longest: int) -> dict[str, str]:
+    """Values as text under keys that trackers take, none over `longest` characters."""
     return {_key(name): _cut(_text(value), longest) for name, value in values.items()}
 
 

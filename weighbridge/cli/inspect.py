@@ -86,6 +86,13 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
         "after", metavar="AFTER", nargs="+", help="the same; several are compared with BEFORE one by one"
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 unless every result is reproduced or robust")
+    parser.add_argument(
+        "--metric",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="the result that decides (several times for several); by default decisions and accuracy, else all that both have",
+    )
     add_html(parser)
     add_folder(parser)
     add_json(parser)
@@ -116,7 +123,7 @@ def _audits(options: argparse.Namespace) -> "tuple[list[Audit], bool]":
     before = find_runs(options.before, options.folder)
     after = [run for reference in options.after for run in find_runs(reference, options.folder)]
     several = len(options.after) > 1 or any(Path(name).is_dir() for name in (options.before, *options.after))
-    return [audited(*pair) for pair in _pairs(before, after)], several
+    return [audited(*pair, options.metric) for pair in _pairs(before, after)], several
 
 
 def _pairs(before: "list[Run]", after: "list[Run]") -> "list[tuple[Run, Run]]":

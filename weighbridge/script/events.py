@@ -1,0 +1,63 @@
+"""A run read out of the events that a script wrote; a last line that was cut short is left out."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tracking.runs.run import Run, Scalar
+
+INTERRUPTED = "interrupted"
+
+
+def run_of(path: Path) -> Run | None:
+    """The run; None where not even its start was written."""
+    events = list(_events(path))
+    if not events or events[0][0] != "start":
+        return None
+    start, gathered = events[0][1], _gathered(events)
+    end: Mapping[str, Any] = next((values for event, values in events if event == "end"), {INTERRUPTED: True})
+    held = {**start["conditions"], **end.get("conditions", {})}
+    results = {**gathered["results"], **({INTERRUPTED: True} if end[INTERRUPTED] else {})}
+    return Run(
+        subject=start["subject"],
+        command=start["command"],
+        params=gathered["params"],
+        inputs=gathered["inputs"],
+        environment={name: value for name, value in held.items() if not name.startswith("code.")},
+        code={name.removeprefix("code."): value for name, value in held.items() if name.startswith("code.")},
+        results=results,
+        curves={name: tuple(points) for name, points in gathered["curves"].items()},
+        decisions=gathered["decisions"],
+    )
+
+
+def _events(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+            yield row["event"], row["values"]
+        except (ValueError, KeyError, TypeError):
+            return  # the process was killed while it wrote this line
+
+
+def _gathered(events: list[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {"params": {}, "inputs": {}, "results": {}, "curves": {}, "decisions": {}}
+    for event, values in events:
+        if event == "params":
+            found["params"] |= values
+        elif event == "input":
+            found["inputs"] |= values
+        elif event == "metrics":
+            _add(found, values["step"], values["values"])
+        elif event == "predictions":
+            found["results"] |= values["results"]
+            found["decisions"] = values["decisions"]
+    return found
+
+
+def _add(found: dict[str, dict[str, Any]], step: int | None, values: Mapping[str, Scalar]) -> None:
+    found["results"] |= values
+    for name, value in values.items() if step is not None else ():
+        if not isinstance(value, str):  # NaN and infinity have no place in a curve
+            found["curves"].setdefault(name, []).append((step, value))

@@ -1,0 +1,185 @@
+"""A run that a person's own script makes: every event is on disk before the next one, so that a killed script loses nothing.
+
+Events go, one JSON line each, into `<folder>/live/<subject>-<number>.jsonl`, beside a lock that dies with the process. When the
+script ends they become a run file in `<folder>/journal`. What a killed one left becomes a run too, marked `interrupted`, when
+somebody next looks (`recover`).
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from filelock import FileLock, Timeout
+
+from tracking.runs.errors import UserError
+from tracking.runs.run import Run, Scalar
+from tracking.runs.secrets import redact
+from tracking.trackers.local import connect
+from weighbridge.script.active import active_trackers
+from weighbridge.script.conditions import capture, conditions
+from weighbridge.script.events import run_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FOLDER = Path("weighbridge-runs")
+
+
+class Track:
+    """A run in the making; `weighbridge.track` gives one, for a `with` statement.
+
+    Attributes:
+        run: the finished run, after the `with` statement; None before.
+    """
+
+    def __init__(self, subject: str, params: Mapping[str, Any], folder: Path) -> None:
+        self.run: Run | None = None
+        self._subject, self._params, self._folder = subject, params, folder
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> "Track":
+        live = self._folder / "live"
+        live.mkdir(parents=True, exist_ok=True)
+        recover(self._folder)
+        self._path = live / f"{self._subject}-{secrets.token_hex(4)}.jsonl"
+        self._lock = FileLock(self._path.with_suffix(".lock"))
+        self._lock.acquire()
+        self._file = self._path.open("a", encoding="utf-8")
+        self._trackers = active_trackers()
+        command = redact(" ".join([Path(sys.executable).name, *sys.argv]))
+        self._write("start", {"subject": self._subject, "command": command, "conditions": conditions()})
+        self.log_params(self._params)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ended = {"interrupted": kind is not None, "conditions": {**capture().facts}}
+        self._write("end", ended)
+        assert self._file is not None
+        self._file.close()
+        self._file = None
+        for each in self._trackers:
+            each.log_params(ended["conditions"])  # type: ignore[arg-type]
+        self.run = _finish(self._path, self._folder)
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        """Add parameters, nested or flat; a later value replaces an earlier one in the run."""
+        from tracking.runs.flat import flat
+
+        plain = flat(values)
+        self._write("params", plain)
+        for each in self._trackers if plain else ():
+            each.log_params(plain)
+
+    def log_metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Add numbers: of a step (a curve, whose last value is the result), or of the whole run.
+
+        Raises:
+            UserError: a value is no number.
+        """
+        numbers = {name: _number(name, value) for name, value in values.items()}
+        self._write("metrics", {"step": step, "values": {name: _kept(value) for name, value in numbers.items()}})
+        for each in self._trackers:
+            each.log_metrics(numbers, step)
+
+    def log_file(self, path: Path | str, role: str | None = None) -> str:
+        """Note a file that the run reads, by the sha256 of its content; `role` names it (its file name by default).
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        try:
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as problem:
+            raise UserError(f"{path}: cannot be read ({problem.strerror})") from problem
+        self._write("input", {role or Path(path).name: f"sha256:{digest}"})
+        return digest
+
+    def log_predictions(self, labels: "np.ndarray", scores: "np.ndarray", names: Sequence[str] | None = None) -> None:
+        """Keep what the network said of every sample, so that two runs can be compared sample by sample.
+
+        Args:
+            labels: whole numbers, shape (samples,).
+            scores: shape (samples, classes); or the classes decided for, whole numbers of shape (samples,).
+            names: unique, in order; the numbers of the rows by default.
+
+        Raises:
+            UserError: the shapes do not fit.
+        """
+        from weighbridge.script.predictions import judged
+
+        found = judged(labels, scores, names)
+        self._write("predictions", found)
+        for each in self._trackers:
+            each.log_metrics({"top1": found["results"]["top1"]}, None)
+
+    def _write(self, event: str, values: Mapping[str, Any]) -> None:
+        if self._file is None:
+            raise UserError("track: this run has ended, or its `with` statement was not entered")
+        self._file.write(json.dumps({"event": event, **_wrapped(values)}, allow_nan=False) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def track(subject: str, params: Mapping[str, Any] | None = None, folder: Path | str = FOLDER) -> Track:
+    """A run of one's own: `with weighbridge.track("resnet50", {"lr": 0.1}) as run: ...`.
+
+    It is kept under `folder`, and written live into each run of MLflow, Comet and W&B that is open when it starts.
+
+    Args:
+        subject: what is measured; it names files.
+        params: what the script was asked for, nested or flat.
+    """
+    if not subject.isprintable() or set(subject) & {"/", "\\"} or subject in ("", ".", ".."):
+        raise UserError(f"track: {subject!r} must be a name without slashes and control characters: it names files")
+    return Track(subject, params or {}, Path(folder))
+
+
+def recover(folder: Path) -> list[Run]:
+    """Runs out of what killed scripts left under `folder`, each marked `interrupted`; a script that still runs is let be."""
+    found = []
+    for path in sorted((folder / "live").glob("*.jsonl")):
+        lock = FileLock(path.with_suffix(".lock"))
+        try:
+            with lock.acquire(timeout=0):
+                if path.exists() and (run := _finish(path, folder)):
+                    found.append(run)
+        except Timeout:
+            continue
+        Path(lock.lock_file).unlink(missing_ok=True)
+    return found
+
+
+def _finish(path: Path, folder: Path) -> Run | None:
+    """The run of these events, kept in the journal; the events go away once it is there."""
+    run = run_of(path)
+    if run is not None:
+        connect(folder, "").log(run)
+    path.unlink()
+    return run
+
+
+def _wrapped(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"values": dict(values)}
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as problem:
+        raise UserError(f"log_metrics: {name}: {value!r} is no number") from problem
+
+
+def _kept(value: float) -> Scalar:
+    """JSON knows neither NaN nor infinity: they are kept as words."""
+    return value if value - value == 0 else str(value)
