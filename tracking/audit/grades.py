@@ -136,7 +136,8 @@ def _same_or_unknown(old: Mapping[str, Scalar], new: Mapping[str, Scalar], name:
 
 
 def _accuracies(before: Run, after: Run) -> dict[str, Any]:
-    old, new = before.results.get(right_of(before)), after.results.get(right_of(after))
+    shares = (run.results.get(right_of(run)) for run in (before, after))
+    old, new = (share if isinstance(share, int | float) else None for share in shares)  # a stranger's may be "nan"
     return {"top1_before": old, "top1_after": new}
 
 

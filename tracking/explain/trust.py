@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tracking.capture.repository import NoRepositoryError, repository
 from tracking.explain.factors import LEVERS
 from tracking.explain.schema import Certificate
 from tracking.explain.verify import Check
 from tracking.lookup.find import run_files
-from tracking.replay.commits import is_own, is_present
+from tracking.replay.commits import is_own, is_present, missing_commit
 from tracking.replay.conditions import settable
 from tracking.replay.flags import FLAGS
 from tracking.replay.strangers import harm
@@ -72,11 +73,15 @@ def unknown_origin(run: Run, root: Path, folder: Path) -> str:
 
 def _foreign_commit(run: Run, root: Path) -> str:
     commit = str(run.code.get("commit") or "")
-    if commit and not is_present(root, commit):
-        return f"its commit {commit[:12]} is not in this repository"
-    if commit and not is_own(root, commit):
-        return f"no local branch holds its commit {commit[:12]}"
-    return ""
+    if not commit:
+        return ""
+    try:
+        repo = repository(root)
+    except NoRepositoryError as problem:
+        return f"its commit {commit[:12]} cannot be looked up: {problem}"
+    if not is_present(repo, commit):
+        return f"its {missing_commit(repo, commit)}"
+    return "" if is_own(repo, commit) else f"no local branch holds its commit {commit[:12]}"
 
 
 def require_trust(run: Run, root: Path, folder: Path, *, trusted: bool) -> None:

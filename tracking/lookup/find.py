@@ -20,6 +20,7 @@ from configparser import Error as ConfigError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracking.capture.repository import NoRepositoryError, repository
 from tracking.lookup.read_back import from_comet, from_mlflow
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
@@ -152,11 +153,13 @@ def _from_revision(revision: str, subject: str, folder: Path) -> Run:
 
 
 def _commit(revision: str, subject: str, folder: Path) -> "tuple[Repo, Commit]":
-    from git import Repo
+    try:
+        repo = repository(folder if folder.is_dir() else Path())
+    except NoRepositoryError as problem:
+        raise UserError(f"{revision}:{subject}: there is no such file, and no git revision here: {problem}") from None
     from git.exc import BadName, GitError
 
     try:
-        repo = Repo(folder if folder.is_dir() else Path(), search_parent_directories=True)
         return repo, repo.commit(revision)
     except (BadName, GitError, ValueError, IndexError) as problem:
         raise UserError(

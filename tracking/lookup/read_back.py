@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import tempfile
 import zipfile
@@ -17,6 +18,9 @@ from tracking.runs.secrets import redact, redacted
 DOCUMENT = "run.json"  # what every tracker keeps of ours
 CONDITIONS = "weighbridge.conditions"  # the tag of a run that a script put conditions of ours into
 OURS = "weighbridge.run_id"  # the tag by which a run of ours is known, should its document be lost
+SYSTEM_METRICS = ("sys.", "system/")  # of Comet and of MLflow: load and memory of the machine, no result
+DURATION = "process duration"  # a metric that Comet itself adds to every experiment
+BOOKKEEPING = (DURATION, "curr_step", "curr_epoch", "offline_experiment")  # all that it adds
 
 
 def from_mlflow(run_id: str, folder: Path) -> Run:
@@ -30,6 +34,7 @@ def from_mlflow(run_id: str, folder: Path) -> Run:
         raise UserError(f"mlflow:{run_id}: there is no {folder / 'mlflow.db'}, and MLFLOW_TRACKING_URI is not set")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     mlflow = _sdk("mlflow", f"mlflow:{run_id}")
+    _require_store(address or "", f"mlflow:{run_id}")
     client = mlflow.MlflowClient(tracking_uri=address or f"sqlite:///{(folder / 'mlflow.db').absolute()}")
     try:
         record = client.get_run(run_id)
@@ -40,6 +45,17 @@ def from_mlflow(run_id: str, folder: Path) -> Run:
         return _whole(document, f"mlflow:{run_id}")
     data = record.data
     return foreign_run(data.tags.get("mlflow.runName") or run_id, data.params, data.metrics, data.tags)
+
+
+def _require_store(address: str, source: str) -> None:
+    """MLflow would make a database, with its folders, where there is none.
+
+    Raises:
+        UserError: `address` names a file that does not exist.
+    """
+    path = Path(address.removeprefix("sqlite:///").partition("?")[0])
+    if address.startswith("sqlite:///") and not path.is_file():
+        raise UserError(f"{source}: there is no such store: {path} (MLFLOW_TRACKING_URI)")
 
 
 def from_comet(written: str, folder: Path) -> Run:
@@ -64,14 +80,17 @@ def foreign_run(
 
     Where `weighbridge.log_conditions` put conditions beside a script's own parameters, those that have a rule are conditions.
     """
-    values = {name: _scalar(_hidden(name, value)) for name, value in params.items()}
+    own = {DURATION: metrics[DURATION]} if DURATION in metrics else {}
+    values = {name: _scalar(_hidden(name, value)) for name, value in {**params, **own}.items()}
     ours, mixed = OURS in tags, CONDITIONS in tags
     commit = tags.get("mlflow.source.git.commit") or tags.get("commit")
     sections: dict[str, dict[str, Any]] = {"param": {}, "input": {}, "code": {"commit": commit} if commit else {}}
     environment: dict[str, Scalar] = {}
     for name, value in values.items():
         head, _, rest = name.partition(".")
-        if (ours or mixed) and head in sections:
+        if name in BOOKKEEPING:
+            sections["param"][name] = value
+        elif (ours or mixed) and head in sections:
             sections[head][rest] = value
         elif ours or (mixed and cause_of(name) is not UNKNOWN):
             environment[name] = value
@@ -84,7 +103,7 @@ def foreign_run(
         inputs={name: str(value) for name, value in sections["input"].items()},
         environment=environment,
         code=sections["code"],
-        results=dict(metrics),
+        results={name: _number(value) for name, value in metrics.items() if _is_result(name)},
         schema=FOREIGN,
     )
 
@@ -95,12 +114,23 @@ def _hidden(name: str, value: Scalar) -> Scalar:
     return clean
 
 
+def _is_result(name: str) -> bool:
+    return name != DURATION and not name.startswith(SYSTEM_METRICS)
+
+
+def _number(value: float) -> Scalar:
+    """The number; NaN and infinity, which no run holds as numbers, as the words `nan`, `inf` and `-inf`."""
+    return value if math.isfinite(value) else str(value)
+
+
 def _scalar(text: Scalar) -> Scalar:
-    """Trackers keep text: `64` and `true` are read as what they were."""
+    """Trackers keep text: `64` and `true` are read as what they were; `NaN` and `1e999` stay text."""
     try:
         value = json.loads(str(text))
     except ValueError:
         return text
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(text)
     return value if isinstance(value, str | int | float | bool | None) else text
 
 
@@ -152,11 +182,12 @@ def _from_archive(path: Path) -> Run:
         with zipfile.ZipFile(path) as archive:
             messages = [json.loads(line) for line in archive.read("messages.json").splitlines() if line.strip()]
             document = _comet_document(archive, messages)
+        foreign = _foreign_archive(path.stem, messages)
     except OSError as problem:
         raise UserError(f"{path}: cannot be read ({problem.strerror})") from problem
-    except (zipfile.BadZipFile, KeyError, ValueError) as problem:
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as problem:
         raise UserError(f"{path}: not a whole Comet archive ({problem})") from problem
-    return _whole(document, str(path)) if document is not None else _foreign_archive(path.stem, messages)
+    return foreign if document is None else _whole(document, str(path))
 
 
 def _comet_document(archive: zipfile.ZipFile, messages: list[Any]) -> str | None:

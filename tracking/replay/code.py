@@ -7,14 +7,20 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracking.capture.code_files import code_digests, digest_of
-from tracking.replay.commits import COMMIT, is_own, is_present
+from tracking.capture.repository import NoRepositoryError, git_words, repository
+from tracking.replay.commits import COMMIT, is_own, is_present, missing_commit
 from tracking.replay.conditions import CODE, Conditions
 from tracking.replay.dvc_store import content_hash
 from tracking.replay.errors import UnavailableError, UntrustedError
 from tracking.replay.folders import exclusive
 from tracking.runs.run import Scalar, kept_change
+from tracking.runs.writing import write_text
+
+if TYPE_CHECKING:
+    from git import Repo
 
 MD5_DIGITS = 32
 
@@ -46,56 +52,57 @@ class RecordedCode:
             raise UnavailableError(
                 f"code: {_differing(self.root, wanted)[0]} is another one here, and no commit was recorded"
             )
-        changes = str(conditions.get("code.patch") or "")
-        kept = self._kept(changes) or commit
-        if not self.trusted and is_present(self.root, kept) and not is_own(self.root, kept):
+        repo = self._repository(f"code: commit {commit[:12]}")
+        kept = self._kept(repo, str(conditions.get("code.patch") or "")) or commit
+        if not is_present(repo, kept):
+            raise UnavailableError(f"code: {missing_commit(repo, kept)}")
+        if not self.trusted and not is_own(repo, kept):
             raise UntrustedError(
                 f"code: no local branch holds commit {kept[:12]}: needs --trust, as running it is running its code"
             )
-        place = self._worktree(kept)
+        place = self._worktree(repo, kept)
         if changed := _differing(place, wanted):
             raise UnavailableError(f"code: {changed[0]} had uncommitted changes at {commit[:12]}, which are not here")
         return place
 
-    def _kept(self, changes: str) -> str | None:
+    def _repository(self, what: str) -> "Repo":
+        try:
+            return repository(self.root)
+        except NoRepositoryError as problem:
+            raise UnavailableError(f"{what} cannot be looked up: {problem}") from None
+
+    def _kept(self, repo: "Repo", changes: str) -> str | None:
         """The commit in which `record` kept these uncommitted changes, where it is in this repository."""
-        from git import GitError, Repo
+        from git import GitError
 
         if not re.fullmatch("[0-9a-f]{64}", changes):
             return None
         try:
-            found = Repo(self.root, search_parent_directories=True).git.rev_parse("--verify", kept_change(changes))
+            found = repo.git.rev_parse("--verify", kept_change(changes))
         except GitError:
             return None
         return str(found)
 
-    def _worktree(self, commit: str) -> Path:
+    def _worktree(self, repo: "Repo", commit: str) -> Path:
         """The project's folder in a worktree of the commit; one that was left half checked out is made again."""
-        from git import GitCommandError, InvalidGitRepositoryError, Repo
+        from git import GitCommandError
 
         place, complete = self.folder / commit[:16], self.folder / f"{commit[:16]}.complete"
         with exclusive(place):
             if not (complete.is_file() and (place / ".git").exists()):
                 shutil.rmtree(place, ignore_errors=True)
                 try:
-                    repo = Repo(self.root, search_parent_directories=True)
                     repo.git.worktree("add", "--detach", "--force", str(place), commit)
-                except (InvalidGitRepositoryError, GitCommandError) as problem:
+                except GitCommandError as problem:
                     raise UnavailableError(
-                        f"code: commit {commit[:12]} is not in this repository; `git fetch` it"
+                        f"code: commit {commit[:12]} cannot be checked out: {git_words(problem)}"
                     ) from problem
-                complete.touch()
-        return place / self._below()
+                write_text(complete, f"{commit}\n")
+        return place / self._below(repo)
 
-    def _below(self) -> Path:
+    def _below(self, repo: "Repo") -> Path:
         """Where the project lies in its repository."""
-        from git import GitError, Repo
-
-        try:
-            top = Repo(self.root, search_parent_directories=True).working_dir
-        except GitError:
-            return Path()
-        return self.root.relative_to(Path(top).resolve())
+        return self.root.relative_to(Path(str(repo.working_dir)).resolve())
 
     def architecture(self, conditions: Conditions) -> str:
         """The recorded architecture; where it is ``file.py:function``, with the file that has the recorded hash.
@@ -120,23 +127,20 @@ class RecordedCode:
 
         Looked at are the run's own commit, then the latest ones, of a branch or kept by `record`, that changed the file.
         """
-        own = self._kept(str(conditions.get("code.patch") or "")) or str(conditions.get("code.commit") or "")
-        if COMMIT.fullmatch(own):
-            with suppress(UnavailableError):
-                place = self._worktree(own)
+        from git import GitError
+
+        with suppress(GitError, ValueError, UnavailableError):  # no repository, or a file outside it
+            repo = self._repository(str(path))
+            own = self._kept(repo, str(conditions.get("code.patch") or "")) or str(conditions.get("code.commit") or "")
+            if is_present(repo, own):
+                place = self._worktree(repo, own)
                 if (place / path).is_file() and wanted in _factory_hashes(path, place):
                     return place
-        from git import GitError, Repo
-
-        try:
-            repo = Repo(self.root, search_parent_directories=True)
-            name = (self._below() / path).as_posix()
+            name = (self._below(repo) / path).as_posix()
             for commit in repo.iter_commits(all=True, paths=name):
                 with suppress(KeyError):  # the commit that deleted it
                     if wanted in _hashes_alone(path, (commit.tree / name).data_stream.read()):
-                        return self._worktree(str(commit.hexsha))
-        except (GitError, ValueError):  # no repository, or a file outside it
-            pass
+                        return self._worktree(repo, str(commit.hexsha))
         raise UnavailableError(f"{path}: its recorded content is neither here nor in a commit of this repository")
 
 

@@ -30,7 +30,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,7 @@ from tracking.replay.errors import UnavailableError
 from tracking.replay.flags import require_flags
 from tracking.replay.folders import exclusive, publish
 from tracking.replay.processes import SECONDS
-from tracking.replay.scratch import Scratch
+from tracking.replay.scratch import Scratch, canary_settings
 from tracking.replay.strangers import require_harmless
 from tracking.runs.label_sets import decided_sets, set_numbers
 from tracking.runs.outcomes import Outcome
@@ -115,7 +115,9 @@ class Replayer:
 
     def known_canaries(self, conditions: Conditions) -> bool:
         """Whether `canaries` would answer without running anything."""
-        return self._canaries_place(conditions).is_file()
+        with suppress(UnavailableError):
+            return self._canaries_place(conditions).is_file()
+        return False
 
     def known(self, conditions: Conditions, repeat: int = 0) -> bool:
         """Whether `replay` would answer without running anything."""
@@ -142,7 +144,8 @@ class Replayer:
         return self.answers / "outcomes" / f"{self._key(conditions)}-{repeat}"
 
     def _canaries_place(self, conditions: Conditions) -> Path:
-        return self.answers / "canaries" / f"{self._key(conditions)}.json"
+        asked = digest({"conditions": self._key(conditions), "settings": canary_settings(self.code(conditions))})
+        return self.answers / "canaries" / f"{asked[:32]}.json"
 
     def _key(self, conditions: Conditions) -> str:
         return digest({**identity(conditions), "here": self._this_machine(conditions)})[:32]

@@ -102,9 +102,7 @@ class Scratch:
         (self.folder / "params.yaml").write_text(text, encoding="utf-8")
 
     def _params(self) -> dict[str, Any]:
-        from ruamel.yaml import YAML
-
-        params = dict(YAML(typ="safe").load((self.code / "params.yaml").read_text(encoding="utf-8")))
+        params = _yaml(self.code / "params.yaml")
         model = {**self._model(), "recipe": KEY}
         steps: dict[str, Any] = next((each for each in params["recipes"].values() if "decode" in each), {})
         recipe = nested(self.conditions, "param.recipe.")
@@ -155,9 +153,7 @@ class Scratch:
         return [(f"--{name}", values[name]) for name in names]
 
     def _pipeline(self) -> dict[str, Any]:
-        from ruamel.yaml import YAML
-
-        return dict(YAML(typ="safe").load((self.code / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+        return dict(_yaml(self.code / "dvc.yaml")["stages"])
 
     def _environ(self) -> dict[str, str]:
         seen = variables(os.environ, READ_BY)
@@ -172,6 +168,18 @@ class Scratch:
         if "LD_PRELOAD" in wanted:
             raise UnavailableError("variable.LD_PRELOAD: only the names of its files were recorded")
         return {**own, **wanted, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def canary_settings(code: Path) -> str:
+    """What the params of this code say of canaries, as text: sizes and numbers that are no conditions of a run."""
+    params = _yaml(code / "params.yaml")
+    return json.dumps({name: params.get(name) for name in ("layers", "canaries")}, sort_keys=True)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+
+    return dict(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
 
 
 def _failure(stage: str, ended: subprocess.CompletedProcess[str]) -> RefusedError | StoppedError:

@@ -62,11 +62,9 @@ def repro(options: argparse.Namespace) -> int:
 
 def _say_where_there_is_no_git() -> None:
     """DVC wants to be told that a project lies outside a git repository."""
-    from git import InvalidGitRepositoryError, Repo
+    from tracking.capture.repository import find_repository
 
-    try:
-        Repo(search_parent_directories=True).close()
-    except InvalidGitRepositoryError:
+    if find_repository(Path()) is None:
         from dvc.cli import main
 
         main(["config", "--local", "core.no_scm", "true"])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tracking.capture.repository import NoRepositoryError, repository
 from tracking.runs.errors import UserError
 from tracking.runs.writing import write_text
 from weighbridge.params.complete import complete
@@ -76,12 +77,9 @@ def _read(path: Path) -> str:
 
 def _committed(path: Path) -> str | None:
     """The file as the last commit has it; None outside git."""
-    from git import Repo
-    from git.exc import GitError
-
     try:
-        repo = Repo(path.absolute().parent, search_parent_directories=True)
+        repo = repository(path.absolute().parent)
         inside = path.absolute().relative_to(Path(repo.working_dir)).as_posix()
         return bytes((repo.head.commit.tree / inside).data_stream.read()).decode()
-    except (GitError, KeyError, ValueError):
+    except (NoRepositoryError, KeyError, ValueError):
         return None

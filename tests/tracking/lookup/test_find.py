@@ -14,6 +14,7 @@ import pytest
 from git import Repo
 
 from tests.tracking.trackers.stores import empty_store
+from tracking.audit.audit import AuditOutcome, audit
 from tracking.lookup.find import find_run, find_runs
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
@@ -226,7 +227,7 @@ def test_a_revision_without_a_lock_file_is_said(repository: Repo) -> None:
 def test_outside_a_repository_a_revision_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(UserError, match="is no git revision here"):
+    with pytest.raises(UserError, match="no git revision here: .* lies in no git repository"):
         find_run("HEAD:resnet18-torchvision")
 
 
@@ -251,7 +252,7 @@ def dvc(*arguments: str) -> None:
 # ---- Comet
 
 
-def archive(path: Path, messages: list[dict[str, Any]], **members: str) -> Path:
+def archive(path: Path, messages: list[Any], **members: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("experiment.json", "{}")
@@ -295,6 +296,51 @@ def test_an_archive_of_another_tool_gives_what_it_holds(tmp_path: Path) -> None:
 def test_a_secret_that_another_tool_kept_is_not_read(tmp_path: Path) -> None:
     run = find_run(f"comet:{archive(tmp_path / 'theirs.zip', FOREIGN)}")
     assert "s3cr3t-value" not in json.dumps(run.to_dict())
+
+
+def of_comet(path: Path, duration: float, **params: object) -> Path:
+    """What Comet's SDK writes of its own, beside these params and one result."""
+    rows = [
+        {"type": "parameter_msg", "payload": {"param": {"paramName": k, "paramValue": v}}} for k, v in params.items()
+    ]
+    metrics = {"process duration": duration, "sys.cpu.percent.avg": duration, "top1": 0.75}
+    rows += [
+        {"type": "metric_msg", "payload": {"metric": {"metricName": k, "metricValue": v}}} for k, v in metrics.items()
+    ]
+    return archive(path, [*rows, {"type": "log_other", "payload": {"key": "offline_experiment", "value": True}}])
+
+
+def test_what_comet_adds_of_its_own_is_no_suspect_and_no_result(tmp_path: Path) -> None:
+    paths = [
+        of_comet(tmp_path / "old.zip", 10.5, curr_step=7, batch_size=64),
+        of_comet(tmp_path / "new.zip", 99.0, curr_step=9, batch_size=32),
+    ]
+    compared = audit(*(find_run(f"comet:{path}") for path in paths))
+    assert [each.name for each in compared.suspects] == ["param.batch_size"]
+    assert [each.name for each in compared.harmless] == ["param.curr_step", "param.process duration"]
+    assert compared.grades.other == {}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_none_is_read_as_a_word(number: str, tmp_path: Path) -> None:
+    rows = [
+        {"type": "metric_msg", "payload": {"metric": {"metricName": name, "metricValue": float(number)}}}
+        for name in ("top1", "loss")
+    ]
+    rows.append({"type": "parameter_msg", "payload": {"param": {"paramName": "lr", "paramValue": number}}})
+    run = find_run(f"comet:{archive(tmp_path / 'theirs.zip', rows)}")
+    word = str(float(number))
+    assert (run.results, run.params) == ({"top1": word, "loss": word}, {"lr": number})
+    assert Run.from_dict(json.loads(json.dumps({"id": run.id, **run.to_dict()}))) == run
+    assert audit(run, run).outcome == AuditOutcome.PARTLY
+
+
+@pytest.mark.parametrize(
+    "message", [None, 3, {}, {"type": "x", "payload": None}, {"type": "x", "payload": {"metric": 1}}]
+)
+def test_an_archive_of_another_form_is_said(message: object, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="odd.zip: not a whole Comet archive"):
+        find_run(f"comet:{archive(tmp_path / 'odd.zip', [message])}")
 
 
 def test_a_broken_archive_is_said(tmp_path: Path) -> None:
@@ -373,6 +419,13 @@ def test_an_mlflow_run_that_is_not_there_is_said(mlflow_folder: Path, monkeypatc
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(UserError, match=r"mlflow:0000.* not found"):
         find_run("mlflow:" + "0" * 32, mlflow_folder)
+
+
+def test_reading_makes_no_store_where_the_named_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/typo/typo.db")
+    with pytest.raises(UserError, match=r"mlflow:abc: there is no such store: .*typo\.db"):
+        find_run("mlflow:abc", tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_an_mlflow_store_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,12 @@ from tracking.replay.replayer import Replayer
 def test_a_commit_that_is_not_in_the_repository_is_named(tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").write_text("")
     wanted = {"input.code/stages/infer.py": "0" * 32, "code.commit": "1" * 40}
-    with pytest.raises(UnavailableError, match="code: commit 111111111111 is not in this repository"):
+    with pytest.raises(
+        UnavailableError, match="code: commit 111111111111 cannot be looked up: .* in no git repository"
+    ):
+        Replayer(tmp_path).code(wanted)
+    git.Repo.init(tmp_path)
+    with pytest.raises(UnavailableError, match="code: commit 111111111111 is not in this repository; `git fetch`"):
         Replayer(tmp_path).code(wanted)
 
 

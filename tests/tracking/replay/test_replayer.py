@@ -192,3 +192,20 @@ class Preparing(Scratch):
 
     def preprocess(self, prepared: Path) -> None:
         prepared.mkdir()
+
+
+def test_canaries_kept_under_other_settings_are_not_taken(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `inputs: 0` there are none; that must not be the answer for ever."""
+
+    def write(scratch: Scratch, _samples: Path, written: Path) -> None:
+        written.write_text(json.dumps([(scratch.code / "params.yaml").read_text()]))
+
+    monkeypatch.setattr(Scratch, "canaries", write)
+    monkeypatch.setattr(Scratch, "preprocess", Preparing.preprocess)
+    replayer, conditions = Replayer(project, trusted=True), conditions_of(project)
+    for inputs in (0, 64, 0):
+        params = json.dumps({**json.loads(PARAMS), "layers": {"inputs": inputs}})
+        (project / "params.yaml").write_text(params)
+        assert replayer.canaries(conditions) == (params,)
+        assert replayer.known_canaries(conditions)
+    assert len(list(replayer.answers.glob("canaries/*.json"))) == 2
