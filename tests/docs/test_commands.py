@@ -27,6 +27,7 @@ PARSED = {
     "band": "runs models",
     "reproduce": "runs models",
     "repro": "runs the stages",
+    "gc": "removes what tests of others made; tests/tracking/replay/test_collection.py",
     "sign": "wants an SSH key; tests/tracking/explain/test_signature.py",
     "sync": "writes to trackers, which takes seconds each; tests/weighbridge/cli/test_sync.py",
     "weigh": "runs models; but its suite is written and used, see below",

@@ -19,6 +19,7 @@ from tracking.replay.errors import UnavailableError
 from tracking.replay.folders import exclusive
 from tracking.replay.processes import INSTALLING, KEPT, TooLongError, allowed, run
 from tracking.runs.secrets import redact
+from tracking.runs.writing import write_text
 
 KNOWN = frozenset(name for names in INSTALLED_AS.values() for name in names)
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
@@ -78,8 +79,8 @@ def _build(place: Path, wanted: list[str], specs: list[str]) -> None:
             f"package.{specs[0].partition('==')[0]}: {' '.join(specs)} cannot be installed: {redact(failed)}"
         )
     behind = Path(sysconfig.get_path("purelib", vars={"base": str(place), "platbase": str(place)})) / "behind.pth"
-    behind.write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-    (place / "complete").write_text("\n".join(specs) + "\n", encoding="utf-8")
+    write_text(behind, f"{sysconfig.get_path('purelib')}\n")
+    write_text(place / "complete", "\n".join(specs) + "\n")
 
 
 def _run(*command: str) -> str:

@@ -20,14 +20,14 @@ How each condition is set:
 | ``code.*``, ``input.code/*`` | the project's own files where their hashes fit, else a git worktree (`tracking.replay.code`) |
 | ``torch.*`` of `FLAGS` | set in the new process before the stage starts (`tracking.replay.flags`) |
 
-Prepared samples are kept too (`data/hybrids/prepared`), by the conditions that could change them. The whole folder can be
-deleted while nothing runs; it only costs the runs again. Several processes may share it: each answer is made by one of them.
+Prepared samples are kept too (`data/hybrids/prepared`), by the conditions that could change them. `weighbridge gc` bounds the
+folder; all of it can be deleted while nothing runs, for the time that it took. Several processes may share it: each answer is
+made by one of them.
 """
 
 import hashlib
 import json
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -41,13 +41,14 @@ from tracking.replay.conditions import TOKENIZER, Conditions, digest, identity, 
 from tracking.replay.environments import others, python_with
 from tracking.replay.errors import UnavailableError
 from tracking.replay.flags import require_flags
-from tracking.replay.folders import exclusive, publish
+from tracking.replay.folders import exclusive, own_folder, publish
 from tracking.replay.processes import SECONDS
 from tracking.replay.scratch import Scratch, canary_settings
 from tracking.replay.strangers import require_harmless
 from tracking.runs.label_sets import decided_sets, set_numbers
 from tracking.runs.outcomes import Outcome
 from tracking.runs.secrets import HIDDEN
+from tracking.runs.writing import write_json
 
 COMPLETE = "conditions.json"  # written last into an outcome's folder
 
@@ -98,7 +99,7 @@ class Replayer:
         with exclusive(place, lambda: self.say("waiting: another process runs the same")):
             if not (place / COMPLETE).is_file():
                 self._run(conditions, place)
-        outcome = _load(place)
+            outcome = _load(place)
         require_flags(outcome, conditions)
         return outcome
 
@@ -111,7 +112,7 @@ class Replayer:
                 with self._scratch(conditions) as scratch:
                     scratch.canaries(self._prepared(scratch), made := scratch.folder / "canaries.json")
                     publish(made, place)
-        return tuple(json.loads(place.read_text(encoding="utf-8")))
+            return tuple(json.loads(place.read_text(encoding="utf-8")))
 
     def known_canaries(self, conditions: Conditions) -> bool:
         """Whether `canaries` would answer without running anything."""
@@ -167,8 +168,7 @@ class Replayer:
         """Run it and put the outcome, complete, into its place; another one that lies there is not complete."""
         with self._scratch(conditions) as scratch:
             scratch.infer(self._prepared(scratch), made := scratch.folder / "predictions")
-            text = json.dumps(dict(conditions), indent=1, sort_keys=True, allow_nan=False) + "\n"
-            (made / COMPLETE).write_text(text, encoding="utf-8")
+            write_json(made / COMPLETE, dict(conditions))
             if place.exists() and not (place / COMPLETE).is_file():
                 shutil.rmtree(place)
             publish(made, place)
@@ -177,9 +177,8 @@ class Replayer:
     def _scratch(self, conditions: Conditions) -> Iterator[Scratch]:
         code, architecture = self.code(conditions), self.sources.architecture(conditions)
         python = self.python(conditions)
-        self.answers.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.answers, prefix="scratch-") as made:
-            scratch = Scratch(conditions, Path(made), self.root, code, architecture, python, self.seconds)
+        with own_folder(self.answers, "scratch") as made:
+            scratch = Scratch(conditions, made, self.root, code, architecture, python, self.seconds)
             scratch.write_params()
             yield scratch
 

@@ -16,6 +16,7 @@ from tracking.replay.errors import RefusedError, StoppedError, UnavailableError
 from tracking.replay.flags import flags_in, launcher
 from tracking.replay.processes import SECONDS, TooLongError, allowed, run
 from tracking.runs.secrets import redact
+from tracking.runs.writing import write_json
 
 KEY = "replayed"  # of model and recipe in the params written here
 IMAGES, MANIFEST = Path("data/images"), Path("data/manifest.csv")
@@ -98,8 +99,7 @@ class Scratch:
 
     def write_params(self) -> None:
         """Write the params of the code that runs, with the recorded model, recipe, inference and data in their places."""
-        text = json.dumps(self._params(), indent=1, sort_keys=True, allow_nan=False) + "\n"
-        (self.folder / "params.yaml").write_text(text, encoding="utf-8")
+        write_json(self.folder / "params.yaml", self._params())
 
     def _params(self) -> dict[str, Any]:
         params = _yaml(self.code / "params.yaml")

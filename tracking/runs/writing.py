@@ -59,7 +59,7 @@ def replacing(path: Path) -> Iterator[Path]:
     _remove(partial)
     try:
         yield partial
-        _sync_all(partial)
+        sync(partial)
         if path.is_dir() or partial.is_dir():
             _remove(former)
             if path.exists():
@@ -80,7 +80,8 @@ def _mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
-def _sync_all(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the system write a file, or the files of a folder where they are few, to the disk."""
     if not path.is_dir():
         return _sync(path)
     files = [each for each in path.rglob("*") if each.is_file()]

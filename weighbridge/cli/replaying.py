@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tracking.runs.errors import UserError
@@ -50,7 +49,7 @@ def limits(options: argparse.Namespace) -> "Limits":
 def empty_folder(options: argparse.Namespace) -> Iterator[Path]:
     """For answers of this command alone, beside those that are kept: they may be larger than a system's temporary folder."""
     require_project()
-    kept = options.folder / "hybrids"
-    kept.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=kept, prefix="anew-") as made:
-        yield Path(made)
+    from tracking.replay.folders import own_folder
+
+    with own_folder(options.folder / "hybrids", "anew") as made:
+        yield made
