@@ -59,7 +59,7 @@ def verify(options: argparse.Namespace) -> int:
         checks = verified(found, numbers, replayer_of(options, answers, trusted=trusted), print_progress)
     checks += [whose(found, options.folder), _signature(options)]
     if options.json:
-        print_json([asdict(each) for each in checks])
+        print_json({"checks": [asdict(each) for each in checks]})
     else:
         print(checks_text(checks), end="")
     if any(each.good is False for each in checks):

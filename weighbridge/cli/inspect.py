@@ -34,7 +34,7 @@ def show(options: argparse.Namespace) -> int:
     chosen = [options.runtime] if options.runtime else list(known)
     facts = {name: dict(capture(known[name]).facts) for name in chosen}
     if options.json:
-        print_json(facts)
+        print_json({"runtimes": facts})
     else:
         from tracking.pages.text_environment import environment_text
 
@@ -56,7 +56,7 @@ def runs(options: argparse.Namespace) -> int:
 
     rows = runs_rows(_readable(run_files(options.folder)), options.folder)
     if options.json:
-        print_json(rows)
+        print_json({"runs": rows})
     elif rows:
         print(runs_text(rows, screen()))
     else:
@@ -109,7 +109,7 @@ def audit(options: argparse.Namespace) -> int:
         write_file(options.html, audit_page(audits))
     if options.json:
         found = [each.to_dict() for each in audits]
-        print_json(found if several else found[0])
+        print_json({"audits": found} if several else found[0])
     else:
         _print_audits(audits)
     good = all(each.outcome in (AuditOutcome.REPRODUCED, AuditOutcome.ROBUST) for each in audits)

@@ -51,7 +51,7 @@ def params(options: argparse.Namespace) -> int:
 
     found = _in_use(every=options.all)
     if options.json:
-        print_json(found)
+        print_json({"params": found})
     else:
         print(plain_yaml(found, compact=True), end="")
     return 0

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,6 +14,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.words import printable
 from tracking.runs.writing import write_text
 
+OUTPUT_SCHEMA = 1  # of what `--json` prints; the forms are in `weighbridge.cli.json_forms`
 OUR_COLOURS = re.compile(r"(\033\[(?:0|1;3[1-6])m)")
 
 
@@ -32,8 +34,9 @@ class HarmlessStream:
         return getattr(self._stream, name)
 
 
-def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, allow_nan=False))
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print JSON with the number of its schema first; a certificate has one of its own."""
+    print(json.dumps({"schema": OUTPUT_SCHEMA, **value}, indent=1, allow_nan=False))
 
 
 def print_progress(words: str) -> None:

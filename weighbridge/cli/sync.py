@@ -39,7 +39,7 @@ def sync(options: argparse.Namespace) -> int:
         rows.append({"id": run.id, "subject": run.subject, **states})
         print_progress(f"sync: {len(rows)} of {len(found)} runs")
     if options.json:
-        print_json(rows)
+        print_json({"runs": rows})
     else:
         print(held_text(rows, screen()) if rows else f"{options.folder / 'journal'}: holds no run")
     for reason in damaged:

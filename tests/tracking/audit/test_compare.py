@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.tracking.audit.test_audit import LABELS, NAMES, weighed, wrong
+from tests.weighbridge.cli.printed import printed
 from tracking.audit.claims import load_claims
 from tracking.audit.compare import compare
 from tracking.audit.statistics import paired_bootstrap, paired_difference
@@ -113,7 +114,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_command_prints_json_with_flips_by_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "first", "second", "--folder", str(folder), "--json", "--flips", "2"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = printed("compare", capsys.readouterr().out)
     assert len(found["flipped"]) == 2
     assert found["flipped"][0][0] in NAMES
     assert found["runs"][0]["published"]
@@ -130,7 +131,7 @@ def test_flips_go_to_a_file_all_of_them(folder: Path, capsys: pytest.CaptureFixt
 def test_names_of_other_samples_are_not_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "predictions/first/names.json").write_text(json.dumps(NAMES[:-1]))
     main(["compare", "first", "second", "--folder", str(folder), "--json"])
-    assert isinstance(json.loads(capsys.readouterr().out)["flipped"][0][0], int)
+    assert isinstance(printed("compare", capsys.readouterr().out)["flipped"][0][0], int)
 
 
 def test_neither_a_number_nor_a_table_is_a_mistake(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """`weighbridge gc`: what goes and what stays, whoever uses it, and whose worktrees are touched."""
 
-import json
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import git
 import pytest
 
 from tests.import_graph import ROOT
+from tests.weighbridge.cli.printed import printed
 from tracking.replay.collection import DAY, Collected, collect
 from tracking.replay.replayer import Replayer
 from weighbridge.cli.main import main
@@ -131,7 +131,7 @@ def test_it_says_what_went_in_words_and_as_json(
     outcome(tmp_path / "data/hybrids", "old", days=40, size=2_000_000)
     outcome(tmp_path / "data/hybrids", "new", size=5)
     assert main(["gc", "--dry-run", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    told = printed("gc", capsys.readouterr().out)
     assert told["freed"] == [{"name": "outcomes/old", "bytes": 2_000_000, "why": "not used for 40 days"}]
     assert main(["gc", "--max-size", "1K"]) == 0
     assert capsys.readouterr().out.splitlines() == [

@@ -1,6 +1,5 @@
 """`weighbridge use`, `params` and `weigh`: from a line on the command line to the job that DVC runs."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.tracking.audit.test_audit import weighed
+from tests.weighbridge.cli.printed import printed
 from weighbridge.cli import jobs
 from weighbridge.cli.main import main
 from weighbridge.params.complete import complete
@@ -95,12 +95,12 @@ def test_params_prints_what_is_special(weighbridge: Command) -> None:
 
 def test_params_as_json_is_a_suite(weighbridge: Command) -> None:
     _, out, _ = weighbridge("params", "--json")
-    assert complete(json.loads(out)) == load_params().model_dump()
+    assert complete(printed("params", out)["params"]) == load_params().model_dump()
 
 
 def test_params_all_prints_every_value(weighbridge: Command) -> None:
     _, out, _ = weighbridge("params", "--all", "--json")
-    assert json.loads(out) == load_params().model_dump()
+    assert printed("params", out)["params"] == load_params().model_dump()
 
 
 # ---- weigh

@@ -1,6 +1,5 @@
 """The command line: what it prints, its exit codes, what it imports and how soon it answers."""
 
-import json
 import os
 import re
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from tests.import_graph import ROOT
 from tests.tracking.audit.test_audit import Page, weighed, wrong
+from tests.weighbridge.cli.printed import printed
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from weighbridge.cli.main import COMMANDS, main
@@ -60,12 +60,12 @@ def test_audit_prints_outcome_and_suspect(weighbridge: Command, folder: Path) ->
 
 def test_audit_as_json_is_one_object_for_one_run(weighbridge: Command, folder: Path) -> None:
     _, out, _ = weighbridge("audit", BEFORE.id, AFTER.id, "--json", "--folder", folder)
-    assert json.loads(out)["outcome"] == "explained"
+    assert printed("audit", out)["outcome"] == "explained"
 
 
 def test_audit_of_a_folder_compares_each_run_in_it(weighbridge: Command, folder: Path) -> None:
     code, out, _ = weighbridge("audit", BEFORE.id, folder / "journal", "--json", "--folder", folder)
-    assert sorted(each["outcome"] for each in json.loads(out)) == ["explained", "reproduced"]
+    assert sorted(each["outcome"] for each in printed("audit", out)["audits"]) == ["explained", "reproduced"]
     assert code == 0
 
 
@@ -76,7 +76,7 @@ def test_audit_of_many_prints_a_line_each(weighbridge: Command, folder: Path) ->
 
 def test_audit_of_a_folder_of_one_run_is_still_a_list_in_json(weighbridge: Command, folder: Path) -> None:
     _, out, _ = weighbridge("audit", BEFORE.id, folder / "runs", "--json", "--folder", folder)
-    assert [each["outcome"] for each in json.loads(out)] == ["explained"]
+    assert [each["outcome"] for each in printed("audit", out)["audits"]] == ["explained"]
 
 
 def test_two_folders_are_paired_by_model(weighbridge: Command, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_two_folders_are_paired_by_model(weighbridge: Command, tmp_path: Path) -
         for subject in ("a", "b"):
             replace(BEFORE, subject=subject).save(tmp_path / end / f"{subject}.json")
     _, out, _ = weighbridge("audit", tmp_path / "old", tmp_path / "new", "--json")
-    assert [(each["before"]["subject"], each["after"]["subject"]) for each in json.loads(out)] == [
+    assert [(each["before"]["subject"], each["after"]["subject"]) for each in printed("audit", out)["audits"]] == [
         ("a", "a"),
         ("b", "b"),
     ]
@@ -180,7 +180,7 @@ def test_outside_a_project_nothing_is_run_and_nothing_left_behind(
 
 def test_runs_lists_each_run_once(weighbridge: Command, folder: Path) -> None:
     _, out, _ = weighbridge("runs", "--folder", folder, "--json")
-    rows = json.loads(out)
+    rows = printed("runs", out)["runs"]
     assert [(row["id"], row["current"]) for row in rows] == [(AFTER.id, True), (BEFORE.id, False)]
     assert rows[0]["top1"] == AFTER.results["top1"]
 
@@ -196,13 +196,13 @@ def test_runs_as_a_table_has_short_ids(weighbridge: Command, folder: Path) -> No
 def test_a_damaged_file_is_named_and_the_others_are_listed(weighbridge: Command, folder: Path) -> None:
     (folder / "journal/damaged.json").write_text("{")
     code, out, err = weighbridge("runs", "--folder", folder, "--json")
-    assert (code, len(json.loads(out))) == (0, 2)
+    assert (code, len(printed("runs", out)["runs"])) == (0, 2)
     assert "damaged.json: not a run file" in err
 
 
 def test_without_runs_it_says_how_to_make_them(weighbridge: Command, tmp_path: Path) -> None:
     assert weighbridge("runs", "--folder", tmp_path)[1] == f"no runs in {tmp_path}: `dvc repro` makes them\n"
-    assert weighbridge("runs", "--folder", tmp_path, "--json")[1] == "[]\n"
+    assert weighbridge("runs", "--folder", tmp_path, "--json")[1] == '{\n "schema": 1,\n "runs": []\n}\n'
 
 
 # ---- show
@@ -213,7 +213,7 @@ def test_show_prints_the_facts_of_every_runtime(weighbridge: Command) -> None:
 
     code, out, _ = weighbridge("show", "--json")
     assert code == 0
-    assert json.loads(out) == {runtime: dict(capture(runtime).facts) for runtime in RUNTIMES}
+    assert printed("show", out)["runtimes"] == {runtime: dict(capture(runtime).facts) for runtime in RUNTIMES}
 
 
 def test_show_as_text_has_a_line_for_every_fact_of_a_runtime(weighbridge: Command) -> None:
@@ -239,7 +239,7 @@ def test_matrix_prints_what_goes_with_the_result(weighbridge: Command, folder: P
     assert "package.pillow: 100 %" in out
     assert Page((tmp_path / "matrix.html").read_text(encoding="utf-8")).fetched == []
     _, out, _ = weighbridge("matrix", folder / "journal", "--json")
-    assert json.loads(out)["conditions"][0]["names"] == ["package.pillow"]
+    assert printed("matrix", out)["conditions"][0]["names"] == ["package.pillow"]
 
 
 # ---- cost

@@ -1,12 +1,12 @@
 """`weighbridge sync`: every tracker filled from the journal, and a table of what each holds."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.tracking.trackers.samples import weighed
+from tests.weighbridge.cli.printed import printed
 from tracking import trackers
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
@@ -55,7 +55,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InMemory:
 
 def states(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str]]:
     code = main(["sync", "--to", "mlflow", "--json", *arguments])
-    return code, [row["mlflow"] for row in json.loads(capsys.readouterr().out)]
+    return code, [row["mlflow"] for row in printed("sync", capsys.readouterr().out)["runs"]]
 
 
 def test_what_lacks_is_written_what_is_partial_repaired_and_a_second_time_nothing(
