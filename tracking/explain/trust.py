@@ -14,25 +14,17 @@ from tracking.replay.conditions import settable
 from tracking.replay.flags import FLAGS
 from tracking.replay.strangers import harm
 from tracking.runs.errors import UserError
-from tracking.runs.run import Run, Scalar
+from tracking.runs.run import Run, Scalar, readable
 
 
 def known_runs(folder: Path) -> dict[str, Run]:
     """By id, which is a digest of all that a run says, every run that this project kept."""
-    known = {}
-    for path in run_files(folder):
-        try:
-            run = Run.load(path)
-        except UserError:
-            continue
-        known[run.id] = run
-    return known
+    return {run.id: run for _, run in readable(run_files(folder))}
 
 
-def are_known(ends: Iterable[Mapping[str, Any]], root: Path, folder: Path) -> bool:
-    """Whether the ends of a certificate are runs that this project kept, of commits of its own, and set nothing but what these
-    recorded, or a lever."""
-    known = known_runs(folder)
+def are_known(ends: Iterable[Mapping[str, Any]], root: Path, known: Mapping[str, Run]) -> bool:
+    """Whether the ends of a certificate are among the runs that this project kept (`known_runs`), of commits of its own, and
+    set nothing but what these recorded, or a lever."""
     return all(
         end["id"] in known
         and not _foreign_commit(known[end["id"]], root)
@@ -49,9 +41,8 @@ def _as_recorded(conditions: Mapping[str, Scalar], run: Run) -> bool:
     )
 
 
-def whose(values: Certificate, folder: Path) -> Check:
+def whose(values: Certificate, known: Mapping[str, Run]) -> Check:
     """Whether this project kept both runs of a certificate; else what they recorded is taken as written."""
-    known = known_runs(folder)
     foreign = [name for name, end in values["ends"].items() if end["id"] not in known]
     if not foreign:
         return Check("runs", True, "this project kept both")

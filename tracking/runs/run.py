@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -117,6 +117,17 @@ class Run:
                 )
             raise ValueError(f"its content has id {run.id[:12]}, the file says {values['id'][:12]}: it was edited")
         return run
+
+
+def readable(paths: Iterable[Path], broken: Callable[[UserError], None] = lambda _: None) -> Iterator[tuple[Path, Run]]:
+    """Every file that is a run, with it; `broken` is told of each other one why it is none."""
+    for path in paths:
+        try:
+            run = Run.load(path)
+        except UserError as problem:
+            broken(problem)
+        else:
+            yield path, run
 
 
 def load_runs(folder: Path) -> list[Run]:

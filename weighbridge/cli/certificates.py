@@ -45,19 +45,20 @@ def verify_options(parser: argparse.ArgumentParser) -> None:
 
 def verify(options: argparse.Namespace) -> int:
     """Check a certificate, and run hybrids of it again."""
-    from tracking.explain.trust import are_known, whose
+    from tracking.explain.trust import are_known, known_runs, whose
     from tracking.explain.verify import decisive, undecided
     from tracking.explain.verify import verify as verified
     from tracking.pages.text_certificate import checks_text
 
     found = _certificate(options)
-    trusted = options.trust or are_known(found["ends"].values(), Path(), options.folder)
+    known = known_runs(options.folder)
+    trusted = options.trust or are_known(found["ends"].values(), Path(), known)
     every = [each["number"] for each in found["hybrids"]]
     chosen = {"none": [], "decisive": decisive(found), "all": every}[options.runs]
     numbers = chosen if options.hybrid is None else [options.hybrid]
     with empty_folder(options) as answers:
         checks = verified(found, numbers, replayer_of(options, answers, trusted=trusted), print_progress)
-    checks += [whose(found, options.folder), _signature(options)]
+    checks += [whose(found, known), _signature(options)]
     if options.json:
         print_json({"checks": [asdict(each) for each in checks]})
     else:

@@ -53,8 +53,9 @@ def runs_options(parser: argparse.ArgumentParser) -> None:
 def runs(options: argparse.Namespace) -> int:
     """Print every run that is known here."""
     from tracking.pages.text_runs import runs_rows, runs_text
+    from tracking.runs.run import readable
 
-    rows = runs_rows(_readable(run_files(options.folder)), options.folder)
+    rows = runs_rows(list(readable(run_files(options.folder), _say_left_out)), options.folder)
     if options.json:
         print_json({"runs": rows})
     elif rows:
@@ -64,17 +65,8 @@ def runs(options: argparse.Namespace) -> int:
     return 0
 
 
-def _readable(paths: list[Path]) -> "list[tuple[Path, Run]]":
-    """Every run with its file; a file that is no run is named on stderr and left out."""
-    from tracking.runs.run import Run
-
-    read = []
-    for path in paths:
-        try:
-            read.append((path, Run.load(path)))
-        except UserError as problem:
-            print(f"weighbridge: left out: {problem}", file=sys.stderr)
-    return read
+def _say_left_out(problem: UserError) -> None:
+    print(f"weighbridge: left out: {problem}", file=sys.stderr)
 
 
 # ---- audit

@@ -50,15 +50,11 @@ def sync(options: argparse.Namespace) -> int:
 
 def _journal(folder: Path) -> "tuple[list[Run], list[str]]":
     """The runs of the journal, and what is wrong with the files that hold none."""
-    from tracking.runs.run import Run
+    from tracking.runs.run import readable
     from tracking.trackers import local
 
-    found, damaged = [], []
-    for path in local.files(folder):
-        try:
-            found.append(Run.load(path))
-        except UserError as problem:
-            damaged.append(str(problem))
+    damaged: list[str] = []
+    found = [run for _, run in readable(local.files(folder), lambda problem: damaged.append(str(problem)))]
     return found, damaged
 
 

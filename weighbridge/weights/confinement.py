@@ -1,20 +1,20 @@
 """Files of formats that can harm their reader, read in a child process that can be killed. What comes back is numbers.
 
-The child (`weighbridge.weights.confined`) sees no environment variable but those that Python needs to start, has bounded memory,
-processor time and output (on Linux and macOS), and hands back one `.safetensors` file and a JSON of notes. One that dies,
-overruns or refuses is a `UserError` of one line.
+The child (`weighbridge.weights.confined`) sees no environment variable but those that Python needs to start, is ended with all
+that it started when its time is over, bounds its own memory, processor time and output (on Linux and macOS), and hands back
+one `.safetensors` file and a JSON of notes. One that dies, overruns or refuses is a `UserError` of one line.
 """
 
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tracking.replay.processes import TooLongError, run
 from tracking.runs.errors import UserError
 from weighbridge.weights.readers import Reading
 
@@ -45,10 +45,8 @@ def _ask(reader: Callable[[Path], Reading], path: Path, folder: Path) -> dict[st
     program = [sys.executable, "-m", "weighbridge.weights.confined", reader.__module__, reader.__name__]
     command = [*program, str(path.resolve()), str(folder), str(int(seconds) + 1)]
     try:
-        code = subprocess.run(
-            command, cwd=_PROJECT, env=_environment(folder), timeout=seconds, check=False, capture_output=True
-        ).returncode
-    except subprocess.TimeoutExpired as problem:
+        code = run(command, _environment(folder), _PROJECT, seconds).returncode
+    except TooLongError as problem:
         raise UserError(f"{path}: could not be read within {seconds:.0f} s; nothing was loaded") from problem
     notes = folder / "notes.json"
     if code != 0 or not notes.is_file():

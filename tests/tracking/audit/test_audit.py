@@ -483,7 +483,7 @@ def test_two_runs_that_recorded_nothing_of_their_environment_are_not_reproduced(
     text = audit_text(found)
     assert text.startswith("same as far as recorded: the same result, and nothing differs that both runs recorded")
     assert "nothing of the inputs and the code and the environment was recorded in both" in text
-    assert "same as far as recorded" in audit_page([found])
+    assert '<td class="same as far as recorded here">same as far as recorded</td>' in audit_page([found])
     assert found.to_dict()["not_recorded_at_all"] == ["input", "code", "environment"]
 
 

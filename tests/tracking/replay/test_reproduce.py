@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.tracking.recordings import LABELS, SCORES, Answering, recorded_run
-from tracking.explain.trust import are_known, require_trust
+from tracking.explain.trust import are_known, known_runs, require_trust
 from tracking.pages.text_reproduction import reproduction_text
 from tracking.replay import reproduce as module
 from tracking.replay.conditions import Conditions, settable
@@ -117,17 +117,17 @@ def test_a_known_run_of_a_commit_that_no_local_branch_holds_needs_trust(reposito
 def test_a_certificate_is_trusted_for_what_its_runs_recorded_and_no_more(tmp_path: Path) -> None:
     own = recorded_run()
     own.save(tmp_path / "runs/own.json")
-    recorded = settable(own.conditions)
+    known, recorded = known_runs(tmp_path), settable(own.conditions)
     assert are_known(
-        [{"id": own.id, "conditions": {**recorded, "variable.ATEN_CPU_CAPABILITY": "avx2"}}], tmp_path, tmp_path
+        [{"id": own.id, "conditions": {**recorded, "variable.ATEN_CPU_CAPABILITY": "avx2"}}], tmp_path, known
     )
     for forged in (
         {"param.model.architecture": "/elsewhere.py:f"},
         {"input.weights": "b" * 32},
         {"variable.MKL_SOMETHING": "/home/x"},
     ):
-        assert not are_known([{"id": own.id, "conditions": {**recorded, **forged}}], tmp_path, tmp_path)
-    assert not are_known([{"id": "0" * 64, "conditions": recorded}], tmp_path, tmp_path)
+        assert not are_known([{"id": own.id, "conditions": {**recorded, **forged}}], tmp_path, known)
+    assert not are_known([{"id": "0" * 64, "conditions": recorded}], tmp_path, known)
 
 
 def test_predictions_of_others_cannot_be_run(tmp_path: Path) -> None:
