@@ -27,6 +27,7 @@ from tracking.capture.environment import capture as capture_one
 from tracking.capture.machine import Machine, this_machine
 from tracking.capture.timing_context import context as read_context
 from tracking.runs.errors import UserError
+from tracking.runs.writing import write_text
 from weighbridge.frameworks._factories import factory_file
 from weighbridge.images.published_recipes import processor_file
 from weighbridge.networks.adapters import runtimes
@@ -178,8 +179,8 @@ def remove_others(results: Path, made: Collection[str]) -> None:
 
 
 def forget_failures(folder: Path) -> None:
-    """Empty the folder of notes, which the report reads; it is there afterwards."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Empty the folder of notes, which the report reads, but for a line of text: DVC warns of an empty folder."""
+    write_text(folder / "README.txt", "Notes of the stages that failed, in JSON; none where nothing did.\n")
     for path in folder.glob("*.json"):
         path.unlink()
 

@@ -27,10 +27,13 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class RunWithClaims:
-    """One run beside what is published of its checkpoint: by its publisher, and in the table that should come back."""
+    """One run beside what is published of its checkpoint: by its publisher, and in the table that should come back.
+
+    Published are accuracies: of a run that decides for no single class, `accuracy` is None and no claim is held against it.
+    """
 
     run: Run
-    accuracy: Accuracy
+    accuracy: Accuracy | None
     own: tuple[Claim, ...]
     cells: tuple[Claim, ...]
 
@@ -41,7 +44,8 @@ class RunWithClaims:
     @property
     def judged(self) -> set[str]:
         """What its accuracy is to each of its publisher's numbers."""
-        measured = Measured.of(self.run.results, self.accuracy.right, self.accuracy.samples)
+        accuracy = _accuracy(self)
+        measured = Measured.of(self.run.results, accuracy.right, accuracy.samples)
         return {claim.judged(measured) for claim in self.own}
 
     @property
@@ -53,7 +57,7 @@ class RunWithClaims:
     @property
     def shortfall(self) -> float:
         """Points by which it stays below the nearest of its publisher's numbers."""
-        return min(float(claim.top1) for claim in self.own) - 100 * self.accuracy.top1
+        return min(float(claim.top1) for claim in self.own) - 100 * _accuracy(self).top1
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,12 @@ def _sign(low: float, high: float) -> int:
     return 1 if low > 0 else -1 if high < 0 else 0
 
 
+def _accuracy(each: RunWithClaims) -> Accuracy:
+    """Of a run that has claims."""
+    assert each.accuracy is not None
+    return each.accuracy
+
+
 def published_check(asked: PublishedCheck, runs: Mapping[str, Run], claims: Sequence[Claim]) -> Iterator[Finding]:
     """Nothing where nothing is asked; else findings in the order of `asked`.
 
@@ -95,18 +105,25 @@ def published_check(asked: PublishedCheck, runs: Mapping[str, Run], claims: Sequ
     if asked.table is not None:
         yield from _table(asked.table, runs_with_claims, asked.known)
     yield from _publishers(runs_with_claims)
-    pairs = {key: _pair(key, compared, runs_with_claims) for key, compared in asked.pairs.items()}
-    for pair in pairs.values():
-        yield _paired(pair)
+    yield from _without_top1(runs_with_claims, claims)
+    pairs = {}
+    for key, compared in asked.pairs.items():
+        if numbers := [name for name in (compared.reference, compared.candidate) if not runs[name].decisions]:
+            yield _undecided(key, numbers)
+            continue
+        pairs[key] = _pair(key, compared, runs_with_claims)
+        yield _paired(pairs[key])
     for key, statement in asked.statements.items():
         if statement.pairs:
-            yield _of_pairs(key, statement, [pairs[name] for name in statement.pairs])
+            yield _of_pairs(key, statement, [pairs[name] for name in statement.pairs if name in pairs])
         else:
             yield _of_runs(key, statement, [runs_with_claims[name] for name in statement.runs])
 
 
 def _with_claims(each: Run, claims: Sequence[Claim], table: str | None) -> RunWithClaims:
     about = claims_about(each.params.get("model.checkpoint"), claims, image_side(each.params))
+    if "top1" not in each.results:
+        return RunWithClaims(each, None, (), ())
     samples = int(each.results["samples"] or 0)
     cells = tuple(claim for claim in about if table and claim.source.startswith(table))
     publisher = str(each.params.get("model.checkpoint", "")).partition("/")[0]
@@ -174,11 +191,24 @@ def _publishers(runs_with_claims: Mapping[str, RunWithClaims]) -> Iterator[Findi
     yield Finding(CHECK, "publishers", Verdict.WARN if outside else Verdict.PASS, sentence, evidence)
 
 
+def _without_top1(runs_with_claims: Mapping[str, RunWithClaims], claims: Sequence[Claim]) -> Iterator[Finding]:
+    """Runs with published accuracies, and labels that are no single class."""
+    others = [each.run for each in runs_with_claims.values() if each.accuracy is None]
+    named = [run.subject for run in others if claims_about(run.params.get("model.checkpoint"), claims)]
+    if named:
+        sentence = (
+            f"What is published for the checkpoint of {', '.join(named)} are accuracies of single classes, which these runs do "
+            "not measure: nothing is held against them. A claim about another metric belongs to the model: `metric`, `value`."
+        )
+        yield Finding(CHECK, "without top-1", Verdict.SKIP, sentence)
+
+
 def _publisher_row(name: str, each: RunWithClaims) -> list[str]:
+    accuracy = _accuracy(each)
     published = ", ".join(f"{claim.top1} ({claim.date})" for claim in each.own)
-    ends = f"{100 * each.accuracy.low:.2f} to {100 * each.accuracy.high:.2f}"
+    ends = f"{100 * accuracy.low:.2f} to {100 * accuracy.high:.2f}"
     judged = " or ".join({SHORT: "short", EXCEEDS: "above"}.get(word, word) for word in sorted(each.judged))
-    return [name, f"{100 * each.accuracy.top1:.2f}", ends, published, judged, each.preprocessing]
+    return [name, f"{100 * accuracy.top1:.2f}", ends, published, judged, each.preprocessing]
 
 
 # ---- two runs on the same images
@@ -191,6 +221,14 @@ def _pair(key: str, compared: Compared, runs_with_claims: Mapping[str, RunWithCl
     return Pair(
         key, compare(reference.run, candidate.run), published, (reference.preprocessing, candidate.preprocessing)
     )
+
+
+def _undecided(key: str, names: Sequence[str]) -> Finding:
+    sentence = (
+        f"{' and '.join(names)} hold no decisions (their answers are numbers): nothing can be paired; `weighbridge audit` "
+        "compares the metrics."
+    )
+    return Finding(CHECK, key, Verdict.SKIP, sentence)
 
 
 def _paired(pair: Pair) -> Finding:
@@ -251,7 +289,7 @@ def _unknown(key: str, statement: Statement, of: str) -> Finding:
 def _of_pairs(key: str, statement: Statement, pairs: Sequence[Pair]) -> Finding:
     known = [pair for pair in pairs if pair.published is not None]
     if not known:
-        return _unknown(key, statement, f"one side at least of every pair ({', '.join(pair.key for pair in pairs)})")
+        return _unknown(key, statement, f"one side at least of every pair ({', '.join(statement.pairs)})")
     wanted = 1 if statement.better == "candidate" else -1
     measured = [pair for pair in pairs if pair.measured_sign == wanted]
     remaining = [pair for pair in pairs if pair.published_sign == wanted]

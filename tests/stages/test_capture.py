@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.capture import capture, factory_code, made_here, main, recipe_facts, remove_others
+from stages.capture import capture, factory_code, forget_failures, made_here, main, recipe_facts, remove_others
 from tests.import_graph import ROOT
 from tests.tracking.capture.runtimes import RUNTIMES
 from tracking.audit.audit import audit
@@ -185,3 +185,10 @@ def test_findings_and_runs_of_another_job_are_removed_and_those_of_this_one_stay
         (tmp_path / name).write_text("[]")
     remove_others(tmp_path, made)
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json")} == made
+
+
+def test_the_folder_of_failures_is_never_empty_of_which_dvc_would_warn(tmp_path: Path) -> None:
+    (tmp_path / "failures").mkdir()
+    (tmp_path / "failures/infer@bad.json").write_text("{}")
+    forget_failures(tmp_path / "failures")
+    assert [path.suffix for path in (tmp_path / "failures").iterdir()] == [".txt"]

@@ -1,5 +1,6 @@
 """Images with several labels, and numbers to be predicted: from a table to a run, its metrics, and what compares it."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from stages.backend_parity.__main__ import backend_parity
 from stages.fetch import fetch
 from stages.infer import infer
 from stages.preprocess import _class_names, preprocess
+from stages.published_check import published_check
 from stages.record import _decisions
 from stages.report.__main__ import report
 from tests.import_graph import ROOT
 from tests.stages.test_infer import Fake
 from tracking.audit.audit import audit
+from tracking.audit.claims import Claim as Published
 from tracking.audit.compare import compare
 from tracking.pages.text_audit import audit_text
 from tracking.pages.text_compare import comparison_text
@@ -39,6 +42,7 @@ from weighbridge.params.backend_parity import Parity
 from weighbridge.params.data import Data, Labels
 from weighbridge.params.metrics import Metrics
 from weighbridge.params.models import Claim
+from weighbridge.params.published_check import PublishedCheck
 from weighbridge.params.whole import load_params
 
 PARAMS = load_params(ROOT / "params.yaml")
@@ -323,7 +327,8 @@ def test_two_runs_of_labels_are_audited_and_compared_set_by_set(tmp_path: Path) 
     assert "sets that differ" in comparison_text(found, None, 5)
     assert "Models" in report([before, after], [], {})
     before.save(tmp_path / "run.json")
-    assert runs_rows([(tmp_path / "run.json", Run.load(tmp_path / "run.json"))], tmp_path)[0]["top1"] is None
+    row = runs_rows([(tmp_path / "run.json", Run.load(tmp_path / "run.json"))], tmp_path)[0]
+    assert (row["top1"], row["metric"]) == (None, f"exact_match {before.results['exact_match']:.4g}")
 
 
 def changed(predicted: PredictionSet) -> PredictionSet:
@@ -344,6 +349,24 @@ def test_two_runs_of_numbers_are_audited_by_bits_and_metrics(tmp_path: Path) -> 
     before.save(tmp_path / "run.json")
     assert Run.load(tmp_path / "run.json").id == before.id
     assert [len(list(backend_parity(Parity(reference="a", candidate="b"), numbers(), numbers())))] == [1]
+
+
+def test_what_is_asked_of_all_runs_is_said_of_labels_and_numbers_too() -> None:
+    runs = {"a": a_run(made_up(), "a"), "b": a_run(changed(made_up()), "b"), "c": a_run(numbers(), "c")}
+    runs["a"].params["model.checkpoint"] = published = "keras/Net/v1"  # type: ignore[index]
+    claims = [Published(published, "keras", "net", "v1", Decimal(70), None, "", "a paper", "2019")]
+    pairs = {"sets": {"reference": "a", "candidate": "b"}, "numbers": {"reference": "a", "candidate": "c"}}
+    statements = {
+        "one": {"says": "c is worse", "pairs": ["numbers"], "better": "reference"},
+        "two": {"says": "all fall short", "runs": ["a", "c"]},
+    }
+    asked = PublishedCheck.model_validate({"table": "a paper", "pairs": pairs, "statements": statements})
+    found = {finding.subject: finding for finding in published_check(asked, runs, claims)}
+    assert {finding.verdict for finding in found.values()} == {Verdict.SKIP}
+    assert list(found) == ["table", "without top-1", "sets", "numbers", "one", "two"]
+    assert "1 flips" in found["sets"].sentence
+    assert "c hold no decisions" in found["numbers"].sentence
+    assert compare(runs["a"], runs["b"], claims).published == ((), ())
 
 
 def test_the_manifest_of_labels_is_judged_without_a_complaint_about_its_order() -> None:

@@ -155,7 +155,8 @@ def compare(first: Run, second: Run, claims: Sequence[Claim] = ()) -> Comparison
     only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
     counts = only_first, only_second, len(labels)
     published, other_published = (
-        claims_about(run.params.get("model.checkpoint"), claims, image_side(run.params)) for run in (first, second)
+        claims_about(run.params.get("model.checkpoint"), _of_single_classes(run, claims), image_side(run.params))
+        for run in (first, second)
     )
     return Comparison(
         first=first,
@@ -171,6 +172,11 @@ def compare(first: Run, second: Run, claims: Sequence[Claim] = ()) -> Comparison
         labels=labels,
         decisions=decisions,
     )
+
+
+def _of_single_classes(run: Run, claims: Sequence[Claim]) -> Sequence[Claim]:
+    """Published accuracies are of top-1 decisions: they say nothing of several labels an image."""
+    return claims if task_of_run(run) == "classes" else ()
 
 
 def _require_same_images(first: Run, second: Run) -> None:

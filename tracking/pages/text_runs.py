@@ -8,13 +8,19 @@ from tracking.pages.terminal import PIPE, Screen, table_lines
 from tracking.runs.run import Run
 
 SHORTENED = {"id": 12, "commit": 10}
+OTHER_METRICS = ("exact_match", "mae")  # of several labels an image, and of numbers
 
 
 def runs_rows(found: Iterable[tuple[Path, Run]], folder: Path) -> list[dict[str, Any]]:
-    """One row for each distinct run: what it is, its number, its code, and whether it is a current one."""
+    """One row for each distinct run: what it is, its number, its code, and whether it is a current one.
+
+    `metric` is the first metric of runs that decide for no single class; it is left out where every run has a top-1.
+    """
     rows: dict[str, dict[str, Any]] = {}
     for path, run in found:
         rows.setdefault(run.id, _row(run, path.parent == folder / "runs"))
+    if all(row["metric"] is None for row in rows.values()):
+        rows = {key: {name: row[name] for name in row if name != "metric"} for key, row in rows.items()}
     return sorted(rows.values(), key=lambda row: (row["subject"], not row["current"]))
 
 
@@ -55,8 +61,15 @@ def _row(run: Run, current: bool) -> dict[str, Any]:
         "framework": run.params.get("model.framework"),
         "backend": run.params.get("model.backend"),
         "top1": run.results.get("top1"),
+        "metric": _first_metric(run),
         "samples": run.results.get("samples"),
         "commit": run.code.get("commit"),
         "dirty": run.code.get("dirty"),
         "current": current,
     }
+
+
+def _first_metric(run: Run) -> str | None:
+    """What a run without a top-1 is known by: `exact_match 0.9667`; of numbers the mean error."""
+    found = [] if "top1" in run.results else [name for name in OTHER_METRICS if name in run.results]
+    return f"{found[0]} {run.results[found[0]]:.4g}" if found else None

@@ -85,8 +85,10 @@ def test_numbers_sorted_as_text_are_said_and_can_be_sorted_as_numbers(tmp_path: 
         write(tmp_path / "s" / str(number) / "1.png", 20 * number)
     manifest, left = taken(tmp_path / "s", tmp_path / "text", classes=12)
     assert oracle(manifest, tmp_path / "text") == pytest.approx(2 / 12)
-    assert "'10' is class 2" in warnings(list(judge_images("m", manifest, left)))[0]
-    assert "order to natural" in warnings(list(judge_images("m", manifest, left)))[0]
+    judged = list(judge_images("m", manifest, left))
+    assert "'10' is class 2" in judged[-1].sentence
+    assert "order to natural" in judged[-1].sentence
+    assert warnings(judged) == []  # it may be right so; `accuracy_check` sees whether
     manifest, left = taken(tmp_path / "s", tmp_path / "natural", classes=12, order="natural")
     assert oracle(manifest, tmp_path / "natural") == 1
     assert warnings(list(judge_images("m", manifest, left, "natural"))) == []
