@@ -1,5 +1,7 @@
 """A user's own architecture: it is built, and whatever is wrong with it is one line that names its file."""
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,19 @@ def test_the_number_of_classes_is_given_to_a_function_that_takes_it(tmp_path: Pa
 def test_a_file_may_define_dataclasses(tmp_path: Path) -> None:
     code = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\n"
     assert call_factory(written(tmp_path, f"{code}def build():\n    return A(1).x\n"), {}, 10) == 1
+
+
+def test_what_capture_cannot_follow_is_said_with_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    net = "import torch\ndef build():\n    return torch.nn.Linear(2, 2)\n"
+    (tmp_path / "seen_blocks.py").write_text("x = 1\n")
+    (tmp_path / "lost_blocks.py").write_text("x = 1\n")
+    followed = factory.load(replace(spec(written(tmp_path, f"import seen_blocks\n{net}")), weights=None))
+    assert followed.adjustments == ()
+    hidden = "import importlib\nimportlib.import_module('lost_' + 'blocks')\n"
+    (said,) = factory.load(replace(spec(written(tmp_path, f"{hidden}{net}")), weights=None)).adjustments
+    assert (said.fact, said.value.split()[0]) == ("model.code.unwatched", "lost_blocks.py")
+    assert "an edit there runs nothing again" in said.sentence
 
 
 @pytest.mark.parametrize(

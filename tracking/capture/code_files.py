@@ -2,7 +2,8 @@
 
 Read from source, nothing is imported. Followed are imports (also inside functions), modules imported by a name that is made
 up (`import_module(f"package.{name}")`: every public module of the package, or those chosen), modules named in a string
-(`python -m package.module`), and files that a module names and that lie beside it (templates, tables).
+(`python -m package.module`), files that a module names and that lie beside it (templates, tables), and folders around a file that
+moves `sys.path`: those above it up to the project's, and those that its strings name (`sys.path.insert(0, "lib")`).
 """
 
 import ast
@@ -18,12 +19,18 @@ _NO_CONTENT = ("kind", "type_comment", "type_ignores")
 
 @dataclass(frozen=True)
 class _Source:
-    """What one file says of other files, and its digest; `digest` is empty for a file that holds nothing but a docstring."""
+    """What one file says of other files, and its digest; `digest` is empty for a file that holds nothing but a docstring.
+
+    Attributes:
+        names: imported modules; relative ones with their dots.
+        folders: of a file that moves `sys.path` its strings; None of others.
+    """
 
     names: tuple[str, ...]
     packages: tuple[str, ...]
     strings: tuple[str, ...]
     digest: str
+    folders: tuple[str, ...] | None = None
 
 
 def code_digests(starts: Collection[Path], root: Path, chosen: Chosen | None = None) -> dict[str, str]:
@@ -37,7 +44,21 @@ def code_digests(starts: Collection[Path], root: Path, chosen: Chosen | None = N
     Raises:
         OSError, SyntaxError: a file cannot be read or parsed.
     """
+    found, further = _followed(starts, root, chosen or {}, ())
+    while further:  # a path moved by one file is that of all
+        before = further
+        found, further = _followed(starts, root, chosen or {}, before)
+        if set(further) <= set(before):
+            break
+    return {_named(path, root): digest for path, digest in sorted(found.items()) if digest}
+
+
+def _followed(
+    starts: Collection[Path], root: Path, chosen: Chosen, further: tuple[Path, ...]
+) -> tuple[dict[Path, str], tuple[Path, ...]]:
+    """The digests of all that is reached, with imports looked for in the folders `further` too; and such folders as are named."""
     found: dict[Path, str] = {}
+    folders: dict[Path, None] = {}
     waiting = [root / start for start in starts]
     while waiting:
         path = waiting.pop()
@@ -48,8 +69,20 @@ def code_digests(starts: Collection[Path], root: Path, chosen: Chosen | None = N
             continue
         source = _read(path.read_bytes(), _package(path, root))
         found[path] = source.digest
-        waiting += _reached(source, path, root, chosen or {})
-    return {_named(path, root): digest for path, digest in sorted(found.items()) if digest}
+        folders |= dict.fromkeys(_added_folders(source, path, root))
+        waiting += _reached(source, path, root, chosen, further)
+    return found, tuple(folders)
+
+
+def _added_folders(source: _Source, path: Path, root: Path) -> Iterator[Path]:
+    """Folders that a file which moves `sys.path` may mean."""
+    if source.folders is None:
+        return
+    above = [each for each in path.parents if each.is_relative_to(root)] or [*path.parents][:2]
+    for base in above:
+        yield base
+        named = [base / text for text in source.folders]
+        yield from (each.resolve() for each in named if each.is_dir() and each.resolve() not in (root, *root.parents))
 
 
 def digest_of(content: bytes, *, python: bool) -> str:
@@ -69,28 +102,32 @@ def _package(path: Path, root: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _reached(source: _Source, path: Path, root: Path, chosen: Chosen) -> Iterator[Path]:
+def _reached(source: _Source, path: Path, root: Path, chosen: Chosen, further: tuple[Path, ...]) -> Iterator[Path]:
     for name in source.names:
-        yield from _files(name, path.parent, root)
+        yield from _files(name, path.parent, root, further)
     for package in source.packages:
         folder = root.joinpath(*package.split("."))
         public = sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
         for module in chosen.get(package, public):
-            yield from _files(f"{package}.{module}", path.parent, root)
+            yield from _files(f"{package}.{module}", path.parent, root, ())
     for text in source.strings:
         beside, named = path.parent / text, root.joinpath(*text.split(".")).with_suffix(".py")
         yield from (file for file in (beside, named) if file.is_file())
 
 
 @lru_cache(maxsize=65536)
-def _files(name: str, folder: Path, root: Path) -> tuple[Path, ...]:
+def _files(name: str, folder: Path, root: Path, further: tuple[Path, ...]) -> tuple[Path, ...]:
     """The files that importing `name` in a file of `folder` runs, its packages' `__init__` among them; none for a library.
 
-    A file that belongs to no package (a user's own) may import what lies beside it.
+    A file that belongs to no package (a user's own) may import what lies beside it, or in the folders `further`.
     """
-    beside = () if (folder / "__init__.py").is_file() else (folder,)
-    for base in dict.fromkeys((root, *beside)):
-        parts = name.split(".")
+    own = name.lstrip(".")
+    if own != name:
+        bases: tuple[Path, ...] = ((folder, *folder.parents)[len(name) - len(own) - 1],)
+    else:
+        bases = (root, *(() if (folder / "__init__.py").is_file() else (folder,)), *further)
+    for base in dict.fromkeys(bases):
+        parts = own.split(".")
         places = [base.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
         files = [
             file for place in places for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()
@@ -112,14 +149,33 @@ def _read(content: bytes, package: str) -> _Source:
     for node in _code(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [f"{node.module}.{alias.name}" for alias in node.names]  # what is taken may be a module too
+        elif isinstance(node, ast.ImportFrom):
+            origin = "." * node.level + (f"{node.module}." if node.module else "")
+            names += [f"{origin}{alias.name}" for alias in node.names]  # what is taken may be a module too
         elif isinstance(node, ast.Call):
             packages += _named_packages(node, package)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _could_name_a_file(node.value):
             strings.append(node.value)
     digest = hashlib.sha256(_canonical(tree).encode()).hexdigest() if tree.body else ""
-    return _Source(_once(names), _once(packages), _once(strings), digest)
+    return _Source(_once(names), _once(packages), _once(strings), digest, _folders(tree))
+
+
+def _folders(tree: ast.AST) -> tuple[str, ...] | None:
+    """The strings of a file that mentions `sys.path`; None for any other."""
+    nodes = list(ast.walk(tree))
+    if not any(_is_sys_path(node) for node in nodes):
+        return None
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return _once([text for text in texts if text and len(text) < 100 and "\0" not in text])
+
+
+def _is_sys_path(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr == "path"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "sys"
+    )
 
 
 def _once(values: list[str]) -> tuple[str, ...]:

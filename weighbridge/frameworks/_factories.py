@@ -1,19 +1,25 @@
 """Architectures from a file of the user's own: `path/to/file.py:function`.
 
-Such a file is code that runs, on purpose: it is named in `params.yaml`, and `capture` writes its hash down, so that an edit
-runs its models again. What the file imports in turn is not watched.
+Such a file is code that runs, on purpose: it is named in `params.yaml`, and `capture` writes down its hash and those of what it
+imports from around it, so that an edit runs its models again. What `capture` could not follow is said when it is imported.
 """
 
+import hashlib
 import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+import sysconfig
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tracking.capture.code_files import code_digests
 from tracking.runs.errors import UserError
+from weighbridge.weights.adjustments import Adjustment
 
+PROJECT = Path(__file__).resolve().parents[2]
+UNWATCHED = "model.code.unwatched"  # a fact of the predicting process
 _FACTORY = re.compile(r"(?P<file>.+\.py):(?P<function>\w+)")
 
 
@@ -65,3 +71,38 @@ def _run(path: Path) -> Any:
 def _said(problem: Exception) -> str:
     """The exception's name and its words, on one line."""
     return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+
+
+def unwatched(architecture: str, before: Collection[str]) -> tuple[Adjustment, ...]:
+    """Modules of no library that a factory imported and that `capture` did not follow: their digests, and a sentence.
+
+    Args:
+        before: the names of the modules that were there before its file was run.
+    """
+    start = factory_file(architecture)
+    assert start is not None
+    watched = {(PROJECT / name).resolve() for name in code_digests([start], PROJECT)}
+    lost = [path for path in _own_files(sys.modules.keys() - set(before)) if path not in watched]
+    if not lost:
+        return ()
+    digests = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}" for path in lost]
+    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+    sentence = (
+        f"{start}: imports {', '.join(path.name for path in lost[:3])}{more} from {lost[0].parent} in a way that `capture` "
+        "cannot follow: an edit there runs nothing again. Import it by name, from beside the file or from a folder that the file "
+        "puts on sys.path by its name."
+    )
+    return (Adjustment(UNWATCHED, ", ".join(digests), sentence),)
+
+
+def _own_files(modules: Iterable[str]) -> list[Path]:
+    """The files of these modules; of installed libraries and of Python's own none."""
+    files = {Path(file).resolve() for name in modules if (file := getattr(sys.modules[name], "__file__", None))}
+    return sorted(path for path in files if path.suffix == ".py" and path.is_file() and not _is_installed(path))
+
+
+def _is_installed(path: Path) -> bool:
+    libraries = (Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
+    return any(path.is_relative_to(each) for each in libraries) or not {"site-packages", "dist-packages"}.isdisjoint(
+        path.parts
+    )

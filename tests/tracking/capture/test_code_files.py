@@ -71,6 +71,34 @@ def test_a_users_file_reaches_what_lies_beside_it(tmp_path: Path) -> None:
     assert list(code_digests([outside], root)) == [outside.as_posix()]
 
 
+@pytest.mark.parametrize(
+    ("moved", "folder"),
+    [
+        ("sys.path.insert(0, str(Path(__file__).parent / 'lib'))", "nets/lib"),
+        ("sys.path.append('nets/lib')", "nets/lib"),
+        ("sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'shared'))", "shared"),
+        ("sys.path += [str(Path(__file__).parents[1] / 'src/lib')]", "src/lib"),
+        ("sys.path.insert(0, str(Path(__file__).parent.parent))", "nets/.."),
+    ],
+)
+def test_what_a_users_file_puts_on_the_path_is_followed_with_all_its_package(
+    moved: str, folder: str, tmp_path: Path
+) -> None:
+    root = project(tmp_path / "root", stage__a="x = 1")
+    package = (root / folder / "zoo").resolve() if "nets" in folder else root / folder / "zoo"
+    package.mkdir(parents=True)
+    (root / "nets").mkdir(exist_ok=True)
+    (root / "nets/net.py").write_text(
+        f"import os, sys\nfrom pathlib import Path\n{moved}\nfrom zoo.model import build\n"
+    )
+    (package / "__init__.py").write_text("from . import heads\n")
+    (package / "model.py").write_text("from zoo.blocks import a\nfrom .stems import b\nfrom .parts.deep import c\n")
+    for name in ("heads", "blocks", "stems", "parts/deep", "unused"):
+        (package / f"{name}.py").parent.mkdir(exist_ok=True)
+        (package / f"{name}.py").write_text("x = 1\n")
+    assert reached(root, "nets/net.py") == {"net", "__init__", "model", "heads", "blocks", "stems", "deep"}
+
+
 CODE = b'"""Says."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1  # a comment\n'
 
 
