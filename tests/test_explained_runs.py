@@ -1,29 +1,20 @@
-"""Differences explained by running real processes: hybrids, certificates, another clone, another package."""
+"""Differences explained by running real processes: hybrids, certificates, another clone, a forgotten eval()."""
 
 import importlib.util
-import shutil
-import subprocess
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.explaining import explained, weigh, weighbridge
-from tests.project import commit, copy_project, edit_params, git, repro
+from tests.project import commit, copy_project, edit_params, git
+from tests.tiny_onnx import MODEL, only_this_net, write_net
+from weighbridge.process.torchvision_operators import define_missing_operators
 
-ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
+ABSENT = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
 
-MODEL, SOURCE, RECIPE = "resnet18-torchvision", "resnet18-digits", "digits-32"
-OLDER_PILLOW = "11.3.0"
-
-
-def smaller(params: Any) -> None:
-    short = {"epochs": 1, "batch_size": 16, "threads": 1, "export": None}
-    params["pretrain"] = {SOURCE: {**params["pretrain"][SOURCE], **short}}
-    params["models"] = {MODEL: dict(params["models"][MODEL])}
-    params["backend_parity"] = {}
+RECIPE = "digits-32"
 
 
 def bicubic(params: Any) -> None:
@@ -32,14 +23,9 @@ def bicubic(params: Any) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs, a.json and b.json: another interpolation, and another commit of the code that does the same.
-
-    Their weights are a file that both read, so that training cannot follow from the recipe.
-    """
-    project = copy_project(tmp_path_factory.mktemp("explained") / "here", smaller)
-    repro(project, "--single-item", "capture", "fetch", f"preprocess@{RECIPE}", f"pretrain@{SOURCE}")
-    shutil.copytree(project / "data/weights" / SOURCE, project / "weights")
-    edit_params(project, lambda params: params["models"][MODEL].update(weights="weights/weights.safetensors"))
+    """Two runs, a.json and b.json: another interpolation, and another commit of the code that does the same."""
+    project = copy_project(tmp_path_factory.mktemp("explained") / "here", only_this_net)
+    write_net(project / "net.onnx")
     commit(project)
     weigh(project, MODEL, RECIPE, "a.json")
     edit_params(project, bicubic)
@@ -90,30 +76,30 @@ def test_a_certificate_verifies_in_a_fresh_clone_and_changed_by_one_byte_does_no
     assert "was changed after it was written" in done.stderr
 
 
-def test_a_package_version_is_proven_in_an_environment_of_its_own(project: Path, found: dict) -> None:
-    """The hybrids of a run that is said to have had another Pillow: it is installed, whether its bits differ or not."""
-    from tracking.replay.conditions import settable
-    from tracking.replay.errors import UnavailableError
-    from tracking.replay.replayer import Replayer
-    from tracking.runs.run import Run
-
-    if version("pillow") == OLDER_PILLOW:
-        pytest.skip(f"Pillow {OLDER_PILLOW} is the one installed")
-    conditions = settable(Run.load(project / "a.json").conditions)
-    replayer = Replayer(project)
-    try:
-        replayer.replay({**conditions, "package.pillow": OLDER_PILLOW})
-    except UnavailableError as problem:
-        pytest.skip(f"no other Pillow to be had: {problem}")
-    python = replayer.python({**conditions, "package.pillow": OLDER_PILLOW})
-    asked = subprocess.run([python, "-c", "import PIL; print(PIL.__version__)"], capture_output=True, text=True)
-    assert asked.stdout.strip() == OLDER_PILLOW
+def untrained(params: Any) -> None:
+    network = {"framework": "torchvision", "architecture": "resnet18", "weights": "net.safetensors", "recipe": RECIPE}
+    params["pretrain"], params["models"], params["backend_parity"] = {}, {MODEL: network}, {}
 
 
-def test_a_forgotten_eval_is_proven_down_to_the_first_batchnorm(project: Path, found: dict) -> None:
-    edit_params(project, lambda params: params["inference"].update(mode="training", layout="channels_last"))
-    weigh(project, MODEL, RECIPE, "c.json")
-    proven = explained(project, "--grade", "decisions", runs=("b.json", "c.json"))
+@pytest.fixture
+def batchnorms(tmp_path: Path) -> Path:
+    """A project with a network of BatchNorm layers, untrained."""
+    torch = pytest.importorskip("torch")
+    define_missing_operators()
+    torchvision = pytest.importorskip("torchvision")
+    from safetensors.torch import save_file
+
+    project = copy_project(tmp_path / "here", untrained)
+    torch.manual_seed(0)
+    save_file(torchvision.models.resnet18(num_classes=10).state_dict(), project / "net.safetensors")
+    return project
+
+
+def test_a_forgotten_eval_is_proven_down_to_the_first_batchnorm(batchnorms: Path) -> None:
+    weigh(batchnorms, MODEL, RECIPE, "b.json")
+    edit_params(batchnorms, lambda params: params["inference"].update(mode="training", layout="channels_last"))
+    weigh(batchnorms, MODEL, RECIPE, "c.json")
+    proven = explained(batchnorms, "--grade", "decisions", runs=("b.json", "c.json"))
     assert (proven["verdict"], proven["minimal"]) == ("proven", ["param.inference.mode"])
     assert {factor["name"] for factor in proven["factors"]} == {"param.inference.mode", "param.inference.layout"}
     assert proven["places"]["B"]["infer"]["at"] == "bn1"
