@@ -15,35 +15,38 @@ from typing import Any
 import pytest
 
 from tests.project import commit, copy_project, edit_params, git, repro
+from tests.tiny_onnx import MODEL, write_net
 from tracking.audit.audit import Audit, audit
 from tracking.runs.run import Run
 
 ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
 
-TORCH, TENSORFLOW, KERAS_TORCH = "resnet18-torchvision", "mobilenet-keras-tensorflow", "mobilenet-keras-torch"
-SOURCES = {TORCH: "resnet18-digits", TENSORFLOW: "mobilenet-digits", KERAS_TORCH: "mobilenet-digits"}
+TORCH, SOURCE = "resnet18-torchvision", "resnet18-digits"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+NET = {"framework": "onnx", "weights": "net.onnx", "recipe": "digits-32", "batch_size": 32}
 OLDEST_PILLOW = "11.3"  # pyproject.toml
 
 
 def smaller(params: Any) -> None:
-    """Two architectures, trained on a few images of 32 pixels for one epoch."""
-    short = {"epochs": 1, "batch_size": 16, "recipe": "digits-32", "backend": "torch", "threads": 1, "export": None}
-    params["pretrain"] = {name: {**params["pretrain"][name], **short} for name in set(SOURCES.values())}
+    """A network of torch, trained on a few images for one epoch, and a small one that needs no torch."""
+    short = {"epochs": 1, "batch_size": 16, "threads": 1, "export": None}
+    params["pretrain"] = {SOURCE: {**params["pretrain"][SOURCE], **short}}
     params["inference"]["threads"] = None  # or no variable could say how many
-    params["models"] = {name: {**params["models"][name], "recipe": "digits-32"} for name in SOURCES}
+    params["models"] = {TORCH: params["models"][TORCH]}
+    params["models"][MODEL] = NET
     params["backend_parity"] = {}
 
 
 @dataclass(frozen=True)
 class Change:
-    """How one condition is changed (by variables, in the params or in the code), and how the audit should call it."""
+    """How one condition of a model is changed (by variables, in the params or in files), and how the audit should call it."""
 
     suspect: str
+    model: str = MODEL
     variables: Mapping[str, str] = field(default_factory=dict)
     params: Callable[[Any], None] | None = None
-    code: Callable[[Path], None] | None = None
+    files: Callable[[Path], None] | None = None
 
 
 def put(value: Any, *path: str) -> Callable[[Any], None]:
@@ -60,34 +63,37 @@ def change_infer(project: Path) -> None:
 
 
 CHANGES = {
-    "OMP_NUM_THREADS": Change("variable.OMP_NUM_THREADS", variables={"OMP_NUM_THREADS": "2"}),
-    "ONEDNN_MAX_CPU_ISA": Change("variable.ONEDNN_MAX_CPU_ISA", variables={"ONEDNN_MAX_CPU_ISA": "SSE41"}),
-    "batch size": Change("param.model.batch_size", params=put(7, "models", TORCH, "batch_size")),
+    "OMP_NUM_THREADS": Change("variable.OMP_NUM_THREADS", TORCH, variables={"OMP_NUM_THREADS": "2"}),
+    "ONEDNN_MAX_CPU_ISA": Change("variable.ONEDNN_MAX_CPU_ISA", TORCH, variables={"ONEDNN_MAX_CPU_ISA": "SSE41"}),
+    "batch size": Change("param.model.batch_size", params=put(7, "models", MODEL, "batch_size")),
     "seed": Change("param.inference.seed", params=put(1, "inference", "seed")),
-    "commit": Change("input.code/stages/infer.py", code=change_infer),
+    "commit": Change("input.code/stages/infer.py", files=change_infer),
     "recipe": Change(
         "param.recipe.resize.interpolation", params=put("bicubic", "recipes", "digits-32", "resize", "interpolation")
     ),
-    "weights": Change("input.weights", params=put(1, "pretrain", SOURCES[TORCH], "seed")),
+    "weights": Change("input.weights", files=lambda project: write_net(project / "net.onnx", seed=1)),
 }
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = copy_project(tmp_path_factory.mktemp("named"), smaller)
+    write_net(project / "net.onnx")
+    commit(project)
     repro(project, "--single-item", "capture", "fetch")
     return project
 
 
-def weigh(project: Path, *, programs: Path | None = None, **variables: str) -> Run:
-    """The run of the torch model with whatever is set now."""
-    repro(project, "--single-item", *stages(project, TORCH), programs=programs, **ONE_THREAD | variables)
-    return run_of(project, TORCH)
+def weigh(project: Path, model: str, *, programs: Path | None = None, **variables: str) -> Run:
+    """The run of a model with whatever is set now."""
+    repro(project, "--single-item", *stages(project, model), programs=programs, **ONE_THREAD | variables)
+    return run_of(project, model)
 
 
 def stages(project: Path, model: str) -> tuple[str, ...]:
     """What makes a run, in order; checks and new canaries, on which no condition depends, are left out to save time."""
-    once = ("capture", "preprocess@digits-32", f"pretrain@{SOURCES[model]}")
+    trained = (f"pretrain@{SOURCE}",) if model == TORCH else ()
+    once = ("capture", "preprocess@digits-32", *trained)
     layers = () if (project / f"data/findings/{model}/canaries.json").is_file() else ("layers",)
     return (*once, *(f"{stage}@{model}" for stage in ("infer", *layers, "accuracy_check", "record")))
 
@@ -97,8 +103,9 @@ def run_of(project: Path, model: str) -> Run:
 
 
 @pytest.fixture(scope="module")
-def before(project: Path) -> Run:
-    return weigh(project)
+def before(project: Path) -> Callable[[str], Run]:
+    """The run of a model before anything is changed, made once."""
+    return functools.cache(lambda model: weigh(project, model))
 
 
 def named(found: Audit) -> list[str]:
@@ -106,23 +113,27 @@ def named(found: Audit) -> list[str]:
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_the_changed_condition_is_named_and_nothing_beside_it(project: Path, before: Run, change: Change) -> None:
+def test_the_changed_condition_is_named_and_nothing_beside_it(
+    project: Path, before: Callable[[str], Run], change: Change
+) -> None:
+    usual = before(change.model)
     try:
         if change.params:
             edit_params(project, change.params)
-        if change.code:
-            change.code(project)
-        found = audit(before, weigh(project, **change.variables))
+        if change.files:
+            change.files(project)
+        found = audit(usual, weigh(project, change.model, **change.variables))
     finally:
-        git(project, "reset", "-q", "--hard", before.code["commit"])
+        git(project, "reset", "-q", "--hard", usual.code["commit"])
     assert named(found) == [change.suspect]
 
 
-def test_nothing_is_named_where_nothing_was_changed(project: Path, before: Run) -> None:
-    again = (f"infer@{TORCH}", f"record@{TORCH}")
-    weigh(project)
+def test_nothing_is_named_where_nothing_was_changed(project: Path, before: Callable[[str], Run]) -> None:
+    again = (f"infer@{MODEL}", f"record@{MODEL}")
+    usual = before(MODEL)
+    weigh(project, MODEL)
     assert repro(project, "--single-item", "--force", *again, **ONE_THREAD) == [*again]  # not out of DVC's cache
-    found = audit(before, run_of(project, TORCH))
+    found = audit(usual, run_of(project, MODEL))
     assert (found.outcome, found.differences) == ("reproduced", ())
 
 
@@ -144,16 +155,9 @@ def other_pillow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_of_two_environments_that_differ_in_pillow_pillow_is_named_and_nothing_beside_it(
-    project: Path, before: Run, other_pillow: Path
+    project: Path, before: Callable[[str], Run], other_pillow: Path
 ) -> None:
-    after = weigh(project, programs=other_pillow)
-    assert after.environment["package.pillow"] != before.environment["package.pillow"]
-    assert named(audit(before, after)) == ["package.pillow"]
-
-
-@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="not installed: tensorflow")
-def test_of_two_backends_of_keras_the_backend_is_named_and_nothing_beside_it(project: Path) -> None:
-    both = (*stages(project, TENSORFLOW), *stages(project, KERAS_TORCH))
-    repro(project, "--single-item", *dict.fromkeys(both), **ONE_THREAD)
-    found = audit(run_of(project, TENSORFLOW), run_of(project, KERAS_TORCH))
-    assert named(found) == ["param.model.backend"]
+    usual = before(MODEL)
+    after = weigh(project, MODEL, programs=other_pillow)
+    assert after.environment["package.pillow"] != usual.environment["package.pillow"]
+    assert named(audit(usual, after)) == ["package.pillow"]

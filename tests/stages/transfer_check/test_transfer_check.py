@@ -128,7 +128,7 @@ def test_photographs_features_are_worth_no_more_than_raw_pixels_on_chest_x_rays(
     (model,) = params.models.values()
     recipe = params.recipes[model.recipe]
     assert isinstance(recipe, Recipe)
-    drawn = load_target(Path("suites/pneumonia_xray.py"), params.transfer_check.target, recipe, (200, 300), [0])
+    drawn = load_target(Path("suites/pneumonia_xray.py"), params.transfer_check.target, recipe, (120, 160), [0])
     network = load_network(model, params.inference, params.data.classes, drawn.test)
     assert network is not None
     train = in_batches(network.features, drawn.train[0], 32, "features")

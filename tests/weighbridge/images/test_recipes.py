@@ -47,7 +47,10 @@ def write_photo(path: Path, size: tuple[int, int]) -> Path:
     return path
 
 
-@pytest.fixture(params=[(97, 131), (131, 97), (64, 64), (65, 200)], ids=str)
+SIZES = [(97, 131), (131, 97), (64, 64), (65, 200)]
+
+
+@pytest.fixture(params=SIZES, ids=str)
 def photo(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_photo(tmp_path / "photo.jpg", request.param)
 
@@ -59,8 +62,13 @@ def picture(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         return write_photo(tmp_path / "photo.jpg", (97, 131))
     if not PHOTOS.is_dir():
         pytest.skip("../shared/data/photos-imagenet-classes, which has real photographs, is absent")
-    chosen = sorted(PHOTOS.iterdir())[int(request.param.rpartition(" ")[2])]
-    return Path(shutil.copy(chosen, tmp_path / f"photo{chosen.suffix}"))
+    return real_photos(tmp_path)[int(request.param.rpartition(" ")[2])]
+
+
+def real_photos(folder: Path) -> list[Path]:
+    """Real ones, copied; none where they are absent."""
+    chosen = sorted(PHOTOS.iterdir())[:REAL] if PHOTOS.is_dir() else []
+    return [Path(shutil.copy(path, folder / path.name)) for path in chosen]
 
 
 def plain(**changes: object) -> Recipe:
@@ -168,19 +176,12 @@ found = np.concatenate(pixels).astype(np.float32)
 def test_tensorflow_decodes_and_resizes_as_it_does_by_itself(tmp_path: Path) -> None:
     pytest.importorskip("keras")
     photo = write_photo(tmp_path / "photo.jpg", (97, 131))
-    theirs = bits_by(TENSORFLOW, photo)
-    assert np.array_equal(bits_by(OURS, photo), theirs)
+    photos = [photo, *real_photos(tmp_path)]
+    theirs = bits_by(TENSORFLOW, *photos)
+    assert np.array_equal(bits_by(OURS, *photos), theirs)
     exact = load_pixels(photo, plain()).astype(np.float32).ravel()
     assert not np.array_equal(theirs[: exact.size], exact)  # its fast decoder is another one than Pillow's
     assert np.array_equal(theirs[exact.size : 2 * exact.size], exact)  # its accurate one is not
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not PHOTOS.is_dir(), reason="../shared/data/photos-imagenet-classes is absent")
-def test_tensorflow_decodes_and_resizes_real_photographs_as_it_does_by_itself(tmp_path: Path) -> None:
-    pytest.importorskip("keras")
-    photos = [shutil.copy(path, tmp_path) for path in sorted(PHOTOS.iterdir())[:REAL]]
-    assert np.array_equal(bits_by(OURS, *photos), bits_by(TENSORFLOW, *photos))
 
 
 # ---- the libraries' own pipelines, as published
@@ -189,36 +190,40 @@ def test_tensorflow_decodes_and_resizes_real_photographs_as_it_does_by_itself(tm
 CAFFE = {"mean": [123.68, 116.779, 103.939], "std": [1.0, 1.0, 1.0]}
 
 
-@pytest.mark.parametrize(
-    ("scale", "mode"),
-    [
-        ({"scale": "-1..1", "normalise": None}, "tf"),
-        ({}, "torch"),
-        ({"scale": "0..255", "channels": "BGR", "normalise": CAFFE}, "caffe"),
-    ],
-)
-def test_arithmetic_is_bit_identical_to_keras(photo: Path, scale: dict, mode: str) -> None:
+MODES: dict[str, dict] = {
+    "tf": {"scale": "-1..1", "normalise": None},
+    "torch": {},
+    "caffe": {"scale": "0..255", "channels": "BGR", "normalise": CAFFE},
+}
+KERAS = "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
+
+
+def test_arithmetic_is_bit_identical_to_keras(tmp_path: Path) -> None:
     pytest.importorskip("keras")
-    chosen = recipe(**scale)
-    np.save(photo.with_suffix(".pixels.npy"), load_pixels(photo, chosen))
-    code = (
-        "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
+    photos = [write_photo(tmp_path / f"photo{number}.jpg", size) for number, size in enumerate(SIZES)]
+    pixels = [load_pixels(photo, recipe(**MODES["tf"])) for photo in photos]
+    np.save(tmp_path / "pixels.npy", np.stack(pixels))
+    code = KERAS + (
         "from keras.applications.imagenet_utils import preprocess_input\n"
-        "found = preprocess_input(np.load(sys.argv[1]).astype('float32'), mode=sys.argv[2])"
+        "pixels = np.load(sys.argv[1]).astype('float32')\n"
+        f"found = np.stack([preprocess_input(pixels.copy(), mode=mode) for mode in {list(MODES)}])"
     )
-    theirs = bits_by(code, photo.with_suffix(".pixels.npy"), mode)
-    assert np.array_equal(prepared(photo, chosen), theirs)
+    theirs = bits_by(code, tmp_path / "pixels.npy")
+    for mode, found in zip(MODES, theirs, strict=True):
+        ours = np.stack([prepared(photo, recipe(**MODES[mode])) for photo in photos])
+        assert np.array_equal(ours, found), mode
 
 
-def test_keras_load_img_squashes_by_nearest_unless_told_otherwise(picture: Path) -> None:
+def test_keras_load_img_squashes_by_nearest_unless_told_otherwise(tmp_path: Path) -> None:
     pytest.importorskip("keras")
-    code = (
-        "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
+    pictures = [write_photo(tmp_path / "photo.jpg", (97, 131)), *real_photos(tmp_path)]
+    code = KERAS + (
         "from keras.utils import img_to_array, load_img\n"
-        "found = img_to_array(load_img(sys.argv[1], target_size=(48, 48)))"
+        "found = np.stack([img_to_array(load_img(path, target_size=(48, 48))) for path in sys.argv[1:-1]])"
     )
     nearest = resize(48, fit="squash", interpolation="nearest", antialias=False)
-    assert np.array_equal(prepared(picture, plain(resize=nearest)), bits_by(code, picture))
+    ours = np.stack([prepared(picture, plain(resize=nearest)) for picture in pictures])
+    assert np.array_equal(ours, bits_by(code, *pictures))
 
 
 # ---- what the files bring along
