@@ -33,7 +33,7 @@ from weighbridge.networks.preparations import Answer, Preparation, answers
 from weighbridge.networks.score_kinds import decided, kind_of, probabilities
 from weighbridge.params.preprocess_check import PreprocessCheck
 from weighbridge.params.section import read
-from weighbridge.process.stage import run
+from weighbridge.process.stage import replacing, run
 
 CHECK = "preprocess_check"
 RECIPE = "the recipe in use"
@@ -286,8 +286,8 @@ def main(model: str, samples: Path, images: Path, weights: Path, findings: Path,
         measured = measure(load_model(chosen, inference, classes, test), test, images, chosen.batch_size)
         in_place = edited_in_place() if "keras" in find_adapter(chosen.framework).libraries else None
         save_findings(preprocess_check(model, measured, len(test), in_place), findings)
-    costs.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(measured.costs, columns=list(Cost.__annotations__)).to_csv(costs, index=False)
+    with replacing(costs) as partial:
+        pd.DataFrame(measured.costs, columns=list(Cost.__annotations__)).to_csv(partial, index=False)
 
 
 if __name__ == "__main__":

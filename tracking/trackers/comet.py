@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
+from tracking.runs.writing import sync
 from tracking.trackers import Held, Metric, document, metrics, one_line, parameters, tags
 
 LONGEST_VALUE = 1000
@@ -82,6 +83,7 @@ class Archives:
         if any(_lacking(wanted, _archived(archive))):
             with _written(wanted, self.folder, key, self.project) as finished:
                 _refuse_lacking(_lacking(wanted, _archived(finished)), "the offline archive", [])
+                sync(finished)
                 finished.replace(archive)
         return f"comet:{key}"
 

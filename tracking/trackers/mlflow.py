@@ -14,6 +14,7 @@ from filelock import FileLock
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.secrets import redact_url
+from tracking.runs.writing import sync
 from tracking.trackers import RUN_ID, Held, document, metrics, one_line, parameters, tags
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def _create_store(client_class: "type[MlflowClient]", database: Path) -> None:
     for remains in database.parent.glob(f"{partial.name}*"):
         remains.unlink()
     client_class(tracking_uri=_sqlite(partial)).search_experiments(max_results=1)
+    sync(partial)
     partial.replace(database)
 
 
