@@ -20,6 +20,7 @@ from tracking.audit.causes import cause_of
 from tracking.audit.consequences import roots
 from tracking.audit.divergence import divergence, to_dict
 from tracking.audit.grades import Grades, grade
+from tracking.runs.cut_texts import same_text
 from tracking.runs.errors import UserError
 from tracking.runs.run import FOREIGN, ORIGIN, Run, Scalar
 from tracking.runs.secrets import is_hidden
@@ -196,10 +197,13 @@ def _unrecorded(lacking: Run, having: Run, names: set[str]) -> tuple[str, ...]:
 
 
 def _equal(old: Mapping[str, Scalar], new: Mapping[str, Scalar], name: str) -> bool:
-    """Equal in value; true is not 1, and absent is not null."""
+    """Equal in value; true is not 1, absent is not null, and a text that a tracker cut is compared as the whole one."""
     if name not in old or name not in new:
         return False
-    return old[name] == new[name] and isinstance(old[name], bool) == isinstance(new[name], bool)
+    before, after = old[name], new[name]
+    if isinstance(before, str) and isinstance(after, str):
+        return same_text(before, after)
+    return before == after and isinstance(before, bool) == isinstance(after, bool)
 
 
 def _difference(name: str, old: Mapping[str, Scalar], new: Mapping[str, Scalar]) -> Difference:

@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 import os
+import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -38,12 +39,14 @@ def from_mlflow(run_id: str, folder: Path) -> Run:
     client = mlflow.MlflowClient(tracking_uri=address or f"sqlite:///{(folder / 'mlflow.db').absolute()}")
     try:
         record = client.get_run(run_id)
-        document = _mlflow_document(client, run_id)
+        document = _mlflow_document(client, run_id) or ("" if address else _beside(folder, record.info.artifact_uri))
     except (mlflow.exceptions.MlflowException, OSError) as problem:
         raise UserError(f"mlflow:{run_id}: {_first_line(problem)}") from problem
-    if document is not None:
+    if document:
         return _whole(document, f"mlflow:{run_id}")
     data = record.data
+    if OURS in data.tags:
+        _say_flat(f"mlflow:{run_id}")
     return foreign_run(data.tags.get("mlflow.runName") or run_id, data.params, data.metrics, data.tags)
 
 
@@ -165,6 +168,17 @@ def _mlflow_document(client: Any, run_id: str) -> str | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         return Path(client.download_artifacts(run_id, DOCUMENT, folder)).read_text(encoding="utf-8")
+
+
+def _beside(folder: Path, files: str) -> str:
+    """The document where the store was moved or copied with its files; empty where it is not there either."""
+    _, found, rest = files.rpartition("/mlartifacts/")
+    path = folder / "mlartifacts" / rest / DOCUMENT
+    return path.read_text(encoding="utf-8") if found and path.is_file() else ""
+
+
+def _say_flat(source: str) -> None:
+    print(f"{source}: its {DOCUMENT} is not there: only flat values were at hand", file=sys.stderr)  # noqa: T201
 
 
 # ---- Comet

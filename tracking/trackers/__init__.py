@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeGuard
 
+from tracking.runs.cut_texts import cut
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run, Scalar
 from tracking.runs.secrets import redact
@@ -150,7 +151,7 @@ def _findings(run: Run) -> Iterator[tuple[str, str]]:
 
 def flat_text(values: Mapping[str, Scalar], longest: int) -> dict[str, str]:
     """Values as text under keys that trackers take, none over `longest` characters."""
-    return {_key(name): _cut(_text(value), longest) for name, value in values.items()}
+    return {_key(name): cut(_text(value), longest) for name, value in values.items()}
 
 
 def _is_number(value: Scalar) -> TypeGuard[int | float]:
@@ -167,11 +168,3 @@ def _key(name: str) -> str:
     if name and plain == name and len(name) <= LONGEST_KEY:
         return name
     return f"{plain[: LONGEST_KEY - 13]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-
-
-def _cut(text: str, longest: int) -> str:
-    """Text of at most `longest` characters; a cut one says so, and still differs when the rest differs."""
-    if len(text) <= longest:
-        return text
-    note = f" ... (cut; sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}, whole in run.json)"
-    return text[: longest - len(note)] + note

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from filelock import FileLock
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as Record
 
 LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000
+FILES = "mlartifacts"  # the folder of files beside a store in a file
 METRICS_PER_BATCH, TEXTS_PER_BATCH = 1000, 100
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -101,6 +104,7 @@ def connect(folder: Path, experiment: str) -> MLflow:
     with _locked(lock), _one_line_errors(uri):
         if not named:
             _create_store(client_class, folder / "mlflow.db")
+            _settle(folder / "mlflow.db", (folder / FILES).as_uri())
         client = client_class(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
         identifier = found.experiment_id if found else client.create_experiment(experiment, _artifacts(folder, uri))
@@ -136,13 +140,32 @@ def _create_store(client_class: "type[MlflowClient]", database: Path) -> None:
     partial.replace(database)
 
 
+def _settle(database: Path, files: str) -> None:
+    """Have the files of a store that was moved or copied lie beside it again: it knows them by their absolute addresses.
+
+    An address that is somebody's own choice stays: it exists, and no store lies beside it.
+    """
+    with closing(sqlite3.connect(database)) as store, store:
+        told = store.execute(
+            "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location LIKE ?", [f"%/{FILES}"]
+        )
+        for (old,) in told.fetchall():
+            place = Path(url2pathname(urlsplit(old).path))
+            if old != files and (not place.exists() or place.with_name("mlflow.db").exists()):
+                store.execute(
+                    "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?",
+                    (files, len(old) + 1, len(old) + 1, f"{old}/"),
+                )
+                store.execute("UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?", (files, old))
+
+
 def _sqlite(database: Path) -> str:
     return f"sqlite:///{database}"
 
 
 def _artifacts(folder: Path, uri: str) -> str | None:
     """Where files go: a server decides for itself; beside a database MLflow would choose the working directory."""
-    return None if uri.startswith(("http:", "https:", "databricks")) else (folder / "mlartifacts").as_uri()
+    return None if uri.startswith(("http:", "https:", "databricks")) else (folder / FILES).as_uri()
 
 
 def _tags(run: Run) -> dict[str, str]:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.tracking.trackers.samples import weighed
 from tests.tracking.trackers.stores import empty_store
+from tracking.lookup.find import find_run
 from tracking.runs.errors import UserError
 from tracking.trackers import mlflow
 
@@ -183,6 +184,19 @@ def test_files_beside_a_database_of_ones_own_lie_under_the_folder(
     run_id = mlflow.connect(tmp_path / "data", "of ours").log(weighed("theirs")).removeprefix("mlflow:")
     assert (tmp_path / f"data/mlartifacts/{run_id}/artifacts/run.json").is_file()
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["theirs.db"]
+
+
+def test_a_store_that_was_copied_writes_beside_itself_and_a_moved_one_is_read_whole(
+    folder: Path, tmp_path: Path
+) -> None:
+    mlflow.connect(folder, "e").log(first := weighed("first", facts=3))
+    theirs = sorted(path for path in folder.rglob("run.json"))
+    shutil.copytree(folder, tmp_path / "copy")
+    address = mlflow.connect(tmp_path / "copy", "e").log(second := weighed("second", facts=3))
+    assert sorted(path for path in folder.rglob("run.json")) == theirs
+    assert mlflow.connect(tmp_path / "copy", "e").log(first)
+    (tmp_path / "copy").rename(tmp_path / "moved")
+    assert find_run(address, tmp_path / "moved") == second
 
 
 def test_a_deleted_record_is_logged_anew(folder: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.tracking.trackers.samples import LONG, weighed
 from tracking import trackers
+from tracking.runs.cut_texts import cut, same_text
 from tracking.runs.errors import UserError
 from tracking.trackers import Metric, addresses, connect, metrics, one_line, parameters, tags
 
@@ -30,16 +31,24 @@ def test_an_empty_value_can_be_told_from_an_absent_one() -> None:
 
 
 def test_a_value_over_the_limit_is_cut_and_says_so() -> None:
-    cut = parameters(weighed(), longest=1000)["variable.LONG"]
-    assert len(cut) == 1000
-    assert cut.startswith("éééé")
-    assert "(cut; sha256 " in cut
-    assert cut.endswith(", whole in run.json)")
+    kept = parameters(weighed(), longest=1000)["variable.LONG"]
+    assert len(kept) == 1000
+    assert kept.startswith("éééé")
+    assert "(cut; sha256 " in kept
+    assert kept.endswith(", whole in run.json)")
 
 
 def test_two_long_values_that_differ_at_the_end_still_differ_when_cut() -> None:
-    assert trackers._cut("x" * 5000 + "a", 1000) != trackers._cut("x" * 5000 + "b", 1000)
-    assert trackers._cut("x" * 1000, 1000) == "x" * 1000
+    assert cut("x" * 5000 + "a", 1000) != cut("x" * 5000 + "b", 1000)
+    assert cut("x" * 1000, 1000) == "x" * 1000
+
+
+def test_a_cut_text_is_the_whole_one_and_no_other() -> None:
+    whole, other = ("x" * 300 + end for end in "ab")
+    assert same_text(cut(whole, 200), whole)
+    assert same_text(cut(whole, 200), cut(whole, 250))
+    assert not same_text(cut(whole, 200), other)
+    assert not same_text(cut(whole, 200), cut(other, 200))
 
 
 @pytest.mark.parametrize("name", ["package.p1", "input.code/stages/infer.py", "cpu.größe", "variable.A B:C-d_e"])
