@@ -7,7 +7,8 @@ writes  <predictions>/  as `infer` writes them; best classes and their scores wh
 params  imports.<key>
 
 Nothing is unpickled. What does not fit together is refused: lengths, shapes, labels or classes out of range, a class twice
-for one image, scores that are not numbers, images twice, and classes or images in two different orders.
+for one image, images twice, and classes or images in two different orders. An image whose scores are NaN or infinite got no
+answer: it counts as wrong, and its run says so.
 """
 
 import json
@@ -17,10 +18,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
 
 from tracking.audit.statistics import wilson
 from tracking.runs.errors import UserError
+from weighbridge.networks.assignment import best_assignment
 from weighbridge.networks.predictions import PredictionSet, TopClasses
 from weighbridge.params.imports import Import, ImportColumns
 from weighbridge.params.section import read
@@ -79,7 +80,7 @@ def _best(classes: np.ndarray, scores: np.ndarray | None, asked: Import, source:
         return TopClasses(classes.astype(np.int32), None)
     if scores.shape != classes.shape:
         raise UserError(f"{asked.scores}: has shape {scores.shape}, the classes in {source} {classes.shape}")
-    return TopClasses.ranked(classes, _numbers(scores, Path(asked.scores)))
+    return TopClasses.ranked(classes, scores)
 
 
 def _in_range(values: np.ndarray, classes: int, file: str, what: str) -> None:
@@ -90,20 +91,12 @@ def _in_range(values: np.ndarray, classes: int, file: str, what: str) -> None:
         )
 
 
-def _numbers(scores: np.ndarray, source: Path) -> np.ndarray:
-    wrong = np.argwhere(~np.isfinite(scores))
-    if len(wrong):
-        raise UserError(f"{source}: image {wrong[0][0]} has a score that is not a finite number")
-    return scores
-
-
 def _same_order(predicted: PredictionSet, asked: Import, source: Path) -> None:
-    """Refuse what only another order of classes or images explains."""
-    right, samples = int(predicted.correct(1).sum()), len(predicted.labels)
+    """Refuse what only another order of classes or images explains; images without an answer say nothing of it."""
+    right, samples = int(predicted.correct(1).sum()), int(predicted.answered.sum())
     if samples >= 5 * asked.classes and 3 * right < RENAMED * samples:
-        counts = np.zeros((asked.classes, asked.classes), np.int64)
-        np.add.at(counts, (predicted.labels, predicted.top1), 1)
-        renamed = counts[linear_sum_assignment(counts, maximize=True)].sum() / samples
+        places = best_assignment(predicted.labels, predicted.top1, asked.classes, asked.classes)
+        renamed = int((places[predicted.labels] == predicted.top1).sum()) / samples
         if renamed > RENAMED:
             raise UserError(
                 f"{source}: {right / samples:.2%} of its decisions agree with {asked.labels}, {renamed:.0%} would if classes "

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from tracking.audit.statistics import mcnemar_exact, wilson
 from tracking.runs.findings import Finding, Verdict
+from weighbridge.networks.assignment import best_assignment
 from weighbridge.networks.class_names import imagenet
 from weighbridge.networks.predictions import PredictionSet
 
@@ -127,15 +127,6 @@ def _free(labels: np.ndarray, top1: np.ndarray, classes: int, columns: int) -> R
     p_value = mcnemar_exact(int((before & ~after).sum()), int((after & ~before).sum()))
     places = best_assignment(labels, top1, classes, columns)
     return Renaming(FREE, int(after.sum()), p_value, places)
-
-
-def best_assignment(labels: np.ndarray, top1: np.ndarray, classes: int, columns: int) -> np.ndarray:
-    """The score of each class, each at most once, that makes most decisions right; among equals the order in use."""
-    counts = np.zeros((classes, columns))
-    answered = top1 >= 0
-    np.add.at(counts, (labels[answered], top1[answered]), 1)
-    counts[np.arange(classes), np.arange(classes)] += 0.5
-    return np.asarray(linear_sum_assignment(counts, maximize=True)[1])
 
 
 def renaming(model: str, predictions: PredictionSet, names: Sequence[str], *, suspicious: bool) -> Iterator[Finding]:

@@ -12,8 +12,11 @@ from stages.import_predictions import import_predictions, read_labels, read_pred
 from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.networks.accuracy import measure
+from weighbridge.networks.metrics import metrics
 from weighbridge.networks.predictions import PredictionSet, TopClasses
+from weighbridge.networks.unanswered import unanswered
 from weighbridge.params.imports import Import
+from weighbridge.params.metrics import Metrics
 
 PUBLISHED = ROOT / "../shared/data"
 CLASSES, SAMPLES, K = 12, 200, 5
@@ -150,7 +153,6 @@ def spoiled(array: np.ndarray, value: float) -> np.ndarray:
         (lambda best, probs, labels: (spoiled(best, 12), probs, labels), "image 3 has class 12, outside 0..11"),
         (lambda best, probs, labels: (best, probs, labels + 1), r"labels.npy: image \d+ has label 12, outside 0..11"),
         (lambda best, probs, labels: (twice(best), probs, labels), "image 3 has the same class twice among its 5 best"),
-        (lambda best, probs, labels: (best, spoiled(probs, np.nan), labels), "image 3 has a score that is not a finite"),
         (lambda best, probs, labels: (best.astype(str), probs, labels), "must hold whole numbers"),
         (lambda best, probs, labels: (best, probs, labels.astype(float)), "labels must be whole numbers, one an image"),
         (lambda best, probs, labels: ((best + 1) % 12, probs, labels), "number classes in different orders"),
@@ -251,6 +253,42 @@ def test_published_lists_of_decisions_are_read_as_they_are() -> None:
         decisions = sorted((folder / "model_predictions/original_predictions").glob("alexnet*"))[0]
     wanted = asked(decisions, folder / "cifar10_test_original_labels.npy", classes=10)
     assert round(100 * measure(imported(wanted))["top1"], 2) == 81.98
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_score_of_the_best_classes_that_is_no_number_makes_that_image_wrong_and_is_said(
+    value: float, tmp_path: Path, scores: np.ndarray, labels: np.ndarray
+) -> None:
+    best, probs = top(scores)
+    whole = imported(
+        asked(saved(tmp_path / "b.npy", best), saved(tmp_path / "l.npy", labels), saved(tmp_path / "w.npy", probs))
+    )
+    row = int(np.flatnonzero(whole.correct())[0])
+    probs[row, 1] = value
+    found = imported(
+        asked(saved(tmp_path / "b.npy", best), saved(tmp_path / "l.npy", labels), saved(tmp_path / "s.npy", probs))
+    )
+    assert (found.top1[row], found.answered[row], int(found.answered.sum())) == (-1, False, len(labels) - 1)
+    assert int(whole.correct().sum()) - int(found.correct().sum()) == 1
+    assert not found.correct(5)[row]
+    (said,) = unanswered("m", found)
+    assert (said.verdict, said.evidence["images"]) == ("warn", [str(row)])
+    assert (
+        metrics(found, Metrics(draws=20))["balanced_accuracy"] < metrics(whole, Metrics(draws=20))["balanced_accuracy"]
+    )
+
+
+def test_images_without_an_answer_do_not_hide_another_order_of_the_classes(
+    tmp_path: Path, scores: np.ndarray, labels: np.ndarray
+) -> None:
+    renamed = np.roll(scores, 1, axis=1)
+    renamed[:60] = np.nan
+    with pytest.raises(UserError, match="number classes in different orders"):
+        imported(asked(saved(tmp_path / "p.npy", renamed), saved(tmp_path / "l.npy", labels)))
+    nothing = imported(
+        asked(saved(tmp_path / "n.npy", np.full_like(scores, np.nan)), saved(tmp_path / "l.npy", labels))
+    )
+    assert not nothing.answered.any()
 
 
 def test_a_score_of_every_class_that_is_no_number_makes_that_image_wrong(

@@ -71,5 +71,5 @@ def _row(run: Run, current: bool) -> dict[str, Any]:
 
 def _first_metric(run: Run) -> str | None:
     """What a run without a top-1 is known by: `exact_match 0.9667`; of numbers the mean error."""
-    found = [] if "top1" in run.results else [name for name in OTHER_METRICS if name in run.results]
-    return f"{found[0]} {run.results[found[0]]:.4g}" if found else None
+    known = {} if "top1" in run.results else {name: run.results.get(name) for name in OTHER_METRICS}
+    return next((f"{name} {value:.4g}" for name, value in known.items() if isinstance(value, int | float)), None)

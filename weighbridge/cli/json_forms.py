@@ -35,6 +35,7 @@ class RunRow(Form):
     framework: Value
     backend: Value
     top1: Value
+    metric: str | None = None
     samples: Value
     commit: Value
     dirty: Value

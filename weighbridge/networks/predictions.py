@@ -20,7 +20,7 @@ class TopClasses:
     """The best classes of each sample and no others: all that somebody else's predictions may hold.
 
     Attributes:
-        classes: int32, shape (samples, k), the best first.
+        classes: int32, shape (samples, k), the best first; -1 throughout where a sample's scores are no answer.
         scores: float32, shape (samples, k), falling along a row; None where only the order is known.
     """
 
@@ -29,11 +29,14 @@ class TopClasses:
 
     @classmethod
     def ranked(cls, classes: np.ndarray, scores: np.ndarray) -> "TopClasses":
-        """Put each row's best first. Of equal scores the leftmost stays first, as `argmax` on the row decides."""
+        """Put each row's best first. Of equal scores the leftmost stays first, as `argmax` on the row decides.
+
+        A row with NaN or plus infinity is no answer, as in scores of every class.
+        """
         order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")
         ranked = (np.take_along_axis(array, order, axis=1) for array in (classes, scores))
         best, falling = ranked
-        return cls(best.astype(np.int32), falling.astype(np.float32))
+        return cls(np.where(answered(scores)[:, None], best, -1).astype(np.int32), falling.astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class PredictionSet:
         if self.task != CLASSES:
             known = self._scores[:, : self.classes]
             return answered_labels(known) if self.task == MULTILABEL else np.isfinite(known).all(axis=1)
-        return np.ones(len(self.labels), bool) if self.best is not None else answered(self._scores)
+        return self.best.classes[:, 0] >= 0 if self.best is not None else answered(self._scores)
 
     @cached_property
     def top1(self) -> np.ndarray:
