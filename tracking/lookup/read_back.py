@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.audit.causes import UNKNOWN, cause_of
+from tracking.capture.comet_settings import comet_setting
 from tracking.runs.errors import UserError
 from tracking.runs.run import FOREIGN, Run, Scalar
 from tracking.runs.secrets import redact, redacted
@@ -70,7 +71,7 @@ def from_comet(written: str, folder: Path) -> Run:
     archive = Path(written) if written.endswith(".zip") else _archive(written, folder)
     if archive is not None:
         return _from_archive(archive)
-    if "COMET_API_KEY" in os.environ:
+    if comet_setting("api_key"):
         return _from_comet_online(written)
     place = folder / "comet"
     raise UserError(f"comet:{written}: there is no such archive in {place}; to look online, set COMET_API_KEY")
@@ -234,9 +235,17 @@ def _from_comet_online(key: str) -> Run:
         experiment = comet_ml.API().get_experiment_by_key(key)
         assets = experiment.get_asset_list() if experiment else []
         ids = [asset["assetId"] for asset in assets if asset["fileName"] == DOCUMENT]
-        document = experiment.get_asset(ids[0], return_type="text") if ids else None
-    except (comet_ml.exceptions.CometException, OSError, ValueError) as problem:
+        document = experiment.get_asset(ids[0], return_type="text") if ids else ""
+        foreign = None if ids or not experiment else _foreign_online(key, experiment)
+    except (comet_ml.exceptions.CometException, OSError, ValueError, KeyError, TypeError) as problem:
         raise UserError(f"comet:{key}: {_first_line(problem)}") from problem
-    if document is None:
-        raise UserError(f"comet:{key}: there is no such experiment online, or it has no {DOCUMENT}")
-    return _whole(document, f"comet:{key}")
+    if experiment is None:
+        raise UserError(f"comet:{key}: there is no such experiment online")
+    return foreign or _whole(document, f"comet:{key}")
+
+
+def _foreign_online(key: str, experiment: Any) -> Run:
+    """What there is of somebody's experiment: parameters, the last values of metrics, and others."""
+    summaries = (experiment.get_parameters_summary(), experiment.get_metrics_summary(), experiment.get_others_summary())
+    params, metrics, others = ({row["name"]: row["valueCurrent"] for row in rows or []} for rows in summaries)
+    return foreign_run(key, params, {name: float(value) for name, value in metrics.items()}, others)

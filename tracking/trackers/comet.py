@@ -1,4 +1,4 @@
-"""Comet: one offline archive per run under the tracker folder, or the server when `COMET_API_KEY` is set.
+"""Comet: one offline archive per run under the tracker folder, or the server when the SDK is told an API key.
 
 The SDK drops what it cannot deliver and still reports success, so nothing is believed before it was read back: from the
 finished archive, or from the server. Whatever is lacking is sent again, and nothing else, which is also what makes a
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from tracking.capture.comet_settings import comet_setting
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.writing import sync
@@ -130,14 +131,16 @@ def experiment_key(run: Run) -> str:
 
 
 def connect(folder: Path, experiment: str) -> Archives | Server:
-    """The server when `COMET_API_KEY` is set, else offline archives; `COMET_PROJECT_NAME` wins over `experiment`.
+    """The server when there is an API key (`COMET_API_KEY`, else what `comet login` wrote), else offline archives.
+
+    A project that the SDK is told (`COMET_PROJECT_NAME`) wins over `experiment`.
 
     Raises:
         UserError: the server cannot be reached, or refuses the key.
         ModuleNotFoundError: comet_ml is not installed.
     """
     sdk = _sdk()
-    project = os.environ.get("COMET_PROJECT_NAME") or experiment
+    project = comet_setting("project_name") or experiment
     if not _api_key():
         return Archives(folder / "comet", project)
     with _one_line_errors():
@@ -149,8 +152,8 @@ def connect(folder: Path, experiment: str) -> Archives | Server:
 def address() -> str:
     if not _api_key():
         return "offline"
-    workspace = os.environ.get("COMET_WORKSPACE") or "(default workspace)"
-    return f"online {_host()} {workspace}/{os.environ.get('COMET_PROJECT_NAME') or '(project of params)'}"
+    workspace = comet_setting("workspace") or "(default workspace)"
+    return f"online {_host()} {workspace}/{comet_setting('project_name') or '(project of params)'}"
 
 
 def _sdk() -> Any:
@@ -161,12 +164,12 @@ def _sdk() -> Any:
 
 
 def _api_key() -> str:
-    return os.environ.get("COMET_API_KEY", "").strip()
+    return comet_setting("api_key")
 
 
 def _host() -> str:
     """The server's host and port, without any credentials in its address."""
-    return urlsplit(os.environ.get("COMET_URL_OVERRIDE") or "https://www.comet.com").netloc.rpartition("@")[2]
+    return urlsplit(comet_setting("url_override") or "https://www.comet.com").netloc.rpartition("@")[2]
 
 
 def _content(run: Run) -> Content:
@@ -217,7 +220,7 @@ def _written(content: Content, folder: Path, key: str, project: str, *, exists: 
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
         experiment = kind(
             project_name=project,
-            workspace=os.environ.get("COMET_WORKSPACE"),
+            workspace=comet_setting("workspace") or None,
             offline_directory=partial,
             experiment_key=key,
             **SWITCHES,
@@ -309,7 +312,7 @@ def _one_line_errors() -> Iterator[None]:
     try:
         yield
     except OSError as problem:  # which is what `requests` raises
-        reason = f"no answer ({type(problem).__name__}); unset COMET_API_KEY for offline archives"
+        reason = f"no answer ({type(problem).__name__}); set COMET_API_KEY to nothing for offline archives"
         raise UserError(f"Comet at {_host()}: {reason}") from None
     except (CometException, ValueError, KeyError, TypeError) as problem:
         raise UserError(f"Comet at {_host()}: {_discreet(one_line(problem))}") from None

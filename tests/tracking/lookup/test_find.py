@@ -368,12 +368,31 @@ class OnlineExperiment:
         return json.dumps({"id": RUN.id, **RUN.to_dict()})
 
 
+class ForeignExperiment:
+    """One that somebody else's script made."""
+
+    def get_asset_list(self) -> list[dict[str, str]]:
+        return []
+
+    def get_parameters_summary(self) -> list[dict[str, str]]:
+        return [{"name": "lr", "valueCurrent": "0.1"}, {"name": "curr_step", "valueCurrent": "7"}]
+
+    def get_metrics_summary(self) -> list[dict[str, str]]:
+        return [{"name": "top1", "valueCurrent": "0.75"}, {"name": "loss", "valueCurrent": "NaN"}]
+
+    def get_others_summary(self) -> None:
+        return None
+
+
 def test_with_a_key_the_experiment_is_read_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    api = types.SimpleNamespace(get_experiment_by_key={"abcdef12": OnlineExperiment()}.get)
+    known = {"abcdef12": OnlineExperiment(), "abcdef34": ForeignExperiment()}
+    api = types.SimpleNamespace(get_experiment_by_key=known.get)
     fake = types.SimpleNamespace(API=lambda: api, exceptions=types.SimpleNamespace(CometException=RuntimeError))
     monkeypatch.setitem(sys.modules, "comet_ml", fake)
     monkeypatch.setenv("COMET_API_KEY", "not-a-key")
     assert find_run("comet:abcdef12", tmp_path) == RUN
+    theirs = find_run("comet:abcdef34", tmp_path)
+    assert (theirs.params["lr"], theirs.results) == (0.1, {"top1": 0.75, "loss": "nan"})
     with pytest.raises(UserError, match="no such experiment online"):
         find_run("comet:00000000", tmp_path)
 
