@@ -31,6 +31,7 @@ from tracking.runs.writing import write_text
 from weighbridge.frameworks._factories import factory_file
 from weighbridge.images.published_recipes import processor_file
 from weighbridge.networks.adapters import runtimes
+from weighbridge.params.checks import CHECKS
 from weighbridge.params.models import IMAGENET, Model
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.recipes import Published, Recipe, TextRecipe
@@ -74,7 +75,9 @@ def stage_files() -> dict[str, Path]:
     return dict(sorted({**modules, **{path.parent.name: path for path in STAGES.glob("*/__main__.py")}}.items()))
 
 
-def stage_code(frameworks: Collection[str], starts: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, str]]]:
+def stage_code(
+    frameworks: Collection[str], starts: Mapping[str, Collection[Path]]
+) -> Iterator[tuple[str, dict[str, str]]]:
     """For each stage the name of its file and the digests of its code; where it loads models, one for each framework.
 
     Args:
@@ -83,8 +86,8 @@ def stage_code(frameworks: Collection[str], starts: Mapping[str, Path]) -> Itera
     """
     for stage, path in stage_files().items():
         digests = _digests(path, {ADAPTERS: ()}, "as a stage")
-        if stage in starts:
-            digests |= _digests(starts[stage], {}, "as a source of images")
+        for start in starts.get(stage, ()):
+            digests |= _digests(start, {}, "as a source of images")
         if f"{ADAPTERS.replace('.', '/')}/__init__.py" not in digests:
             yield stage, digests
             continue
@@ -137,8 +140,9 @@ def _write_code(params: Params, code: Path, factories: Path) -> None:
             digests = factory_code(network.architecture) | class_names_file(network) | beside
             write_json(place / f"{name}.json", digests)
     frameworks = {network.framework for named in networks.values() for network in named.values()}
-    sources = {"fetch": params.data.source, "transfer_check": params.transfer_check.target.images}
-    starts = {stage: Path(source) for stage, source in sources.items() if source.endswith(".py")}
+    fetched = [data.source for data in (params.data, *params.test_sets.values())]
+    sources = {"fetch": fetched, "transfer_check": [params.transfer_check.target.images]}
+    starts = {stage: [Path(each) for each in named if each.endswith(".py")] for stage, named in sources.items()}
     for name, digests in stage_code(frameworks, starts):
         write_json(code / f"{name}.json", digests)
 
@@ -164,6 +168,8 @@ def made_here(params: Params) -> set[str]:
     findings = {f"findings/{name}/accuracy_check.json" for name in params.models}
     findings |= {f"findings/{name}/canaries.json" for name in pipeline["layers"]}
     for check, entries in pipeline.items():
+        if check not in CHECKS:
+            continue
         for key, entry in entries.items():
             about = entry.get("candidate") or entry.get("model")
             findings.add(f"findings/{about}/{check}-{key}.json" if about else f"findings/{key}/{check}.json")

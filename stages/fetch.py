@@ -6,7 +6,7 @@ writes  images/     the image files, as they were
         manifest.csv  one row an image, sorted by split and name: name, split, label, class, sha256, and how it is stored
                       (`weighbridge.images.opening.Stored`)
         skipped.csv   name, kind, reason, files: whatever else is in the source (`weighbridge.images.listing.LeftOut`)
-params  data
+params  data; of one of several test sets test_sets.<set>
 
 A folder holds one sub-folder per class under `test/` and perhaps `train/`, or directly (then all are test images), numbered
 together; or its images lie in `data.images` and a table gives their labels (`data.labels`), or several for
@@ -188,9 +188,9 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def main(source: Path, images: Path, manifest: Path, skipped: Path) -> None:
+def main(source: Path, images: Path, manifest: Path, skipped: Path, test_set: str = "") -> None:
     """Read the source, write images, manifest and the list of skipped images."""
-    data = read(Data, "data")
+    data = read(Data, "test_sets", test_set) if test_set else read(Data, "data")
     with replacing(images) as folder:
         folder.mkdir()
         if data.texts is not None:

@@ -4,7 +4,7 @@ reads   images/, manifest.csv; environment/recipes/<recipe>.json, so that a chan
 writes  <prepared>/<split>/  inputs.npy (uint8 or float32, NHWC; of texts int32 token ids), labels.npy, samples.json (names,
         classes, the recipe's steps, those that published weights declare looked up); refused.csv, where the recipe refused
         images and data.corrupt is `skip`
-params  recipes.<recipe>, data.classes, data.corrupt
+params  recipes.<recipe>, data.classes, data.corrupt, data.texts; of a recipe on a test set the latter from test_sets.<set>
 """
 
 from pathlib import Path
@@ -22,6 +22,7 @@ from weighbridge.images.targets import is_target, read_labels, read_names
 from weighbridge.params.data import Texts
 from weighbridge.params.recipes import AnyRecipe, Published, Recipe, TextRecipe
 from weighbridge.params.section import read
+from weighbridge.params.which_data import data_keys
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 from weighbridge.texts.tokens import tokenise, without_last
@@ -126,9 +127,10 @@ def _steps(name: str, texts: Texts | None) -> Recipe | TextRecipe:
 
 def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
     """Read images and manifest, write one sample set per split."""
-    classes = read(int, "data", "classes")
-    chosen = _steps(recipe, read(Texts | None, "data", "texts"))
-    corrupt, table = read(str, "data", "corrupt"), read_manifest(manifest)
+    data = data_keys(recipe)
+    classes = read(int, *data, "classes")
+    chosen = _steps(recipe, read(Texts | None, *data, "texts"))
+    corrupt, table = read(str, *data, "corrupt"), read_manifest(manifest)
     names = _class_names(table, chosen, classes)
     with replacing(prepared) as partial:
         for split, rows in table.groupby("split"):

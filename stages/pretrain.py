@@ -25,6 +25,7 @@ from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.loading import in_batches, new_network
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.section import read
+from weighbridge.params.which_data import data_keys
 from weighbridge.process.files import write_json
 from weighbridge.process.stage import replacing, run
 from weighbridge.weights.files import save_tensors
@@ -107,7 +108,7 @@ def main(source: str, samples: Path, weights: Path) -> None:
         raise UserError(
             f"params.yaml: pretrain.{source}: networks are trained here on classes, but data.task is {test.task}"
         )
-    network = new_network(chosen, read(int, "data", "classes"), test)
+    network = new_network(chosen, read(int, *data_keys(chosen.recipe), "classes"), test)
     curve = pretrain(network, train, test, chosen)
     with replacing(weights) as partial:
         partial.mkdir()

@@ -5,7 +5,7 @@ reads   <predictions>, <samples> (the recipe's steps), the manifest (how images 
         preprocessing and of the checks, the digests of the code, dvc.lock (the hashes that DVC took of what `preprocess`
         and `infer` read)
 writes  <run>: a run file (`tracking.runs.run.Run`)
-params  models.<model>, inference, data
+params  models.<model>, inference, data (of a model on a test set: test_sets.<set>)
 """
 
 import json
@@ -24,6 +24,7 @@ from tracking.runs.findings import Finding, load_findings
 from tracking.runs.flat import flat
 from tracking.runs.run import Run, Scalar
 from tracking.runs.secrets import redact
+from tracking.runs.test_sets import without_test_set
 from weighbridge.images.judging import judge_images, stored_facts
 from weighbridge.images.manifest import not_weighed, read_manifest, refused
 from weighbridge.images.samples import resolved_recipe
@@ -35,6 +36,7 @@ from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.recipes import Recipe, TextRecipe
 from weighbridge.params.section import read
+from weighbridge.params.which_data import data_keys
 from weighbridge.process.stage import replacing, run
 
 CANARIES = "canaries.json"
@@ -67,6 +69,7 @@ def record(
 ) -> Run:
     """The run of the model `name`: `inputs` are digests by role, `measured` its metrics, `command` that of `infer`."""
     params = {part.name: getattr(asked, part.name).model_dump() for part in fields(asked)}
+    params["model"]["recipe"] = without_test_set(asked.model.recipe)  # the data say which images: no condition twice
     beside = {fact: str(value) for fact, value in predictions.process.items() if fact.startswith(BESIDE)}
     process = {fact: value for fact, value in predictions.process.items() if fact not in beside}
     return Run(
@@ -170,7 +173,9 @@ def main(
 ) -> None:
     """Gather, build the run, write it."""
     chosen, lock = read(Model, "models", model), read_lock()
-    asked = Asked(chosen, resolved_recipe(samples / "test"), read(Inference, "inference"), read(Data, "data"))
+    asked = Asked(
+        chosen, resolved_recipe(samples / "test"), read(Inference, "inference"), read(Data, *data_keys(model))
+    )
     facts: dict[str, Scalar] = {
         name: value for path in environments.split() for name, value in Environment.load(Path(path)).facts.items()
     }

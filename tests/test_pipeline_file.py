@@ -44,7 +44,10 @@ def code_of(stage: str) -> dict[str, str]:
 
 
 def test_every_stage_is_an_entry_and_every_entry_a_stage() -> None:
-    assert {*FILES, "capture"} == set(PIPELINE)
+    assert {*FILES, "capture", "fetch_set"} == set(
+        PIPELINE
+    )  # fetch_set: the module `fetch`, for each of several test sets
+    assert {entry(name)["cmd"].split()[2] for name in PIPELINE} == {f"stages.{name}" for name in (*FILES, "capture")}
 
 
 def test_the_file_reads_like_the_pipeline() -> None:

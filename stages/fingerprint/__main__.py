@@ -35,6 +35,7 @@ from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.recipes import AnyRecipe, Recipe, TextRecipe
 from weighbridge.params.section import read
+from weighbridge.params.which_data import data_keys
 from weighbridge.process.stage import run
 
 CHECK = "fingerprint"
@@ -268,10 +269,11 @@ def _some(observed: Observed, samples: int) -> Observed:
     return Observed(tuple(observed.names[row] for row in rows), observed.top1[rows], scores)
 
 
-def _resolved(prepared: Path) -> dict[str, Recipe]:
-    """Every recipe of params for images, as `preprocess` resolved it."""
+def _resolved(prepared: Path, own: str) -> dict[str, Recipe]:
+    """Every recipe of params for the images that the recipe `own` prepares, as `preprocess` resolved it."""
     recipes = read(dict[str, AnyRecipe], "recipes")
-    names = [name for name, recipe in recipes.items() if not isinstance(recipe, TextRecipe)]
+    images = [name for name, recipe in recipes.items() if not isinstance(recipe, TextRecipe)]
+    names = [name for name in images if data_keys(name) == data_keys(own)]
     return {f"recipe {name}": SampleSet.load(prepared / name / "test").image_recipe for name in names}
 
 
@@ -279,9 +281,9 @@ def _asked(
     chosen: Fingerprint, model: Model, own: SampleSet, prepared: Path, images: Path, observed: Observed
 ) -> Tried:
     turned = any(is_turned(images / name) for name in observed.names)
-    others = _resolved(prepared)
+    others = _resolved(prepared, model.recipe)
     known = candidates(f"recipe {model.recipe}", own.image_recipe, others, chosen.candidates, turned=turned)
-    classifier = load_model(model, read(Inference, "inference"), read(int, "data", "classes"), own)
+    classifier = load_model(model, read(Inference, "inference"), read(int, *data_keys(model.recipe), "classes"), own)
     return try_all(classifier, images, known, observed, model.batch_size)
 
 

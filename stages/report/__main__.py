@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from stages.report.checks import mistakes, modes, published, transfers
 from stages.report.grouping import by_check, counts, distinct, split
 from stages.report.numbers import brief, is_finite, number, percent, plain, range_of
-from stages.report.sections import accuracies, curves, parity, times
+from stages.report.sections import accuracies, by_test_set, curves, parity, times
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.run import Run, load_runs
 from weighbridge.params.backend_parity import Parity
@@ -58,6 +58,7 @@ def report(
         counts_of={each.subject: counts(each.findings) for each in runs},
         checks=by_check(found),
         forest=accuracies(runs),
+        by_set=by_test_set(runs),
         claimed=any("model.claim.top1" in each.params for each in runs),
         parity=parity(found, {(pair.candidate, pair.reference): pair for pair in pairs}),
         curves=list(curves(runs)),

@@ -8,6 +8,7 @@ from stages.report.charts import Axis, Lines, Points, Row, Rows, decades, labell
 from stages.report.numbers import is_finite, number, percent
 from tracking.runs.findings import Finding
 from tracking.runs.run import Run, Scalar
+from tracking.runs.test_sets import test_set_of, without_test_set
 from weighbridge.params.backend_parity import Parity
 
 
@@ -36,6 +37,19 @@ def _accuracy_row(axis: Axis, each: Run, claim: Scalar, numbers: tuple[float, ..
     span = axis.at(low), axis.at(high), f"95% interval {interval}"
     under = f"claimed {percent(claim)}" if claimed else ""
     return Row(each.subject, f"{percent(top1)} ({interval})", under, (span,), marks)
+
+
+def by_test_set(runs: Iterable[Run]) -> dict[str, Any] | None:
+    """Accuracy by model (rows) and test set (columns), None where a model was not weighed on one; None for less than two sets."""
+    rows: dict[str, dict[str, tuple[str, str]]] = {}
+    for each in runs:
+        if (test_set := test_set_of(each.subject)) and (numbers := _interval(each)):
+            top1, low, high = map(percent, numbers)
+            rows.setdefault(without_test_set(each.subject), {})[test_set] = (top1, f"{low} to {high}")
+    sets = list(dict.fromkeys(name for cells in rows.values() for name in cells))
+    if len(sets) < 2:
+        return None
+    return {"sets": sets, "rows": [(model, [cells.get(name) for name in sets]) for model, cells in rows.items()]}
 
 
 MEASURED = ("max_score_difference", "median_score_difference", "flips", "flipped", "flipped_columns")

@@ -163,6 +163,7 @@ def faults(block: str) -> list[str]:
     written = YAML(typ="safe").load(block)
     if {"data", "models"} <= written.keys():  # a whole suite
         complete(written)
+        return []
     written_out = expand({key: value for key, value in written.items() if key in Params.model_fields})
     for key, value in {**written, **{key: written_out[key] for key in written if key in written_out}}.items():
         if key not in Params.model_fields:

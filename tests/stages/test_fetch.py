@@ -1,15 +1,17 @@
 """Labelled image folders: ordinary ones, tables of labels, and everything that can be wrong with them."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from stages.fetch import fetch, fetch_texts
+from stages.fetch import fetch, fetch_texts, main
 from tracking.runs.errors import UserError
 from weighbridge.images.digits import write_images
 from weighbridge.images.judging import stored_facts
+from weighbridge.images.manifest import read_manifest
 from weighbridge.params.data import Data, Labels, Texts
 
 
@@ -162,3 +164,23 @@ def test_texts_become_files_with_their_labels(tmp_path: Path) -> None:
 def test_a_text_that_cannot_be_used_is_named(line: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=words):
         fetch_texts(table(tmp_path / "source", line), TSV, 2, tmp_path / "texts")
+
+
+def test_each_of_two_test_sets_is_fetched_by_its_own_params(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder / "test" / "10").mkdir()
+    Image.effect_noise((32, 32), 50).save(folder / "test" / "10" / "two.png")
+    sets = {
+        "all": {"source": str(folder), "classes": 3, "order": ["dog", "cat", "10"]},
+        "old": {"source": "x", "classes": 2},
+    }
+    Path("params.yaml").write_text(json.dumps({"data": {"source": "elsewhere"}, "test_sets": sets}))
+    labels = {}
+    for name, source in (("all", folder), ("old", folder / "train")):
+        main(source, Path(name), Path(f"{name}.csv"), Path(f"{name}-skipped.csv"), name)
+        labels[name] = dict(read_manifest(Path(f"{name}.csv"))[["name", "label"]].to_numpy())
+    assert labels["all"]["test/dog/one.png"] == 0
+    assert labels["all"]["test/10/two.png"] == 2
+    assert labels["old"] == {"test/cat/one.png": 0, "test/dog/one.png": 1}

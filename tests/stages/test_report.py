@@ -413,3 +413,20 @@ def test_main_takes_every_run_and_the_notes_of_this_job_beside_them(
     assert places == sorted(places)
     assert "12 seconds in all" in shown
     assert "two against one: +4.70 points." in shown
+
+
+def test_test_sets_stand_side_by_side() -> None:
+    runs = [
+        a_run("net+photos"),
+        a_run("net+sketches", results={"top1": 0.5, "top1_low": 0.4, "top1_high": 0.6}),
+        a_run("b+photos"),
+    ]
+    found = sections.by_test_set(runs)
+    assert found is not None
+    assert found["sets"] == ["photos", "sketches"]
+    photos, sketches = ("97.00%", "95.24% to 98.17%"), ("50.00%", "40.00% to 60.00%")
+    assert found["rows"] == [("net", [photos, sketches]), ("b", [photos, None])]
+    page = report(runs, PAIRS, SECONDS)
+    assert "Top-1 accuracy by test set" in page
+    assert "not weighed" in page
+    assert "by test set" not in report([a_run("net+photos"), a_run("b+photos")], PAIRS, SECONDS)

@@ -10,7 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from tracking.audit.claims import Claim, Measured, claims_about, image_side
-from tracking.audit.grades import right_of, task_of_run
+from tracking.audit.grades import other_test_sets, right_of, task_of_run
 from tracking.audit.statistics import mcnemar_exact, paired_bootstrap, paired_difference, wilson
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
@@ -188,9 +188,14 @@ def _require_same_images(first: Run, second: Run) -> None:
             )
         if not {"names.sha256", "labels", "top1"} <= run.decisions.keys():
             raise UserError(f"{run.subject} {run.id[:12]}: holds no decisions to be compared one by one")
+    runs = " and ".join(f"{run.subject} {run.id[:12]}" for run in (first, second))
+    if sets := other_test_sets(first, second):
+        raise UserError(
+            f"{runs}: are of different test sets, {sets[0]} and {sets[1]}, so that nothing can be paired; `weighbridge audit` "
+            "compares their numbers"
+        )
     for name, what in (("names.sha256", "images"), ("labels", "labels")):
         if first.decisions[name] != second.decisions[name]:  # packed labels are equal text when they are equal
-            runs = " and ".join(f"{run.subject} {run.id[:12]}" for run in (first, second))
             raise UserError(
                 f"{runs}: their {what} differ, so that nothing can be paired; `weighbridge audit` says what does"
             )

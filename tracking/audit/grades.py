@@ -8,6 +8,7 @@ from tracking.audit.statistics import mcnemar_exact, newcombe, paired_difference
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run, Scalar
+from tracking.runs.test_sets import test_set_of
 
 NOISE = 0.05  # two accuracies are `within noise` when the p-value is at least this
 
@@ -151,7 +152,19 @@ def right_of(run: Run) -> str:
     return "exact_match" if task_of_run(run) == "multilabel" else "top1"
 
 
+def other_test_sets(before: Run, after: Run) -> tuple[str, str] | None:
+    """The test sets that two runs are of, in words; None where they are of one, of the same images, or of sets without names."""
+    first, second = test_set_of(before.subject), test_set_of(after.subject)
+    images = before.inputs.get("images")
+    if first == second or (images is not None and images == after.inputs.get("images")):
+        return None
+    return first or "one without a name", second or "one without a name"
+
+
 def _same_samples(before: Run, after: Run) -> bool:
+    """Whether the samples are the same by their names, which files of several test sets may share."""
+    if other_test_sets(before, after):
+        return False
     names = before.decisions.get("names.sha256")
     return names is not None and names == after.decisions.get("names.sha256")
 

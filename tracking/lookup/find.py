@@ -97,7 +97,7 @@ def _distinct(runs: Iterator[Run]) -> list[Run]:
 
 def _by_name(written: str, folder: Path) -> Run:
     current = folder / "runs" / f"{written}.json"
-    if re.fullmatch(r"[\w.-]+", written) and current.is_file():
+    if re.fullmatch(r"[\w.+-]+", written) and current.is_file():
         return Run.load(current)
     if re.fullmatch(rf"[0-9a-f]{{{SHORTEST_ID},64}}", written.lower()):
         return _by_id(written.lower(), folder)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from tracking.audit.audit import Audit, AuditOutcome, Difference
 from tracking.audit.divergence import divergence
-from tracking.audit.grades import Grades
+from tracking.audit.grades import Grades, other_test_sets
 from tracking.pages.terminal import PIPE, Screen, aligned, and_more, indented, joined, table_lines
 from tracking.pages.text_divergence import divergence_lines
 from tracking.runs.run import Run, Scalar
@@ -64,12 +64,14 @@ def audit_text(audit: Audit, screen: Screen = PIPE) -> str:
 
 
 def headline(audit: Audit) -> str:
-    """The outcome as a sentence, with what was not recorded and so cannot be vouched for."""
+    """The outcome as a sentence, with what was not recorded and so cannot be vouched for, and test sets that differ."""
     words = DECIDED.get(audit.grades.task, ("", ""))
     levels = {**dict(zip(("decisions", "accuracy"), words, strict=True)), "metrics": "metrics"}
     level = levels.get(audit.grades.finest or "")
+    sets = other_test_sets(audit.before, audit.after)
     silent = sum(len(names) for names in audit.unrecorded.values())
-    limits = [f"compared by {level}, no finer result was recorded in both"] if level else []
+    limits = [f"of other images: test set {' before, '.join(sets)} after"] if sets else []
+    limits += [f"compared by {level}, no finer result was recorded in both"] if level else []
     limits += [f"{counted(silent, 'condition')} not recorded in both"] if silent else []
     if audit.outcome is AuditOutcome.PARTLY:
         limits += [

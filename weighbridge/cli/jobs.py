@@ -90,7 +90,9 @@ def weigh_options(parser: argparse.ArgumentParser) -> None:
         help="columns name and label, class indices from 0 (FOLDER/labels.csv)",
     )
     parser.add_argument(
-        "--classes", metavar="N", type=positive, help="how many the models tell apart (1000, or the folders)"
+        "--classes",
+        metavar="CLASSES",
+        help="how many (1000, or the folders), or which scores are theirs: imagenet, background first, a file, a list",
     )
     parser.add_argument("--checks", metavar="CHECKS", default="none", help="none (the default), all, or names: a,b")
     parser.add_argument("--batch-size", metavar="N", type=positive, help="images asked about at once (32)")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.runs.errors import UserError
+from tracking.runs.test_sets import without_test_set
 from weighbridge.images.class_folders import SUFFIXES, folder_classes
 from weighbridge.params.shorthand import FILES, model_key, read_file
 
@@ -20,6 +21,7 @@ class Asked:
 
     Attributes:
         models: a line each, or a key of the suite in use.
+        classes: how many the images have, or which of the models' scores are theirs; None: as many as folders.
         recipe: how images are prepared for all of them: the weights that declare it, or a recipe of the suite in use; None: as
             each one's weights declare.
     """
@@ -27,7 +29,7 @@ class Asked:
     models: tuple[str, ...]
     images: Path
     labels: Path | None
-    classes: int | None
+    classes: str | None
     checks: str | list[str]
     batch_size: int | None
     recipe: str | None
@@ -38,19 +40,44 @@ def weighed_suite(asked: Asked, in_use: Mapping[str, Any]) -> Values:
 
     Raises:
         UserError: no such folder or table, or the table's columns are not understood; a file of which nobody says how its images
-            are prepared.
+            are prepared; classes that are neither a number nor say which scores are meant.
     """
-    suite: Values = {"data": _data(asked), "checks": asked.checks, "recipes": {}, "downloads": {}, "models": {}}
+    count, meant = classes_meant(asked.classes)
+    suite: Values = {"data": _data(asked, count), "checks": asked.checks, "recipes": {}, "downloads": {}, "models": {}}
     own: Values = {"batch_size": asked.batch_size} if asked.batch_size else {}
+    own |= {"classes": meant} if meant else {}
     if asked.recipe:
         suite["recipes"]["given"] = in_use.get("recipes", {}).get(asked.recipe, asked.recipe)
         own["recipe"] = "given"
     for text in asked.models:
         if text in in_use.get("models", {}):
-            suite["models"][text] = {**_from_suite(text, in_use, suite, asked.recipe is None), **own}
+            suite["models"][without_test_set(text)] = {**_from_suite(text, in_use, suite, asked.recipe is None), **own}
         else:
             suite["models"][model_key(text)] = _from_line(text, own)
     return {name: section for name, section in suite.items() if section != {}}
+
+
+def classes_meant(text: str | None) -> tuple[int | None, str | list[str] | list[int] | None]:
+    """How many classes the images have, or else which of the models' scores are theirs, as the key `classes` of a model says it.
+
+    Raises:
+        UserError: neither a number above zero, nor a known word, a file, or a list with commas.
+    """
+    if text is None:
+        return None, None
+    if text.isdecimal() and int(text):
+        return int(text), None
+    if text in ("imagenet", "background first", "background last"):
+        return None, text
+    names = [name.strip() for name in text.split(",")]
+    if len(names) > 1 and all(names):
+        return None, [int(name) for name in names] if all(map(str.isdecimal, names)) else names
+    if Path(text).is_file():
+        return None, text
+    raise UserError(
+        f"--classes {text}: no such file; give a number, imagenet, background first, background last, a file of names, or names "
+        "or numbers with commas between them"
+    )
 
 
 def _from_line(text: str, own: Mapping[str, Any]) -> str | Values:
@@ -68,7 +95,9 @@ def _from_suite(key: str, in_use: Mapping[str, Any], suite: Values, with_recipe:
     """A model of the suite in use, with its recipe and where its weights come from."""
     entry = dict(in_use["models"][key])
     if with_recipe:
-        suite["recipes"][entry["recipe"]] = in_use["recipes"][entry["recipe"]]
+        recipe = entry["recipe"]
+        entry["recipe"] = without_test_set(recipe)
+        suite["recipes"][entry["recipe"]] = in_use["recipes"][recipe]
     source = Path(entry["weights"]).parts[:3]
     if source[:2] == ("data", "weights"):
         name = source[2]
@@ -84,10 +113,10 @@ def _from_suite(key: str, in_use: Mapping[str, Any], suite: Values, with_recipe:
 # ---- images
 
 
-def _data(asked: Asked) -> Values:
+def _data(asked: Asked, count: int | None) -> Values:
     folder = asked.images
-    if folder.suffix == ".py" and folder.is_file() and asked.classes:
-        return {"source": folder.as_posix(), "classes": asked.classes}
+    if folder.suffix == ".py" and folder.is_file() and count:
+        return {"source": folder.as_posix(), "classes": count}
     if not folder.is_dir():
         raise UserError(f"--images {folder}: no such folder")
     classes = folder_classes(folder, "text")
@@ -95,8 +124,8 @@ def _data(asked: Asked) -> Values:
     if asked.labels is None and not table.is_file():
         if not classes:
             raise UserError(f"--images {folder}: has no folders of classes and no labels.csv; give --labels FILE.csv")
-        return {"source": folder.as_posix(), "classes": asked.classes or len(classes)}
-    return _labelled(folder, table, asked.classes)
+        return {"source": folder.as_posix(), "classes": count or len(classes)}
+    return _labelled(folder, table, count)
 
 
 def _labelled(folder: Path, table: Path, classes: int | None) -> Values:

@@ -15,6 +15,7 @@ from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.section import read
+from weighbridge.params.which_data import data_keys
 from weighbridge.process.progress import progress
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.files import check_weights
@@ -23,7 +24,7 @@ from weighbridge.weights.files import check_weights
 def asked_model(name: str, weights: Path) -> tuple[Model, Inference, int]:
     """What params say of a model whose weights lie at `weights`: the model, how it is asked, and the number of classes."""
     chosen = read(Model, "models", name).model_copy(update={"weights": str(weights)})
-    return chosen, read(Inference, "inference"), read(int, "data", "classes")
+    return chosen, read(Inference, "inference"), read(int, *data_keys(name), "classes")
 
 
 def load_model(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Classifier:

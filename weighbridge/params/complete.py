@@ -8,9 +8,12 @@ from tracking.runs.errors import UserError
 from weighbridge.params.checks import CHECKS
 from weighbridge.params.job import Job
 from weighbridge.params.models import Model
+from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import PARAMS, Section, check, nearest
 from weighbridge.params.shorthand import ShorthandError, expand
+from weighbridge.params.test_sets import spread
+from weighbridge.params.which_data import data_folder, data_keys
 
 Stages = dict[str, dict[str, Any]]
 
@@ -25,6 +28,7 @@ def complete(suite: Mapping[str, Any], path: Path = PARAMS) -> dict[str, Any]:
         asked = expand({key: value for key, value in suite.items() if key != "pipeline"})
     except ShorthandError as problem:
         raise UserError(f"{path}: {problem}") from None
+    asked = spread(asked, path)
     asked["checks"] = _checks(asked.get("checks", "all"), path)
     job = check(Job, asked, path)
     values = job.model_dump()
@@ -65,9 +69,14 @@ def _checks(asked: Any, path: Path) -> list[str]:
 
 
 def stages(job: Job) -> Stages:
-    """By optional stage, what it runs for and what its command line may name; empty where nothing is asked."""
+    """By stage, what it runs for and what its entry in dvc.yaml may name; empty where nothing is asked of an optional one."""
+    always: Stages = {
+        "preprocess": {name: _data_of(name) for name in job.recipes},
+        "pretrain": {key: _trained(each) for key, each in job.pretrain.items()},
+        "infer": _each(job.models, None),
+    }
     chosen = {name: _asked(name, job) if name in job.checks else {} for name in CHECKS}
-    return {**chosen, "transfer_ranking": {"all": {}} if len(chosen["transfer_check"]) > 1 else {}}
+    return {**always, **chosen, "transfer_ranking": {"all": {}} if len(chosen["transfer_check"]) > 1 else {}}
 
 
 def _asked(check: str, job: Job) -> dict[str, dict[str, str]]:
@@ -104,4 +113,14 @@ def _each(models: Mapping[str, Model], asked: Iterable[str] | None) -> dict[str,
 
 
 def _item(model: Model) -> dict[str, str]:
-    return {name: getattr(model, name) for name in ("weights", "recipe", "framework", "backend")}
+    named = {name: getattr(model, name) for name in ("weights", "recipe", "framework", "backend")}
+    return {**named, **_data_of(model.recipe)}
+
+
+def _trained(source: Pretrain) -> dict[str, str]:
+    return {"framework": source.framework, "recipe": source.recipe, **_data_of(source.recipe)}
+
+
+def _data_of(recipe: str) -> dict[str, str]:
+    """Where the images of a recipe lie, and their section of params."""
+    return {"folder": data_folder(recipe), "data": ".".join(data_keys(recipe))}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import create_model, model_validator
 
+from tracking.runs.test_sets import test_set_of
 from weighbridge.params.checks import CHECKS, SECTIONS
 from weighbridge.params.claims import Claims
 from weighbridge.params.data import NO_IMAGES, Data
@@ -26,11 +27,13 @@ class Subjects(Section):
     Attributes:
         suite: the file that asks it.
         checks: the optional checks that run; accuracy, records, `published_check`, report and publishing always do.
+        test_sets: in place of `data`, where there are several; `model+set` is a model on one of them (`params.test_sets`).
     """
 
     suite: str | None = None
     checks: list[Name] = list(CHECKS)
     data: Data = Data()
+    test_sets: dict[Name, Data] = {}
     recipes: dict[Name, AnyRecipe] = {}
     inference: Inference = Inference()
     pretrain: dict[Name, Pretrain] = {}
@@ -72,12 +75,27 @@ class Job(Checked):
 
     @model_validator(mode="after")
     def _models_have_something_to_see(self) -> "Job":
-        if self.models and self.data.source == NO_IMAGES:
-            raise ValueError(
-                "data.source: models need images or texts: name a folder, or a file with `write_images(folder)`"
-            )
-        if self.models and self.data.classes < 2 and self.data.task == "classes":
-            raise ValueError("data.classes: of one class every model is right: at least two are needed")
+        for where, data in self._seen():
+            if data.source == NO_IMAGES:
+                raise ValueError(
+                    f"{where}.source: models need images or texts: name a folder, or a file with `write_images(folder)`"
+                )
+            if data.classes < 2 and data.task == "classes":
+                raise ValueError(f"{where}.classes: of one class every model is right: at least two are needed")
+        return self
+
+    def _seen(self) -> Iterator[tuple[str, Data]]:
+        """The data of the models; a test set that is not there is named by `_references`."""
+        asked = dict.fromkeys(test_set_of(name) for name in self.models)
+        if None in asked:
+            yield "data", self.data
+        yield from ((f"test_sets.{name}", self.test_sets[name]) for name in asked if name in self.test_sets)
+
+    @model_validator(mode="after")
+    def _recipes_are_of_the_same_set(self) -> "Job":
+        for name, model in self.models.items():
+            if test_set_of(model.recipe) != test_set_of(name):
+                raise ValueError(f"models.{name}.recipe: {model.recipe!r} prepares the images of another test set")
         return self
 
     @model_validator(mode="after")
@@ -116,6 +134,9 @@ class Job(Checked):
 
     def _references(self) -> Iterator[tuple[str, str, Collection[str]]]:
         sections: dict[str, Mapping[str, Model | Pretrain]] = {"models": self.models, "pretrain": self.pretrain}
+        for section, named in (("models", self.models), ("recipes", self.recipes)):
+            on_sets = ((key, test_set) for key in named if (test_set := test_set_of(key)) is not None)
+            yield from ((f"{section}.{key}", test_set, self.test_sets) for key, test_set in on_sets)
         for section, networks in sections.items():
             for key, network in networks.items():
                 yield f"{section}.{key}.recipe", network.recipe, self.recipes

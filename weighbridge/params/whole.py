@@ -14,8 +14,8 @@ class Params(Job):
     """A job with the stages that it comes to: all of a completed `params.yaml`.
 
     Attributes:
-        pipeline: by optional stage, what it runs for: a model, or an entry of the check's section, each with what its command
-            line may name. `weighbridge use` works it out; dvc.yaml goes through it.
+        pipeline: by stage, what it runs for: a recipe, a model, or an entry of the check's section, each with what its entry in
+            dvc.yaml may name. `weighbridge use` works it out; dvc.yaml goes through it.
     """
 
     pipeline: dict[Name, dict[Name, dict[str, str]]]

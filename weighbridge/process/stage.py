@@ -80,7 +80,11 @@ def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:
     )
     for name, parameter in inspect.signature(main).parameters.items():
         kind = Path if parameter.annotation is Path else str
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True, metavar=kind.__name__.upper())
+        needed = parameter.default is parameter.empty
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(
+            option, type=kind, required=needed, default=parameter.default, metavar=kind.__name__.upper()
+        )
     return parser
 
 

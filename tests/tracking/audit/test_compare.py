@@ -10,9 +10,11 @@ import pytest
 
 from tests.tracking.audit.test_audit import LABELS, NAMES, weighed, wrong
 from tests.weighbridge.cli.printed import printed
+from tracking.audit.audit import audit
 from tracking.audit.claims import load_claims
 from tracking.audit.compare import compare
 from tracking.audit.statistics import paired_bootstrap, paired_difference
+from tracking.pages.text_audit import audit_text
 from tracking.pages.text_compare import comparison_text, p_text
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
@@ -151,3 +153,14 @@ def test_other_metrics_stand_beside_one_another_with_their_intervals() -> None:
     assert "nll" not in [name for name, *_ in found.metrics]
     assert found.to_dict()["metrics"]["auroc"] == [[0.7, pytest.approx(0.6), 0.99], [0.8, pytest.approx(0.7), 0.99]]
     assert "0.7000 [0.6000, 0.9900]  0.8000 [0.7000, 0.9900]" in comparison_text(found, None, 0)
+
+
+def test_runs_of_two_test_sets_are_not_paired_by_names_that_both_have() -> None:
+    first = replace(FIRST, subject="net+photos", inputs={"images": "a.dir"})
+    second = replace(SECOND, subject="net+sketches", inputs={"images": "b.dir"})
+    with pytest.raises(UserError, match="are of different test sets, photos and sketches"):
+        compare(first, second)
+    found = audit(first, second)
+    assert found.grades.flips is None
+    assert "(of other images: test set photos before, sketches after" in audit_text(found)
+    assert compare(first, replace(second, inputs={"images": "a.dir"})).flipped.size  # one set under two names

@@ -188,6 +188,8 @@ def test_a_model_whose_weights_the_suite_in_use_downloads_brings_the_download(we
         (("keras/VGG16", "--images", "../classes", "--labels", "x.csv"), "--labels x.csv: cannot be read"),
         (("keras/VGG16", "--images", "../classes", "--labels", "../flat/labels.csv"), "put the table into the folder"),
         (("keras/VGG16", "--images", "../classes", "--suite", "params.yaml"), "name another file"),
+        *((("keras/VGG16", "--images", "../classes", f"--classes={no}"), f"--classes {no}: no such file; give a number")
+          for no in ("0", "-3", "2.5", "name.txt", ",", "")),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_changes_nothing(
@@ -253,3 +255,22 @@ def test_what_repro_ends_with_is_passed_on_after_the_table_of_those_weighed(
 def _failing(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
     weighed(subject="keras-VGG16").save(Path("data/runs/keras-VGG16.json"))
     return subprocess.CompletedProcess(command, 2 if "repro" in command else 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("background first", {"background": "first"}),
+        ("imagenet", {"names": "imagenet"}),
+        ("281, 207", {"indices": [281, 207]}),
+        ("cat,dog", {"names": ["cat", "dog"]}),
+        ("names.txt", {"names": "names.txt"}),
+    ],
+)
+def test_which_scores_are_the_classes_can_be_said(weighbridge: Command, given: str, meant: dict[str, Any]) -> None:
+    Path("names.txt").write_text("cat\ndog\n")
+    assert weighbridge("weigh", "keras/VGG16", "--images", "../classes", "--classes", given)[0] == 0
+    classes = load_params().models["keras-VGG16"].classes
+    assert classes is not None
+    assert classes.model_dump(exclude_none=True) == meant
+    assert load_params().data.classes == 2

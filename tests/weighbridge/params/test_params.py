@@ -118,7 +118,7 @@ def test_dvcs_run_cache_still_does_not_see_these_keys() -> None:
         ("  corrupt: fail\n", "", "data.corrupt is missing"),
         ("claims:\n  file: tracking/audit/claims.csv\n", "", "claims is missing"),
         ("recipe: digits-64\n    batch_size", "recipe: digits-32\n    batch_size",
-         "pipeline.layers.mobilenet-keras-tensorflow.recipe does not follow from the rest"),
+         "pipeline.infer.mobilenet-keras-tensorflow.recipe does not follow from the rest"),
         ("- mode_check\n", "", "pipeline.mode_check.resnet18-torchvision does not follow from the rest"),
         ("- layers\n- backend_parity\n", "- backend_parity\n- layers\n", "checks does not follow from the rest"),
     ],
@@ -183,14 +183,19 @@ def test_the_nearest_name_is_said_and_all_unless_they_are_many(name: str, known:
 # ---- stages
 
 
+ALWAYS = ("preprocess", "pretrain", "infer")
+
+
 def stages(**sections: Any) -> dict[str, list[str]]:
-    return {name: list(entries) for name, entries in complete(small(**sections))["pipeline"].items()}
+    """What each optional stage runs for."""
+    pipeline = complete(small(**sections))["pipeline"]
+    return {name: list(entries) for name, entries in pipeline.items() if name not in ALWAYS}
 
 
 def test_every_section_of_a_check_is_found_and_has_its_stage() -> None:
     entries = load_yaml(ROOT / "dvc.yaml")["stages"]
     asked = [name for name, entry in entries.items() if entry.get("foreach") == f"${{pipeline.{name}}}"]
-    assert sorted(stages()) == sorted(asked) == sorted([*CHECKS, "transfer_ranking"])
+    assert sorted([*ALWAYS, *stages()]) == sorted(asked) == sorted([*ALWAYS, *CHECKS, "transfer_ranking"])
 
 
 def test_by_default_every_check_looks_at_every_model_but_transfer_which_names_its_own() -> None:
@@ -201,14 +206,15 @@ def test_by_default_every_check_looks_at_every_model_but_transfer_which_names_it
 
 
 def test_a_stage_is_told_what_its_command_line_names() -> None:
-    item = {"weights": "net.onnx", "recipe": "plain", "framework": "onnx", "backend": "onnxruntime"}
+    network = {"weights": "net.onnx", "recipe": "plain", "framework": "onnx", "backend": "onnxruntime"}
+    item = {**network, "folder": "data", "data": "data"}
     asked = {
         "backend_parity": {"p": {"reference": "a", "candidate": "b"}},
         "backend_check": {"c": {"model": "a"}},
         "fingerprint": {"f": {"model": "a", "predictions": "theirs.csv"}},
     }
     pipeline = complete(small(**asked))["pipeline"]
-    assert pipeline["mode_check"]["a"] == item
+    assert pipeline["mode_check"]["a"] == pipeline["infer"]["a"] == item
     assert pipeline["backend_parity"] == {"p": {"reference": "a", "candidate": "b"}}
     assert pipeline["backend_check"] == {"c": {"model": "a", **item}}
     assert pipeline["fingerprint"] == {"f": {"model": "a", "predictions": "theirs.csv", **item}}
