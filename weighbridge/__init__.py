@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     from weighbridge.script.values import compare as compare
     from weighbridge.script.values import matrix as matrix
 
+# Package and module apart: written as one, every stage would be taken to reach them (`tracking.capture.code_files`).
 _PUBLIC = {
-    "capture": "weighbridge.script.conditions",
-    "log_conditions": "weighbridge.script.conditions",
-    "track": "weighbridge.script.track",
-    "keras_callback": "weighbridge.script.callbacks",
-    "lightning_callback": "weighbridge.script.callbacks",
-    "transformers_callback": "weighbridge.script.callbacks",
-    "audit": "weighbridge.script.values",
-    "compare": "weighbridge.script.values",
-    "matrix": "weighbridge.script.values",
-    "Run": "tracking.runs.run",
-    "UserError": "tracking.runs.errors",
+    "capture": ("weighbridge.script", "conditions"),
+    "log_conditions": ("weighbridge.script", "conditions"),
+    "track": ("weighbridge.script", "track"),
+    "keras_callback": ("weighbridge.script", "callbacks"),
+    "lightning_callback": ("weighbridge.script", "callbacks"),
+    "transformers_callback": ("weighbridge.script", "callbacks"),
+    "audit": ("weighbridge.script", "values"),
+    "compare": ("weighbridge.script", "values"),
+    "matrix": ("weighbridge.script", "values"),
+    "Run": ("tracking.runs", "run"),
+    "UserError": ("tracking.runs", "errors"),
 }
 __all__ = sorted(_PUBLIC)
 
@@ -42,7 +43,7 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'weighbridge' has no attribute {name!r}")
     _require_own("tracking")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    return getattr(importlib.import_module(".".join(_PUBLIC[name])), name)
 
 
 def __dir__() -> list[str]:
