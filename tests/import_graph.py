@@ -22,7 +22,7 @@ ROOMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("process",),
     ),
     "tracking": tuple(
-        (room,) for room in ["pages", "explain", "replay", "lookup", "trackers", "audit", "capture", "runs"]
+        (room,) for room in ["pages", "explain", "replay", "lookup", "foreign", "trackers", "audit", "capture", "runs"]
     ),
 }
 

@@ -20,12 +20,11 @@ from tracking.audit.causes import cause_of
 from tracking.audit.consequences import roots
 from tracking.audit.divergence import divergence, to_dict
 from tracking.audit.grades import Grades, grade
+from tracking.audit.recorded import NO_CONDITIONS, SECTIONS, section, unrecorded
 from tracking.runs.cut_texts import same_text
 from tracking.runs.errors import UserError
-from tracking.runs.run import FOREIGN, ORIGIN, Run, Scalar
+from tracking.runs.run import ORIGIN, Run, Scalar
 from tracking.runs.secrets import is_hidden
-
-SECTIONS = ("param", "input", "code", "environment")
 
 
 class AuditOutcome(StrEnum):
@@ -94,7 +93,8 @@ class Audit:
     def outcome(self) -> AuditOutcome:
         differ = any(difference.matters for difference in self.differences)
         if self.grades.same and not differ:
-            return AuditOutcome.PARTLY if self.unrecorded_sections else AuditOutcome.REPRODUCED
+            partly = self.unrecorded_sections or self.grades.finest == "outputs"  # nobody scored both
+            return AuditOutcome.PARTLY if partly else AuditOutcome.REPRODUCED
         if self.grades.same:
             return AuditOutcome.ROBUST
         return AuditOutcome.EXPLAINED if differ else AuditOutcome.UNEXPLAINED
@@ -155,11 +155,11 @@ def audit(before: Run, after: Run, metrics: Sequence[str] = ()) -> Audit:
         UserError: the runs recorded no result that could be compared, or not those.
     """
     old, new = before.conditions, after.conditions
-    unrecorded = {
-        "before": _unrecorded(before, after, set(new) - set(old)),
-        "after": _unrecorded(after, before, set(old) - set(new)),
+    silences = {
+        "before": unrecorded(before, after, set(new) - set(old) - NO_CONDITIONS),
+        "after": unrecorded(after, before, set(old) - set(new) - NO_CONDITIONS),
     }
-    silent = {name for names in unrecorded.values() for name in names}
+    silent = {name for names in silences.values() for name in names} | NO_CONDITIONS
     hidden = {name for name in old.keys() & new.keys() if is_hidden(old[name], new[name])}
     comparable = (old.keys() | new.keys()) - silent - hidden
     differing = {name for name in comparable if not _equal(old, new, name)}
@@ -174,26 +174,12 @@ def audit(before: Run, after: Run, metrics: Sequence[str] = ()) -> Audit:
         grades=grades,
         differences=_filed(_ranked(_identities(differences, comparable), grades), _trained_here(before, after)),
         same=_counts(comparable - differing),
-        unrecorded={end: names for end, names in unrecorded.items() if names},
+        unrecorded={end: names for end, names in silences.items() if names},
         hidden=tuple(sorted(hidden)),
     )
 
 
 # ---- conditions
-
-
-def section(name: str) -> str:
-    """The part of a run that a condition comes from: ``param``, ``input``, ``code`` or ``environment``."""
-    head = name.partition(".")[0]
-    return head if head in SECTIONS else "environment"
-
-
-def _unrecorded(lacking: Run, having: Run, names: set[str]) -> tuple[str, ...]:
-    """Of the names that only `having` holds, those that `lacking` would not have held even if they had been true."""
-    if lacking.schema != having.schema or lacking.schema == FOREIGN or lacking.is_declared:
-        return tuple(sorted(names))
-    recorded = {section(name) for name in lacking.conditions}
-    return tuple(sorted(name for name in names if section(name) not in recorded))
 
 
 def _equal(old: Mapping[str, Scalar], new: Mapping[str, Scalar], name: str) -> bool:

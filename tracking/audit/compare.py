@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.audit.claims import Claim, Measured, claims_about, image_side
 from tracking.audit.grades import other_test_sets, right_of, task_of_run
+from tracking.audit.pairing import Pairing, pairing
 from tracking.audit.statistics import mcnemar_exact, paired_bootstrap, paired_difference, wilson
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
@@ -52,6 +53,7 @@ class Comparison:
         p_value: exact two-sided McNemar test; 0.0 under about 1e-323.
         flipped: rows of the samples with another top-1 class.
         published: the published numbers of either's checkpoint.
+        pair: where samples say what was asked, how the two were paired; else None, and both have the same samples.
         labels, decisions: int32 arrays of shape (samples,): the label, the class that either chose.
     """
 
@@ -67,6 +69,7 @@ class Comparison:
     published: tuple[tuple[Claim, ...], tuple[Claim, ...]]
     labels: "np.ndarray"
     decisions: "tuple[np.ndarray, np.ndarray]"
+    pair: Pairing | None = None
 
     @property
     def difference(self) -> float:
@@ -112,6 +115,7 @@ class Comparison:
             "only_second": self.only_second,
             "p_value": self.p_value,
             "metrics": {name: [list(first), list(second)] for name, first, second in self.metrics},
+            **({"documents": self.pair.counts, "texts": dict(self.pair.differing)} if self.pair else {}),
             "flips": len(self.flipped),
             "flipped": [list(flip) for flip in self.flips(names)[:listed]],
             "flipped_columns": ["sample", "label", "first", "second"],
@@ -148,9 +152,14 @@ def compare(first: Run, second: Run, claims: Sequence[Claim] = ()) -> Comparison
     Raises:
         UserError: a run holds no decisions, or they are about other images or labels.
     """
-    _require_same_images(first, second)
-    labels = unpack_decisions(first.decisions["labels"])
-    decisions = unpack_decisions(first.decisions["top1"]), unpack_decisions(second.decisions["top1"])
+    pair = pairing(first, second)
+    if pair is None:
+        _require_same_images(first, second)
+    else:
+        _require_shared(pair)
+    paired = (pair.before, pair.after) if pair else (first, second)
+    labels = unpack_decisions(paired[0].decisions["labels"])
+    decisions = unpack_decisions(paired[0].decisions["top1"]), unpack_decisions(paired[1].decisions["top1"])
     right, other = (each == labels for each in decisions)
     only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
     counts = only_first, only_second, len(labels)
@@ -171,7 +180,21 @@ def compare(first: Run, second: Run, claims: Sequence[Claim] = ()) -> Comparison
         published=(published, other_published),
         labels=labels,
         decisions=decisions,
+        pair=pair,
     )
+
+
+def _require_shared(pair: Pairing) -> None:
+    if not pair.shared:
+        raise UserError(
+            f"{pair.before.subject} and {pair.after.subject}: no document is in both, so that nothing can be paired"
+        )
+    for run in (pair.before, pair.after):
+        if unpack_decisions(run.decisions["top1"]).min() < 0:
+            raise UserError(
+                f"{run.subject} {run.id[:12]}: nothing says which of its samples are right (not scored); "
+                "`weighbridge audit` compares what there is"
+            )
 
 
 def _of_single_classes(run: Run, claims: Sequence[Claim]) -> Sequence[Claim]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tracking.audit.pairing import pairing
 from tracking.audit.statistics import mcnemar_exact, newcombe, paired_difference
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
@@ -28,6 +29,8 @@ class Grades:
         change: 95 % interval of the change of top-1 accuracy, fractions (paired where the samples are the same).
         p_value: exact two-sided McNemar test on the same samples.
         other: numbers of other checks that differ, by name: (before, after).
+        documents: where samples say what was asked: how many both hold, how many only one of them.
+        texts: of the shared ones, how many have another prompt, target or output, as far as both logged them.
         metrics: numbers that decide where there is nothing finer, or where they were asked for, by name: (before, after).
     """
 
@@ -44,15 +47,18 @@ class Grades:
     other: Mapping[str, tuple[Scalar, Scalar]] | None = None
     task: str = "classes"
     metrics: Mapping[str, tuple[Scalar, Scalar]] | None = None
+    documents: tuple[int, int, int] | None = None
+    texts: Mapping[str, int] | None = None
 
     @property
     def finest(self) -> str | None:
-        """The finest level that both runs recorded: ``bits``, ``decisions``, ``accuracy``, ``metrics``, or None."""
+        """The finest level that both runs recorded: ``bits``, ``decisions``, ``accuracy``, ``metrics``, ``outputs``, or None."""
         levels = {
             "bits": self.bits_same,
             "decisions": self.flips,
             "accuracy": self.accuracy_same,
             "metrics": self.metrics,
+            "outputs": (self.texts or {}).get("outputs"),
         }
         return next((level for level, seen in levels.items() if seen is not None), None)
 
@@ -62,7 +68,8 @@ class Grades:
 
         The numbers of other checks do not count: they have parameters of their own, which are no conditions of the run.
         """
-        return self.bits_same is not False and not self.decided_differently and not self.moved
+        outputs_differ = self.finest == "outputs" and bool((self.texts or {}).get("outputs"))
+        return self.bits_same is not False and not (self.decided_differently or self.moved or outputs_differ)
 
     @property
     def moved(self) -> dict[str, tuple[Scalar, Scalar]]:
@@ -104,10 +111,21 @@ def grade(before: Run, after: Run, metrics: Sequence[str] = ()) -> Grades:
     bits_same = _same_or_unknown(before.results, after.results, "scores.sha256")
     own: dict[str, Any] = {"bits_same": bits_same, "task": task_of_run(after), **_accuracies(before, after)}
     other = _other_results(before, after)
-    if _same_samples(before, after):
+    if pair := pairing(before, after):
+        own |= {"documents": pair.counts, "texts": pair.differing}
+        if pair.decided:
+            paired = _paired(pair.before, pair.after)
+            if (
+                pair.only_before or pair.only_after
+            ):  # the accuracies are of other sets: what is paired says nothing of them
+                paired |= {"change": _unpaired(before, after), "p_value": None}
+            return Grades(**own, **paired, other=other)
+    elif _same_samples(before, after):
         return Grades(**own, **_paired(before, after), other=other)
     found = Grades(**own, change=_unpaired(before, after), other=other)
-    return found if found.finest else replace(found, other=None, metrics=_numbers_of_both(before, after) or None)
+    if found.finest and found.finest != "outputs":
+        return found
+    return replace(found, other=None, metrics=_numbers_of_both(before, after) or None)
 
 
 def _both(before: Run, after: Run, name: str) -> tuple[Scalar, Scalar]:
@@ -119,7 +137,8 @@ def _both(before: Run, after: Run, name: str) -> tuple[Scalar, Scalar]:
 
 
 def _numbers_of_both(before: Run, after: Run) -> dict[str, tuple[Scalar, Scalar]]:
-    shared = numbers_of(before).keys() & numbers_of(after).keys()
+    both = numbers_of(before).keys() & numbers_of(after).keys()
+    shared = {name for name in both if name != "samples" and "_stderr" not in name}
     return {name: (before.results[name], after.results[name]) for name in sorted(shared)}
 
 

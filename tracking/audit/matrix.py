@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import factorial
 from typing import TYPE_CHECKING, Any
 
-from tracking.audit.audit import section
 from tracking.audit.causes import cause_of
+from tracking.audit.recorded import section
 from tracking.runs.errors import UserError
 from tracking.runs.run import FOREIGN, Run, Scalar
 from tracking.runs.secrets import HIDDEN

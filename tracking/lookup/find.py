@@ -7,6 +7,8 @@
 | `resnet18-torchvision` | the current run of that model: `<folder>/runs/<subject>.json` |
 | `3f2a91c0` | the run with that id (at least 4 digits of it), current or in the journal |
 | `main~3:resnet18-torchvision` | that model's run at a git revision, through its `dvc.lock` and the DVC cache |
+| `results.json`, `log.eval` | each task in the result file of an evaluation tool (`tracking.foreign`), or in a folder's newest |
+| `results.json:mmlu` | that task of it |
 | `mlflow:<run id>` | the run in MLflow (`MLFLOW_TRACKING_URI`, else the store in the folder) |
 | `comet:<archive.zip>`, `comet:<key>` | the run in a Comet archive, or of that experiment online |
 """
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.capture.repository import NoRepositoryError, repository
+from tracking.foreign.read import foreign_runs, foreign_task
 from tracking.lookup.read_back import from_comet, from_mlflow
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
@@ -59,7 +62,9 @@ def find_runs(written: str, folder: Path = FOLDER) -> list[Run]:
     if path.is_dir():
         return _in_folder(path)
     if path.is_file():
-        return [Run.load(path)]
+        return foreign_runs(path) or [Run.load(path)]
+    if rest and Path(head).is_file() and (found := foreign_task(Path(head), rest)):
+        return [found]
     if rest:
         return [_from_revision(head, rest, folder)]
     return [_by_name(written, folder)]
@@ -82,6 +87,8 @@ def run_files(folder: Path = FOLDER) -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Run]:
+    if found := foreign_runs(folder):
+        return found
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise UserError(f"{folder}: there is no run file (*.json) in this folder")

@@ -66,7 +66,7 @@ def audit_text(audit: Audit, screen: Screen = PIPE) -> str:
 def headline(audit: Audit) -> str:
     """The outcome as a sentence, with what was not recorded and so cannot be vouched for, and test sets that differ."""
     words = DECIDED.get(audit.grades.task, ("", ""))
-    levels = {**dict(zip(("decisions", "accuracy"), words, strict=True)), "metrics": "metrics"}
+    levels = {**dict(zip(("decisions", "accuracy"), words, strict=True)), "metrics": "metrics", "outputs": "outputs"}
     level = levels.get(audit.grades.finest or "")
     sets = other_test_sets(audit.before, audit.after)
     silent = sum(len(names) for names in audit.unrecorded.values())
@@ -74,9 +74,8 @@ def headline(audit: Audit) -> str:
     limits += [f"compared by {level}, no finer result was recorded in both"] if level else []
     limits += [f"{counted(silent, 'condition')} not recorded in both"] if silent else []
     if audit.outcome is AuditOutcome.PARTLY:
-        limits += [
-            f"nothing of {' and '.join(SECTIONS_SAID[name] for name in audit.unrecorded_sections)} was recorded in both"
-        ]
+        silent_sections = " and ".join(SECTIONS_SAID[name] for name in audit.unrecorded_sections)
+        limits += [f"nothing of {silent_sections} was recorded in both"] if silent_sections else []
     return SAYS[audit.outcome] + (f" ({'; '.join(limits)})" if limits else "")
 
 
@@ -128,7 +127,7 @@ def _noise_word(grades: Grades) -> str:
 def result_rows(grades: Grades) -> list[tuple[str, str]]:
     """What became of the results, finest level first: (level, words)."""
     if grades.metrics is not None:
-        return [(name, _metric(*pair)) for name, pair in grades.metrics.items()]
+        return [*[(name, _metric(*pair)) for name, pair in grades.metrics.items()], *_texts(grades)]
     words = DECIDED.get(grades.task)
     rows = [
         ("score bits", _word(grades.bits_same)),
@@ -138,9 +137,25 @@ def result_rows(grades: Grades) -> list[tuple[str, str]]:
         rows.append(("paired test" if grades.p_value is not None else "interval", _noise(grades)))
     if grades.relabelled:
         rows.append(("labels", f"{grades.relabelled:,} of {grades.samples:,} differ"))
+    rows += _texts(grades)
     if grades.other:
         rows.append(("other checks", _other(grades.other)))
     return rows
+
+
+def _texts(grades: Grades) -> list[tuple[str, str]]:
+    return [] if grades.documents is None else document_rows(grades.documents, grades.texts or {})
+
+
+def document_rows(counts: tuple[int, int, int], differing: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Which documents both hold, and of how many of these prompt, target and output differ."""
+    shared, before, after = counts
+    sets = f"{shared:,} in both" + (f", {before:,} only before, {after:,} only after" if before or after else "")
+    texts = [
+        (kind, f"{count:,} of {shared:,} differ" if count else f"same: all {shared:,}")
+        for kind, count in differing.items()
+    ]
+    return [("documents", sets), *texts]
 
 
 def _metric(before: Scalar, after: Scalar) -> str:
@@ -150,7 +165,10 @@ def _metric(before: Scalar, after: Scalar) -> str:
 def _accuracy(grades: Grades) -> str:
     """Both accuracies, and their change with its interval."""
     if grades.top1_before is None or grades.top1_after is None:
-        return "not recorded in both"
+        known = {"before": grades.top1_before, "after": grades.top1_after}
+        there = [f"{end} {value:.4f}" for end, value in known.items() if value is not None]
+        lacking = [end for end, value in known.items() if value is None]
+        return f"not recorded {lacking[0]}; {there[0]}" if there else "not recorded in both"
     before, after = grades.top1_before, grades.top1_after
     if before == after and not grades.flips:
         return f"same: {before:.4f}"
@@ -163,6 +181,8 @@ def _word(same: bool | None) -> str:
 
 def _decisions(grades: Grades) -> str:
     if grades.flips is None:
+        if grades.documents:
+            return "not comparable: nothing says in both what was right"
         return "not comparable: the runs did not decide on the same recorded samples"
     if grades.flips == 0:
         return f"same: all {grades.samples:,}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tracking.audit.claims import Measured
 from tracking.audit.grades import task_of_run
 from tracking.pages.terminal import PIPE, Screen, aligned, indented, joined, table_lines
-from tracking.pages.text_audit import short
+from tracking.pages.text_audit import document_rows, short
 
 if TYPE_CHECKING:
     from tracking.audit.claims import Claim
@@ -23,6 +23,7 @@ def comparison_text(found: "Comparison", names: Sequence[str] | None, listed: in
         indented(aligned(rows)),
         indented(aligned(_paired_rows(found))),
         indented(aligned(_metric_rows(found))),
+        indented(aligned(document_rows(found.pair.counts, found.pair.differing) if found.pair else [])),
         *(indented(block) for block in _published_blocks(found)),
         _flip_lines(found, names, listed, screen),
     ]
@@ -37,12 +38,16 @@ def comparison_line(found: "Comparison") -> str:
     if found.difference < 0:
         first, second, low, high = second, first, -high, -low
     if found.difference == 0:
-        return f"{first} and {second} get equally many of the same {samples:,} images right"
+        return f"{first} and {second} get equally many of the same {samples:,} {_kind(found)} right"
     chance = "" if found.p_value < 0.05 else ", which may be chance"
     return (
         f"{second} beats {first} by {100 * abs(found.difference):.2f} points [{low:.2f}, {high:.2f}] "
-        f"on the same {samples:,} images{chance}"
+        f"on the same {samples:,} {_kind(found)}{chance}"
     )
+
+
+def _kind(found: "Comparison") -> str:
+    return "documents" if found.pair else "images"
 
 
 def p_text(p_value: float) -> str:

@@ -197,7 +197,9 @@ def test_a_server_that_is_down_is_one_line_within_seconds(tmp_path: Path, monkey
     monkeypatch.setenv("COMET_API_KEY", API_KEY)
     monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://user:hunter2@127.0.0.1:{port}/clientlib/")
     started = time.monotonic()
-    with pytest.raises(UserError, match=rf"^Comet at 127\.0\.0\.1:{port}: no answer .*set COMET_API_KEY to nothing") as problem:
+    with pytest.raises(
+        UserError, match=rf"^Comet at 127\.0\.0\.1:{port}: no answer .*set COMET_API_KEY to nothing"
+    ) as problem:
         comet.connect(tmp_path, "e")
     assert time.monotonic() - started < 10
     assert "hunter2" not in str(problem.value)

@@ -1,0 +1,77 @@
+"""Runs whose samples carry digests of what was asked: paired by these, whatever their order and number."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tracking.runs.decisions import pack, unpack_decisions
+from tracking.runs.run import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DOCUMENTS = "documents"
+TEXTS = ("prompts", "targets", "outputs")
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two runs cut down to the samples that both hold, in one order.
+
+    Attributes:
+        before, after: the runs, with the decisions of these samples alone.
+        shared: how many there are.
+        only_before, only_after: how many samples only one of the runs holds, or holds twice.
+        differing: of `prompts`, `targets` and `outputs` how many differ; what one run did not log is left out.
+        decided: whether both say of their samples what was right.
+    """
+
+    before: Run
+    after: Run
+    shared: int
+    only_before: int
+    only_after: int
+    differing: Mapping[str, int]
+    decided: bool
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many samples both hold, how many only the first, how many only the second."""
+        return self.shared, self.only_before, self.only_after
+
+
+def pairing(before: Run, after: Run) -> Pairing | None:
+    """The pairing of two runs; None where one of them does not say what its samples were."""
+    import numpy as np
+
+    if DOCUMENTS not in before.decisions or DOCUMENTS not in after.decisions:
+        return None
+    old, new = (unpack_decisions(run.decisions[DOCUMENTS]) for run in (before, after))
+    shared = np.intersect1d(_once(old), _once(new))
+    one, other = _cut(before, old, shared), _cut(after, new, shared)
+    kinds = [kind for kind in TEXTS if kind in one.decisions and kind in other.decisions]
+    differing = {kind: _differing(one, other, kind) for kind in kinds}
+    decided = len(shared) > 0 and all((unpack_decisions(run.decisions["top1"]) >= 0).all() for run in (one, other))
+    return Pairing(one, other, len(shared), len(old) - len(shared), len(new) - len(shared), differing, decided)
+
+
+def _once(ids: "np.ndarray") -> "np.ndarray":
+    """Those that are there once: of two samples with one digest nobody could say which is which."""
+    import numpy as np
+
+    found, counts = np.unique(ids, return_counts=True)
+    return found[counts == 1]
+
+
+def _cut(run: Run, ids: "np.ndarray", shared: "np.ndarray") -> Run:
+    import numpy as np
+
+    order = np.argsort(ids, kind="stable")
+    rows = order[np.searchsorted(ids, shared, sorter=order)]
+    kept = {name: pack(unpack_decisions(text)[rows]) for name, text in run.decisions.items() if name != "names.sha256"}
+    return replace(run, decisions=kept)
+
+
+def _differing(before: Run, after: Run, kind: str) -> int:
+    old, new = (unpack_decisions(run.decisions[kind]) for run in (before, after))
+    return int((old != new).sum())
