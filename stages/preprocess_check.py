@@ -152,9 +152,13 @@ def _unseen(model: str, costs: Sequence[Cost], samples: int) -> Finding:
         return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
     sentence = (
         f"These {samples} images would not reveal {len(unseen)} of {len(costs)} usual preprocessing mistakes: accuracy does not "
-        f"change significantly (p >= {SIGNIFICANT:g}), though {min(flips)} to {max(flips)} decisions flip: {_some(names)}."
+        f"change significantly (p >= {SIGNIFICANT:g}){_though(flips)}: {_some(names)}."
     )
     return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+
+
+def _though(flips: Sequence[int]) -> str:
+    return f", though {min(flips)} to {max(flips)} decisions flip" if max(flips) else " and no decision flips"
 
 
 def _some(names: Sequence[str], shown: int = 6) -> str:

@@ -24,9 +24,11 @@ from tests.stages.test_infer import Fake
 from tracking.audit.audit import audit
 from tracking.audit.claims import Claim as Published
 from tracking.audit.compare import compare
+from tracking.explain.explain import explain
 from tracking.pages.text_audit import audit_text
 from tracking.pages.text_compare import comparison_text
 from tracking.pages.text_runs import runs_rows
+from tracking.replay.replayer import Replayer
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Verdict
 from tracking.runs.label_sets import places, set_numbers
@@ -37,6 +39,8 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.networks.digests import digests
 from weighbridge.networks.label_metrics import Answers, Curve, label_metrics
 from weighbridge.networks.predictions import PredictionSet
+from weighbridge.networks.score_differences import compare_scores
+from weighbridge.networks.score_differences import finding as isolation_finding
 from weighbridge.networks.score_order import arrange_scores
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.data import Data, Labels
@@ -345,6 +349,8 @@ def test_two_runs_of_numbers_are_audited_by_bits_and_metrics(tmp_path: Path) -> 
     assert "top-1" not in text
     with pytest.raises(UserError, match="predicts numbers"):
         compare(before, after)
+    with pytest.raises(UserError, match="m and n predict numbers"):
+        explain(before, after, Replayer(tmp_path))
     assert "MAE" in report([before, after], [], {})
     before.save(tmp_path / "run.json")
     assert Run.load(tmp_path / "run.json").id == before.id
@@ -367,6 +373,18 @@ def test_what_is_asked_of_all_runs_is_said_of_labels_and_numbers_too() -> None:
     assert "1 flips" in found["sets"].sentence
     assert "c hold no decisions" in found["numbers"].sentence
     assert compare(runs["a"], runs["b"], claims).published == ((), ())
+
+
+def test_of_numbers_no_decision_flips_and_an_error_below_the_claimed_one_is_better() -> None:
+    wanted = np.ones((3, 2), np.float32)
+    difference = compare_scores(("a", "b", "c"), wanted, wanted + np.float32(1e-6), "regression", "values")
+    said = isolation_finding("m", "batch", difference, 1e-3, None)
+    assert "One image at a time, numbers differ by at most" in said.sentence
+    assert "batch_flips" not in said.evidence
+    predicted = numbers()
+    claim = Claim(metric="mae", value=9.0, source="a paper", images="sample")
+    judged = next(judge_outputs("m", predicted, ["age"], measure_outputs(predicted, FEW, ["age"]), claim))
+    assert judged.evidence["claim"] == "exceeds"
 
 
 def test_the_manifest_of_labels_is_judged_without_a_complaint_about_its_order() -> None:

@@ -68,6 +68,11 @@ def explain(
         UserError: the runs did not weigh the same samples, or recorded no decisions.
     """
     compared = audit(before, after)
+    if compared.grades.flips is None and compared.grades.task == "regression":
+        raise UserError(
+            f"{before.subject} and {after.subject} predict numbers, so that there are no decisions whose change could be "
+            "explained; `weighbridge audit` compares score bits and metrics"
+        )
     if compared.grades.flips is None:
         raise UserError(f"{before.subject} and {after.subject} did not decide on the same recorded samples")
     ends = ends_of(compared)

@@ -110,7 +110,8 @@ def recorded(run: Run) -> Outcome:
         UserError: it recorded no decision for each sample.
     """
     if "top1" not in run.decisions:
-        raise UserError(f"{run.subject} {run.id[:12]}: recorded no decision by sample: nothing can be held against it")
+        why = "predicts numbers" if run.params.get("data.task") == "regression" else "recorded no decision by sample"
+        raise UserError(f"{run.subject} {run.id[:12]}: {why}: nothing can be held against it")
     labels, top1 = (unpack_decisions(run.decisions[name]) for name in ("labels", "top1"))
     scores = run.results.get("scores.sha256")
     return Outcome(labels, top1, None if scores is None else str(scores))

@@ -144,7 +144,7 @@ def _metric(model: str, measured: Mapping[str, float], claim: Claim) -> Finding:
     better_low = name.partition(".")[0] in LOWER_IS_BETTER
     mirrored = {SHORT: EXCEEDS, EXCEEDS: SHORT}.get(word, word) if better_low else word
     verdict = _verdict(mirrored, claim)
-    return Finding(CHECK, model, verdict, sentence, {f"{name}_claimed": value, name: measured[name], "claim": word})
+    return Finding(CHECK, model, verdict, sentence, {f"{name}_claimed": value, name: measured[name], "claim": mirrored})
 
 
 def held_against_published(

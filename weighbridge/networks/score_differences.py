@@ -58,6 +58,7 @@ class ScoreDifference:
             compared as log-probabilities.
         flipped: names of the images that are decided differently.
         first: the first image with another score, the class of that score, the score expected and the one got.
+        decides: whether anything is decided by the scores; nothing is where they are predicted numbers.
     """
 
     images: int
@@ -65,6 +66,7 @@ class ScoreDifference:
     largest: float
     flipped: tuple[str, ...]
     first: tuple[str, int, float, float] | None
+    decides: bool = True
 
 
 def compare_scores(
@@ -87,7 +89,9 @@ def compare_scores(
         first = (names[row], column, float(expected[row, column]), float(got[row, column]))
     flipped = np.flatnonzero(_flips(expected, got, task, kind))
     apart = distance(*(on_one_scale(expected, got)[:2] if task == CLASSES else (expected, got)))
-    return ScoreDifference(len(names), not len(rows), apart, tuple(names[i] for i in flipped), first)
+    return ScoreDifference(
+        len(names), not len(rows), apart, tuple(names[i] for i in flipped), first, decides=task != REGRESSION
+    )
 
 
 def _flips(expected: np.ndarray, got: np.ndarray, task: str, kind: str) -> np.ndarray:
@@ -127,7 +131,7 @@ def finding(
     judged = verdict(scenario, difference, tolerance)
     evidence: dict[str, Any] = {
         f"{name}_images": difference.images,
-        f"{name}_flips": len(difference.flipped),
+        **({f"{name}_flips": len(difference.flipped)} if difference.decides else {}),
         f"{name}_max_score_difference": difference.largest,
         "scenario": name,
         "equal_bits": difference.equal_bits,
@@ -153,10 +157,13 @@ def _difference(difference: ScoreDifference) -> str:
         if difference.largest < WORST_DIFFERENCE
         else "up to values that are no numbers"
     )
-    return (
-        f"{len(difference.flipped)} of {difference.images} decisions flip and scores differ by {apart} "
-        f"(first: {image}, class {column}, {got:.7g} instead of {expected:.7g})"
+    flips = (
+        f"{len(difference.flipped)} of {difference.images} decisions flip and scores"
+        if difference.decides
+        else "numbers"
     )
+    what = "class" if difference.decides else "output"
+    return f"{flips} differ by {apart} (first: {image}, {what} {column}, {got:.7g} instead of {expected:.7g})"
 
 
 def skipped(model: str, name: str, reason: str) -> Finding:
