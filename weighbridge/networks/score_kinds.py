@@ -7,7 +7,8 @@ from weighbridge.images.tasks import CLASSES, REGRESSION
 
 LOGITS, PROBABILITIES, VALUES = "logits", "probabilities", "values"
 KIND = "scores.kind"  # a fact of the predicting process
-SUMS_TO_ONE = 1e-2  # by how much a row of probabilities may miss 1: quantised files give multiples of 1/256
+SUMS_TO_ONE = 1e-2  # by how much a row of probabilities may miss 1
+QUANTISED = (256, 255)  # quantised files give multiples of one of these parts: each is rounded, small ones to 0
 SMALLEST = 1e-30  # a probability below counts as this much: float32 ends near it
 
 
@@ -26,12 +27,26 @@ def decided(scores: np.ndarray) -> np.ndarray:
 
 
 def kind_of(scores: np.ndarray) -> str:
-    """`probabilities` where every row that is an answer holds values from 0 to 1 that sum to 1; else `logits`."""
+    """`probabilities` where every row that is an answer holds values from 0 to 1 that sum to 1; else `logits`.
+
+    Quantised ones may miss 1 by as much as rounding each of them can make.
+    """
     rows = scores[answered(scores)]
     if not rows.size or rows.shape[1] < 2:
         return LOGITS
-    between = bool((rows >= 0).all() and (rows <= 1).all())
-    return PROBABILITIES if between and np.allclose(rows.sum(axis=1), 1, atol=SUMS_TO_ONE) else LOGITS
+    if not bool((rows >= 0).all() and (rows <= 1).all()):
+        return LOGITS
+    missed = float(np.abs(rows.sum(axis=1) - 1).max())
+    return PROBABILITIES if missed <= SUMS_TO_ONE or missed <= _rounding(rows) else LOGITS
+
+
+def _rounding(rows: np.ndarray) -> float:
+    """By how much a row's sum can be off where all values are multiples of a quantised file's step; 0 where they are not."""
+    for parts in QUANTISED:
+        steps = rows.astype(np.float64) * parts
+        if np.allclose(steps, np.rint(steps), rtol=0, atol=1e-3):
+            return rows.shape[1] / (2 * parts)
+    return 0.0
 
 
 def kind_of_labels(scores: np.ndarray) -> str:

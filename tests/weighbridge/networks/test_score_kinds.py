@@ -30,6 +30,12 @@ def test_probabilities_are_told_from_logits(logits: np.ndarray) -> None:
     quantised = np.round(softmax(logits) * 256) / 256
     assert kind_of(quantised.astype(np.float32)) == "probabilities"
     assert kind_of(np.array([[0.2, 0.3], [0.9, 0.9]])) == "logits"
+    many = softmax((np.random.default_rng(1).normal(size=(50, 1001)) * 2.5).astype(np.float32))
+    rounded = np.round(many * 256) / 256  # as a quantised MobileNet gives them: small ones are rounded to 0
+    assert rounded.sum(axis=1).max() < 0.95
+    assert kind_of(rounded.astype(np.float32)) == "probabilities"
+    assert kind_of(many * 0.8) == "logits"
+    assert kind_of(np.full((4, 1001), 3 / 256)) == "logits"
     spoilt = softmax(logits)
     spoilt[3, 2] = np.nan
     assert kind_of(spoilt) == "probabilities"
