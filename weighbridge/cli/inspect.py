@@ -2,8 +2,9 @@
 
 import argparse
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracking.lookup.find import find_run, find_runs, run_files, sample_names
 from tracking.runs.errors import UserError
@@ -46,6 +47,9 @@ def show(options: argparse.Namespace) -> int:
 
 
 def runs_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--subject", metavar="PATTERN", default="*", help="only subjects that match, such as resnet*")
+    parser.add_argument("--current", action="store_true", help="only the current run of each model")
+    parser.add_argument("--sort", metavar="COLUMN", help="by this column, the largest number first")
     add_folder(parser)
     add_json(parser)
 
@@ -54,8 +58,11 @@ def runs(options: argparse.Namespace) -> int:
     """Print every run that is known here."""
     from tracking.pages.text_runs import runs_rows, runs_text
     from tracking.runs.run import readable
+    from weighbridge.script.track import recover
 
-    rows = runs_rows(list(readable(run_files(options.folder), _say_left_out)), options.folder)
+    recover(options.folder)  # what a killed script left becomes a run
+    every = runs_rows(list(readable(run_files(options.folder), _say_left_out)), options.folder)
+    rows = _chosen(every, options)
     if options.json:
         print_json({"runs": rows})
     elif rows:
@@ -63,6 +70,21 @@ def runs(options: argparse.Namespace) -> int:
     else:
         print(f"no runs in {options.folder}: `dvc repro` makes them")
     return 0
+
+
+def _chosen(rows: "list[dict[str, Any]]", options: argparse.Namespace) -> "list[dict[str, Any]]":
+    """Those rows that are asked for, in the order that is asked for; what has no value in a column comes last."""
+    kept = [
+        row for row in rows if fnmatchcase(row["subject"], options.subject) and (row["current"] or not options.current)
+    ]
+    if options.sort is None or not kept:
+        return kept
+    if options.sort not in kept[0]:
+        raise UserError(f"--sort: there is no column {options.sort!r}, only {', '.join(kept[0])}")
+    known = [row for row in kept if row[options.sort] is not None]
+    numbers = all(isinstance(row[options.sort], int | float) for row in known)
+    known.sort(key=lambda row: row[options.sort] if numbers else str(row[options.sort]), reverse=numbers)
+    return [*known, *(row for row in kept if row[options.sort] is None)]
 
 
 def _say_left_out(problem: UserError) -> None:
@@ -85,6 +107,9 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="the result that decides (several times for several); by default decisions and accuracy, else all that both have",
     )
+    parser.add_argument(
+        "--format", choices=("text", "markdown", "junit", "github"), default="text", help="how it is printed (text)"
+    )
     add_html(parser)
     add_folder(parser)
     add_json(parser)
@@ -102,6 +127,10 @@ def audit(options: argparse.Namespace) -> int:
     if options.json:
         found = [each.to_dict() for each in audits]
         print_json({"audits": found} if several else found[0])
+    elif options.format != "text":
+        from tracking.pages.audit_formats import FORMATS
+
+        print(FORMATS[options.format](audits), end="")
     else:
         _print_audits(audits)
     good = all(each.outcome in (AuditOutcome.REPRODUCED, AuditOutcome.ROBUST) for each in audits)

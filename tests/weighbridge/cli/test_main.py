@@ -185,6 +185,18 @@ def test_runs_lists_each_run_once(weighbridge: Command, folder: Path) -> None:
     assert rows[0]["top1"] == AFTER.results["top1"]
 
 
+def test_runs_are_chosen_and_ordered(weighbridge: Command, folder: Path) -> None:
+    def rows(*options: str) -> list[dict]:
+        return list(printed("runs", weighbridge("runs", "--folder", folder, "--json", *options)[1])["runs"])
+
+    ordered = [row["top1"] for row in rows("--sort", "top1")]
+    assert ordered == sorted((row["top1"] for row in rows()), reverse=True)
+    assert rows("--subject", "no*") == []
+    assert len(rows("--current")) == 1
+    code, _, err = weighbridge("runs", "--folder", folder, "--sort", "size")
+    assert (code, "there is no column 'size'" in err) == (2, True)
+
+
 def test_runs_as_a_table_has_short_ids(weighbridge: Command, folder: Path) -> None:
     _, out, _ = weighbridge("runs", "--folder", folder)
     head, first, second = out.splitlines()
