@@ -26,7 +26,7 @@ def test_markdown_names_the_suspects_and_shows_hostile_text_as_text(pair: tuple)
     text = audit_markdown([audit(*pair)])
     assert text.startswith("**explained**: another result")
     assert "`param.model.note`" in text
-    outside = re.sub(r"`[^`]*`", "", text)  # within backticks nothing is obeyed
+    outside = re.sub(r"`[^`]*`", "", text.replace("\\`", ""))  # within backticks nothing is obeyed
     assert "<script" not in outside
     assert "\033" not in text
     assert "[x](" not in outside
