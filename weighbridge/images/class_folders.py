@@ -12,14 +12,16 @@ from weighbridge.images.sources import load_module
 SUFFIXES = {
     ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2", ".tga",
 }  # fmt: skip
-TEST_FOLDERS = ("test", "val", "valid", "validation")  # the first that is there holds the images to be weighed
+TEST_FOLDERS = ("test", "testing", "val", "valid", "validation", "eval", "dev")  # the first that is there is weighed
+TRAIN_FOLDERS = ("train", "training")
 
 
 def list_folders(source: Path, order: Order) -> Listing:
     """Every file beneath the class folders of `source`, one numbering over all splits; and what lies beside them.
 
-    Sub-folders called `test` (or `val`, where there is no `test`) and `train` are splits, if folders are in them; otherwise the
-    sub-folders are the classes, and every image is a test image. A class that has no image in one split keeps its number.
+    Sub-folders called `test` (or `val`, where there is no `test`) and `train`, in small letters or capitals, are splits, if
+    folders are in them; otherwise the sub-folders are the classes, and every image is a test image. A class that has no image in
+    one split keeps its number.
 
     Raises:
         UserError: there is a split `train` but no other, or no class folder at all.
@@ -45,13 +47,15 @@ def folder_classes(source: Path, order: Order) -> tuple[str, ...]:
 
 def _splits(source: Path) -> dict[str, str]:
     """The folder of each split; none where the sub-folders are classes."""
-    names = [name for name in class_names(source) if class_names(source / name)]
-    test = next((name for name in TEST_FOLDERS if name in names), None)
+    names = {name.casefold(): name for name in class_names(source) if class_names(source / name)}
+    test, train = (
+        next((names[each] for each in known if each in names), None) for known in (TEST_FOLDERS, TRAIN_FOLDERS)
+    )
     if test is None:
-        if "train" in names:
-            raise UserError(f"{source}: has train/ but no test/ folder; the images to be weighed belong in test/")
+        if train is not None:
+            raise UserError(f"{source}: has {train}/ but no test/ folder; the images to be weighed belong in test/")
         return {}
-    return {"test": test, **({"train": "train"} if "train" in names else {})}
+    return {"test": test, **({"train": train} if train else {})}
 
 
 def _placed(source: Path, path: Path, splits: dict[str, str]) -> Listed | None:

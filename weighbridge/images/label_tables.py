@@ -76,7 +76,7 @@ class _Files:
                     kept[same(name)].append(path)
 
     def find(self, name: str, table: Path) -> Path:
-        wanted = same(PurePosixPath(name.replace("\\", "/")).as_posix())
+        wanted = same(PurePosixPath(name.strip().replace("\\", "/")).as_posix())
         exact = [path for path in self._whole.get(wanted, ()) if same(path.as_posix()) == wanted]
         found = exact or self._whole.get(wanted) or self._stems.get(wanted) or []
         if len(found) > 1:
@@ -124,8 +124,8 @@ def class_words(
 
 
 def whole_numbers(labels: Sequence[Any]) -> list[int] | None:
-    """The labels as numbers, if every one is a whole number, perhaps written as text."""
-    texts = [str(label).strip() for label in labels]
+    """The labels as numbers, if every one is a whole number, perhaps written as text, or as 3.0 (as pandas does beside gaps)."""
+    texts = [re.sub(r"(?<=\d)\.0+$", "", str(label).strip()) for label in labels]
     return [int(text) for text in texts] if all(re.fullmatch(r"-?\d+", text, re.ASCII) for text in texts) else None
 
 

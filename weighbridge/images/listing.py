@@ -98,7 +98,8 @@ def files_beneath(folder: Path) -> tuple[list[Path], list[LeftOut]]:
 
 def is_junk(name: str) -> bool:
     """Whether a file or folder of this name is no part of a data set."""
-    return name.startswith(".") or name.casefold() in JUNK_FOLDERS | JUNK_FILES
+    known = name.casefold() in JUNK_FOLDERS | JUNK_FILES
+    return known or name.startswith(".") or name.endswith(":Zone.Identifier")  # of Windows, beside what was downloaded
 
 
 def _shown(path: Path, folder: Path) -> str:

@@ -87,7 +87,10 @@ def class_map(
     names = _names(asked, data, own, categories, what)
     named = None if names is None else list(_by_name(data, names, what, needed=own != classes))
     if named is not None and any(place != NOWHERE for place in named):
-        placed = [place + first if place != NOWHERE else place for place in _own_places(named, own == classes)]
+        own_places = _own_places(named, own == classes)
+        if lost := [name for name, place in zip(data, own_places, strict=True) if name and place == NOWHERE]:
+            raise UserError(f"{what}: has no class {_some(lost)}; name the scores in `classes` of the model")
+        placed = [place + first if place != NOWHERE else place for place in own_places]
         in_order = placed == list(range(first, first + classes))
         return _of_order(placed, classes, scores, None if in_order and not first else BY_NAME, what)
     if asked.names is not None and any(name and not name.isdecimal() for name in data):

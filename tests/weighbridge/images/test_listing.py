@@ -12,6 +12,7 @@ from tests.weighbridge.images.pictures import recipe
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.images.judging import judge_images, stored_facts
+from weighbridge.images.label_tables import list_table
 from weighbridge.images.listing import natural, plain
 from weighbridge.images.manifest import not_weighed, read_manifest, refused
 from weighbridge.images.pixels import load_pixels
@@ -58,9 +59,19 @@ def test_classes_are_numbered_over_all_splits(train: str, test: str, tmp_path: P
     assert any("in one of train and test only" in each for each in sentences) == bool(lacking)
 
 
-@pytest.mark.parametrize("folder", ["val", "valid", "validation"])
-def test_the_usual_names_of_a_test_split_are_known(folder: str, tmp_path: Path) -> None:
-    for split in ("train", folder):
+@pytest.mark.parametrize(
+    ("train", "folder"),
+    [
+        ("train", "val"),
+        ("train", "valid"),
+        ("train", "validation"),
+        ("Training", "Testing"),
+        ("Train", "Test"),
+        ("train", "dev"),
+    ],
+)
+def test_the_usual_names_of_splits_are_known(train: str, folder: str, tmp_path: Path) -> None:
+    for split in (train, folder):
         for name in "ab":
             write(tmp_path / "s" / split / name / "1.png")
     manifest, _ = taken(tmp_path / "s", tmp_path / "images", classes=2)
@@ -305,3 +316,15 @@ def test_an_image_that_a_table_lists_and_that_is_none_is_corrupt(tmp_path: Path)
     (tmp_path / "s/a.dcm").write_bytes(bytes(128) + b"DICM")
     with pytest.raises(UserError, match=r"a\.dcm: cannot be decoded as an image \(it is a DICOM file"):
         taken(table(tmp_path / "s", "a,0"), tmp_path / "images", classes=1, labels=LABELS)
+
+
+def test_what_people_and_libraries_leave_in_tables_is_read(tmp_path: Path) -> None:
+    """Blanks around names, whole numbers with a point (as pandas writes them beside gaps); Windows' notes beside downloads."""
+    for name in ("a.png", "b.png"):
+        write(tmp_path / "s" / name)
+    (tmp_path / "s/a.png:Zone.Identifier").write_text("[ZoneTransfer]")
+    (tmp_path / "s/labels.csv").write_text("id,label\n a.png ,1.0\nb.png,0.0\n")
+    asked = Labels(file="labels.csv", name="id", label="label")
+    listing = list_table(tmp_path / "s", ".", asked, "text", 2)
+    assert [(image.path.name, image.class_name) for image in listing.images] == [("a.png", "1"), ("b.png", "0")]
+    assert [left.kind for left in listing.left_out] == ["junk"]

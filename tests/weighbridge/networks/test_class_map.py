@@ -107,6 +107,8 @@ def test_five_folders_are_found_among_a_thousand_classes() -> None:
 def test_what_is_not_among_the_models_classes_is_named() -> None:
     with pytest.raises(UserError, match="has no class 'unicorn'"):
         mapped([IDS[0], "unicorn"], 1000, "imagenet")
+    with pytest.raises(UserError, match="has no class 'wolf'"):
+        mapped(["cat", "wolf"], 2, None, ("dog", "cat"))  # there is no place left for it
     with pytest.raises(UserError, match="none of the data's classes"):
         mapped(["unicorn", "griffin"], 3, ["a", "b", "c"])
     with pytest.raises(UserError, match="there is no score 3 among"):
