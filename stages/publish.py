@@ -11,7 +11,7 @@ what is there already is not written twice.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -35,16 +35,23 @@ def publish(runs: Sequence[Run], trackers: Mapping[str, Callable[[], Tracker]]) 
     """
     published = {run.id: {"subject": run.subject} for run in runs}
     failed: dict[str, list[str]] = {}
-    connected = {name: _attempt(connect_to, name, failed) for name, connect_to in trackers.items()}
-    pairs = [
-        (name, tracker, each_run) for name, tracker in connected.items() if tracker is not None for each_run in runs
-    ]
-    for name, tracker, each_run in progress(pairs, "publish"):
+    pairs = _connected(runs, trackers, failed)
+    for name, tracker, each_run in progress(pairs, "publish", len(runs) * len(trackers)):
         address = _attempt(partial(tracker.log, each_run), f"{name} ({each_run.subject})", failed)
         published[each_run.id][name] = address or ""
     if failed:
         raise UserError("; ".join(f"{', '.join(places)}: {reason}" for reason, places in failed.items()))
     return published
+
+
+def _connected(
+    runs: Sequence[Run], trackers: Mapping[str, Callable[[], Tracker]], failed: dict[str, list[str]]
+) -> Iterator[tuple[str, Tracker, Run]]:
+    """Every run with every tracker. Each is connected to when its turn comes: what the journal has, a kill cannot lose."""
+    for name, connect_to in trackers.items():
+        tracker = _attempt(connect_to, name, failed)
+        if tracker is not None:
+            yield from ((name, tracker, each_run) for each_run in runs)
 
 
 def _attempt(do: Callable[[], Result], place: str, failed: dict[str, list[str]]) -> Result | None:

@@ -57,6 +57,17 @@ def test_every_run_goes_to_every_tracker_and_its_address_is_told() -> None:
     }
 
 
+def test_the_first_tracker_has_every_run_before_the_next_is_connected() -> None:
+    journal = InMemory()
+
+    def killed() -> Tracker:
+        assert list(journal.kept.values()) == RUNS
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish(RUNS, {"journal": to(journal), "slow": killed})
+
+
 def test_a_tracker_that_fails_for_one_run_gets_the_others_and_keeps_no_other_tracker_from_its_runs() -> None:
     broken, sound = InMemory(refuses=("a",)), InMemory()
     with pytest.raises(UserError) as problem:
