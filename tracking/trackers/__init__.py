@@ -109,6 +109,13 @@ def tags(run: Run, longest: int) -> dict[str, str]:
     return flat_text({name: value for name, value in values.items() if value is not None}, longest)
 
 
+def ends(run: Run) -> dict[str, str]:
+    """Of an explanation the ids of the two runs that it is about, as ``A`` and ``B``; of any other run none."""
+    if not run.command.startswith("weighbridge explain "):
+        return {}
+    return {end: str(run.params[end]) for end in "AB" if end in run.params}
+
+
 def document(run: Run) -> str:
     """The whole run as JSON text: what every tracker keeps beside the flat values, so that nothing is cut."""
     return json.dumps({"id": run.id, **run.to_dict()}, indent=1, sort_keys=True, allow_nan=False) + "\n"

@@ -25,7 +25,7 @@ from tracking.capture.comet_settings import comet_setting
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.writing import sync
-from tracking.trackers import Held, Metric, document, metrics, one_line, parameters, tags
+from tracking.trackers import Held, Metric, document, ends, metrics, one_line, parameters, tags
 
 LONGEST_VALUE = 1000
 READ_BACK_SECONDS = 10.0
@@ -173,7 +173,7 @@ def _host() -> str:
 
 
 def _content(run: Run) -> Content:
-    others = tags(run, LONGEST_VALUE)
+    others = {**tags(run, LONGEST_VALUE), **{f"link.{end}": f"comet:{key[:32]}" for end, key in ends(run).items()}}
     return Content(parameters(run, LONGEST_VALUE), metrics(run), others, {"run.json": document(run)})
 
 

@@ -1,10 +1,12 @@
 """MLflow: a SQLite store under the tracker folder, or the server that `MLFLOW_TRACKING_URI` names."""
 
+import getpass
+import json
 import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,14 +19,16 @@ from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.secrets import redact_url
 from tracking.runs.writing import sync
-from tracking.trackers import RUN_ID, Held, document, metrics, one_line, parameters, tags
+from tracking.trackers import RUN_ID, Held, document, ends, metrics, one_line, parameters, tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
     from mlflow.entities import Run as Record
 
 LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000
 FILES = "mlartifacts"  # the folder of files beside a store in a file
+DATASETS, LONGEST_DIGEST = ("images", "manifest", "samples"), 36  # roles of inputs; characters that MLflow keeps
 METRICS_PER_BATCH, TEXTS_PER_BATCH = 1000, 100
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -59,7 +63,10 @@ class MLflow:
 
     def _find(self, run: Run) -> "Record | None":
         """The record of the run; of several the oldest, by a rule that gives everybody the same one."""
-        found = self.client.search_runs([self.experiment], f"tags.`{RUN_ID}` = '{run.id}'")
+        return self._with_id(run.id)
+
+    def _with_id(self, run_id: str) -> "Record | None":
+        found = self.client.search_runs([self.experiment], f"tags.`{RUN_ID}` = '{run_id}'")
         return min(found, key=lambda record: (record.info.start_time, record.info.run_id), default=None)
 
     def _create(self, run: Run) -> "Record":
@@ -77,15 +84,22 @@ class MLflow:
         run_id, time_ms = record.info.run_id, record.info.start_time
         numbers = [Metric(m.name, m.value, time_ms, m.step or 0) for m in metrics(run)]
         texts = [Param(name, value) for name, value in parameters(run, LONGEST_PARAMETER).items()]
-        labels = [RunTag(name, value) for name, value in _tags(run).items()]
+        labels = [RunTag(name, value) for name, value in {**_tags(run), **self._links(run)}.items()]
         for some in _batches(numbers, METRICS_PER_BATCH):
             self.client.log_batch(run_id, metrics=some)
         for few in _batches(texts, TEXTS_PER_BATCH):
             self.client.log_batch(run_id, params=few)
         for these in _batches(labels, TEXTS_PER_BATCH):
             self.client.log_batch(run_id, tags=these)
+        if inputs := _datasets(run):
+            self.client.log_inputs(run_id, inputs)
         self.client.log_text(run_id, document(run), "run.json")
         self.client.set_terminated(run_id)
+
+    def _links(self, run: Run) -> dict[str, str]:
+        """Where the two ends of an explanation are, of those that are in this experiment."""
+        found = {end: self._with_id(run_id) for end, run_id in ends(run).items() if run_id.isalnum()}
+        return {f"link.{end}": f"mlflow:{record.info.run_id}" for end, record in found.items() if record}
 
 
 def connect(folder: Path, experiment: str) -> MLflow:
@@ -169,9 +183,27 @@ def _artifacts(folder: Path, uri: str) -> str | None:
 
 
 def _tags(run: Run) -> dict[str, str]:
-    """Ours, and the one that MLflow's own pages show as the version."""
+    """Ours, and those that MLflow's own pages show as version, source and user."""
     ours = tags(run, LONGEST_TAG)
-    return ours | ({"mlflow.source.git.commit": ours["commit"]} if "commit" in ours else {})
+    shown = {"mlflow.source.git.commit": ours.get("commit"), "mlflow.source.name": ours.get("command")}
+    with suppress(OSError, KeyError, ImportError):  # there is nobody of this number
+        shown["mlflow.user"] = getpass.getuser()
+    return {**ours, "mlflow.source.type": "LOCAL", **{name: value for name, value in shown.items() if value}}
+
+
+def _datasets(run: Run) -> "list[DatasetInput]":
+    """What the model was asked about, by the hashes that DVC took."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    kept = {
+        role: run.inputs[role] for role in DATASETS if len(run.inputs.get(role, "")) in range(1, LONGEST_DIGEST + 1)
+    }
+    return [
+        DatasetInput(
+            Dataset(role, digest, "dvc", json.dumps({"md5": digest})), [InputTag("mlflow.data.context", "evaluation")]
+        )
+        for role, digest in kept.items()
+    ]
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

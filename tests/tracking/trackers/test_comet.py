@@ -9,6 +9,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -229,6 +230,13 @@ def test_a_server_that_files_late_is_waited_for(
     monkeypatch.setattr(comet, "_stored", late)
     comet.connect(tmp_path, "e").log(small())
     assert len(looks) == 4
+
+
+def test_an_explanation_says_where_its_ends_are() -> None:
+    about = replace(weighed(), command="weighbridge explain x y", params={"A": "a" * 64, "B": "b" * 64})
+    others = comet._content(about).others
+    assert (others["link.A"], others["link.B"]) == (f"comet:{'a' * 32}", f"comet:{'b' * 32}")
+    assert not [name for name in comet._content(weighed()).others if name.startswith("link")]
 
 
 def test_a_number_that_came_back_as_another_is_lacking() -> None:

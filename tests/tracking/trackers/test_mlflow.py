@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -197,6 +198,24 @@ def test_a_store_that_was_copied_writes_beside_itself_and_a_moved_one_is_read_wh
     assert mlflow.connect(tmp_path / "copy", "e").log(first)
     (tmp_path / "copy").rename(tmp_path / "moved")
     assert find_run(address, tmp_path / "moved") == second
+
+
+def test_a_record_says_who_what_and_about_which_data_and_an_explanation_where_its_ends_are(folder: Path) -> None:
+    tracker = mlflow.connect(folder, "e")
+    run = replace(
+        weighed("end", facts=3), inputs={"images": "a" * 32 + ".dir", "manifest": "b" * 32, "weights": "c" * 32}
+    )
+    end = tracker.log(run)
+    kept = tracker.client.get_run(end.removeprefix("mlflow:"))
+    assert [(each.dataset.name, each.dataset.digest) for each in kept.inputs.dataset_inputs] == [
+        ("images", "a" * 32 + ".dir"),
+        ("manifest", "b" * 32),
+    ]
+    assert kept.data.tags["mlflow.source.name"] == run.command
+    assert kept.data.tags["mlflow.user"]
+    about = replace(weighed("about", facts=0), command="weighbridge explain x y", params={"A": run.id, "B": "0" * 64})
+    explained = tracker.client.get_run(tracker.log(about).removeprefix("mlflow:"))
+    assert {name: value for name, value in explained.data.tags.items() if name.startswith("link.")} == {"link.A": end}
 
 
 def test_a_deleted_record_is_logged_anew(folder: Path) -> None:
