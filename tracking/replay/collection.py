@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from tracking.capture.repository import NoRepositoryError, repository
 from tracking.replay.folders import USERS, in_use
+from tracking.replay.replayer import COMPLETE
 
 CODE = "code"
 KINDS = ("outcomes", "canaries", "prepared", "environments", CODE)
@@ -89,7 +90,7 @@ def _everything(folder: Path, used: set[str]) -> Iterator[Kept]:
 def _unfinished(path: Path) -> bool:
     """Whether it was never finished, or is half removed."""
     complete = {
-        "outcomes": path / "conditions.json",
+        "outcomes": path / COMPLETE,
         "environments": path / "complete",
         CODE: path.with_name(f"{path.name}.complete"),
     }
