@@ -18,7 +18,6 @@ from tracking.capture.code_files import code_digests
 from tracking.runs.errors import UserError
 from weighbridge.weights.adjustments import Adjustment
 
-PROJECT = Path(__file__).resolve().parents[2]
 UNWATCHED = "model.code.unwatched"  # a fact of the predicting process
 _FACTORY = re.compile(r"(?P<file>.+\.py):(?P<function>\w+)")
 
@@ -81,7 +80,8 @@ def unwatched(architecture: str, before: Collection[str]) -> tuple[Adjustment, .
     """
     start = factory_file(architecture)
     assert start is not None
-    watched = {(PROJECT / name).resolve() for name in code_digests([start], PROJECT)}
+    project = Path.cwd()
+    watched = {(project / name).resolve() for name in code_digests([start.resolve()], project)}
     lost = [path for path in _own_files(sys.modules.keys() - set(before)) if path not in watched]
     if not lost:
         return ()
