@@ -11,11 +11,12 @@ import logging
 import math
 import os
 import re
+import shutil
 import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ from tracking.trackers import Held, Metric, document, ends, metrics, one_line, p
 
 LONGEST_VALUE = 1000
 READ_BACK_SECONDS = 10.0
+LEFT_SECONDS = 86_400.0
 PINNED = {
     "COMET_DISABLE_AUTO_LOGGING": "1",  # otherwise importing comet_ml patches mlflow, and MLflow runs end experiments
     "COMET_ERROR_TRACKING_ENABLE": "false",
@@ -215,6 +217,7 @@ def _refuse_lacking(lacking: Content, place: str, complaints: list[str]) -> None
 def _written(content: Content, folder: Path, key: str, project: str, *, exists: bool = False) -> Iterator[Path]:
     """A new archive with `content`, in a folder of its own that goes away: a killed process leaves nothing to trust."""
     folder.mkdir(parents=True, exist_ok=True)
+    _clear(folder)
     sdk = _sdk()
     kind = sdk.ExistingOfflineExperiment if exists else sdk.OfflineExperiment
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
@@ -230,6 +233,14 @@ def _written(content: Content, folder: Path, key: str, project: str, *, exists: 
         finally:
             experiment.end()  # or the SDK would do so at exit, and make the folder again
         yield next(Path(partial).glob("*.zip"))
+
+
+def _clear(folder: Path) -> None:
+    """Remove what processes left that were killed a day ago or earlier; a living one is done within minutes."""
+    for left in folder.glob(".partial-*"):
+        with suppress(FileNotFoundError):  # another process was first
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _fill(experiment: Any, content: Content) -> None:

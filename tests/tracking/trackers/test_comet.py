@@ -232,6 +232,14 @@ def test_a_server_that_files_late_is_waited_for(
     assert len(looks) == 4
 
 
+def test_what_killed_processes_left_goes_after_a_day(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / f".partial-{name}").mkdir()
+    os.utime(tmp_path / ".partial-old", (0, 0))
+    comet._clear(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".partial-new"]
+
+
 def test_an_explanation_says_where_its_ends_are() -> None:
     about = replace(weighed(), command="weighbridge explain x y", params={"A": "a" * 64, "B": "b" * 64})
     others = comet._content(about).others
