@@ -27,6 +27,7 @@ _PARTS = (
 # of `keras.src`, Keras takes classes of savable objects alone; of its public modules whatever is exported there
 _MODULE = re.compile(
     rf"keras\.(?:{_PARTS})(?:\.[\w.]+)?|keras\.src\.(?:{_PARTS}|applications|engine|models)(?:\.[\w.]+)?|builtins"
+    r"|keras\.src\.backend\.torch\.optimizers\.torch_\w+"  # what the optimizers are called on torch
 )
 _OWN_NAMES = {"Model", "Sequential", "Functional", "DTypePolicy", "FloatDTypePolicy", "InputSpec", "Variable"}
 _FUNCTIONS = re.compile(r"builtins|keras\.(?:src\.)?(?:activations|losses|metrics|ops)(?:\.[\w.]+)?")

@@ -332,6 +332,13 @@ def test_an_ordinary_keras_configuration_passes() -> None:
     policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}}
     assert code_in({"module": "keras", "class_name": "Sequential", "config": [dense, relu, policy]}) is None
     assert code_in({"module": "keras.src.models.functional", "class_name": "Functional", "config": [dense]}) is None
+    on_torch = {
+        "module": "keras.src.backend.torch.optimizers.torch_adam",
+        "class_name": "Adam",
+        "registered_name": "Adam",
+    }
+    assert code_in({"compile_config": {"optimizer": on_torch}}) is None
+    assert code_in({"module": "keras.src.backend.torch.core", "class_name": "get_device"}) is not None
 
 
 APPLICATIONS = """
