@@ -58,7 +58,8 @@ def _heads(model: str, task: Transfer, study: Study) -> Finding:
         "train_samples": study.drawn,
         "seeds": len(linear.values),
     }
-    return Finding(CHECK, model, Verdict.PASS if won else Verdict.WARN, sentence, evidence)
+    easy = won is None and pixels.mean == 1  # nothing can be better
+    return Finding(CHECK, model, Verdict.PASS if won or easy else Verdict.WARN, sentence, evidence)
 
 
 def _against_pixels(study: Study) -> tuple[bool | None, str, dict[str, float]]:

@@ -1,5 +1,6 @@
 """Images with several labels, and numbers to be predicted: from a table to a run, its metrics, and what compares it."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -351,7 +352,10 @@ def test_two_runs_of_numbers_are_audited_by_bits_and_metrics(tmp_path: Path) -> 
         compare(before, after)
     with pytest.raises(UserError, match="m and n predict numbers"):
         explain(before, after, Replayer(tmp_path))
-    assert "MAE" in report([before, after], [], {})
+    claimed = replace(after, params={**after.params, "model.claim.metric": "mae", "model.claim.value": 0.05})
+    page = report([before, claimed], [], {})
+    assert "MAE" in page
+    assert "mae 0.05" in page
     before.save(tmp_path / "run.json")
     assert Run.load(tmp_path / "run.json").id == before.id
     assert [len(list(backend_parity(Parity(reference="a", candidate="b"), numbers(), numbers())))] == [1]

@@ -74,6 +74,8 @@ def test_features_no_better_than_raw_pixels_warn() -> None:
     equal, *_ = found(study(probes=[Probes(0, right(0.6), right(0.6), right(0.6))]))
     assert equal.verdict == "warn"
     assert "no better than" in equal.sentence
+    easy, *_ = found(study(probes=[Probes(0, right(1.0), right(1.0), right(1.0))]))
+    assert easy.verdict == "pass"  # where raw pixels get everything, nothing is to be done
 
 
 def test_what_is_left_of_the_source_is_measured_in_points() -> None:
