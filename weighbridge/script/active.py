@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tracking.lookup.read_back import CONDITIONS
+from tracking.foreign.flat_run import CONDITIONS
 from tracking.runs.errors import UserError
 from tracking.runs.run import Scalar
 from tracking.trackers import flat_text, one_line

@@ -15,7 +15,7 @@ import pytest
 
 import weighbridge
 from tests.import_graph import ROOT
-from tracking.lookup.read_back import CONDITIONS, foreign_run
+from tracking.foreign.flat_run import CONDITIONS, foreign_run
 from tracking.runs.errors import UserError
 from weighbridge.script.active import active_trackers
 from weighbridge.script.callbacks import keras_callback
