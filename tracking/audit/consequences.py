@@ -49,6 +49,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"input\.weights(?:/.*)?", NETWORK),
     (r"param\.model\.(?:weights|sha256)", ("input.weights",)),
     (r"input\.samples", (*PIXELS, *DECODERS, *PIXEL_CODE)),
+    (r"seed\.(?:torch|tensorflow)", ("seed.keras",)),
     (r"input\.documents", ("param.limit", "param.config.limit", "param.task.dataset*", "param.dataset*")),
     (r"input\.manifest", ("input.images", "param.data.*")),
     (r"input\.images|images\..*", ("param.data.*",)),
