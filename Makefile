@@ -30,9 +30,10 @@ check: .venv/installed-test
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[all]"
 	touch .venv/installed
 
-.venv/installed-test: .venv/installed
+.venv/installed-test: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[all,test]"
-	touch .venv/installed-test
+	touch .venv/installed .venv/installed-test
 
 clean:
 	rm -rf .venv data/timings dvc_plots

@@ -20,7 +20,7 @@ from weighbridge.cli import main as cli
 from weighbridge.params.whole import load_params
 
 # Every command of ours is in one of these two tables.
-EXECUTED = {"runs", "show", "audit", "compare", "matrix", "params", "use"}
+EXECUTED = {"gate", "runs", "show", "audit", "compare", "matrix", "params", "use"}
 PARSED = {
     "explain": "runs models",
     "verify": "runs models",

@@ -67,6 +67,8 @@ class Results(Form):
     p_value: Number = 0
     other: dict[str, Pair[Value]] = Field({})
     metrics: dict[str, Pair[Value]] = Field({})
+    documents: Sequence[int] = ()
+    texts: dict[str, int] = Field({})
     task: str
     finest: str | None
     same: bool
@@ -148,9 +150,25 @@ class Compare(Output):
     only_second: int
     p_value: Number
     metrics: dict[str, Pair[Sequence[Number]]]
+    documents: Sequence[int] = ()
+    texts: dict[str, int] = Field({})
     flips: int
     flipped: Sequence[Sequence[str | int]]
     flipped_columns: Sequence[str]
+
+
+class GateCondition(Form):
+    name: str
+    met: bool | None
+    words: str
+
+
+class Gate(Output):
+    """`open` is null where a condition could not be looked at."""
+
+    run: Named
+    open: bool | None
+    conditions: Sequence[GateCondition]
 
 
 class MatrixRun(Named):
@@ -262,6 +280,7 @@ FORMS: Mapping[str, type[Form] | type[RootModel[Any]]] = {
     "runs": Runs,
     "audit": Audit,
     "compare": Compare,
+    "gate": Gate,
     "matrix": Matrix,
     "explain": Explain,
     "explain-against": ExplainAgainst,

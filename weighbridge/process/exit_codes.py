@@ -10,10 +10,10 @@ CLOSED_PIPE = 141  # what a shell reports of a program whose reader left
 WORDS = """exit codes:
   0    done, and nothing to act on
   1    a finding: `audit --strict` sees another result, `explain` or `reproduce` cannot bring a run back,
-       `verify` finds a fault, `sync` leaves something out
+       `verify` finds a fault, `sync` leaves something out, `gate` is closed
   2    a mistake in what was given: one line on stderr says which
   3    could not be decided: `explain` cannot run here what differs, or proves no cause,
-       or `verify` cannot run what it was to run
+       `verify` cannot run what it was to run, or `gate` lacks what it needs
   70   an error of Weighbridge, with its traceback
   130  interrupted
 """
