@@ -17,6 +17,7 @@ import numpy as np
 
 from stages.accuracy_check.outputs import judge_outputs, measure_outputs
 from stages.accuracy_check.renaming import renaming
+from stages.accuracy_check.scales import scale_of_scores
 from tracking.audit.claims import CLASSES, SHORT, THERE, claims_about, load_claims
 from tracking.audit.claims import Claim as Published
 from tracking.audit.statistics import wilson
@@ -141,7 +142,12 @@ def main(model: str, predictions: Path, samples: Path, claims: Path, findings: P
         published = claims_about(chosen.checkpoint, load_claims(claims), size)
         held = list(accuracy_check(model, measured, chosen.claim, chosen.checkpoint, published))
         order = order_of_classes(model, predicted, test.classes, held, measured)
-        others = (*unanswered(model, predicted), *part_of_classes(model, measured), *order)
+        others = (
+            *unanswered(model, predicted),
+            *scale_of_scores(model, predicted),
+            *part_of_classes(model, measured),
+            *order,
+        )
         found = [*held, *others, *by_class(model, predicted, test.classes, measured)]
     else:
         measured = measure_outputs(predicted, asked, test.classes)
