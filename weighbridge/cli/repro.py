@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weighbridge.cli.options import Command
+from weighbridge.cli.output import screen
 from weighbridge.cli.replaying import require_project
 from weighbridge.process.exit_codes import INTERRUPTED
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from weighbridge.process.failures import Failure
 
 FLAGS = ("force", "single_item", "dry")
-RUNS = Path("data/runs")
+RUNS, REPORT = Path("data/runs"), Path("data/report.html")
 DVC_INTERRUPTED = 252  # an exit code
 STOPPED_BY_USER = (INTERRUPTED, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 
@@ -54,10 +55,22 @@ def repro(options: argparse.Namespace) -> int:
     if code == DVC_INTERRUPTED:
         return INTERRUPTED
     if not failed:
+        say_job(options)
         return code
     noted = noted_failures(failed)
     gather_without(failed, skipped, lambda stages: main(["repro", "--single-item", "--keep-going", *stages]))
+    say_job(options)
     return say_failures(noted)
+
+
+def say_job(options: argparse.Namespace) -> None:
+    """Say what the whole job came to, where that is what was asked for."""
+    from tracking.pages.text_job import job_text
+    from tracking.runs.run import readable
+
+    runs = [run for _, run in readable(sorted(RUNS.glob("*.json")))]
+    if runs and not (options.targets or options.dry):
+        print(f"\n{job_text(runs, REPORT.as_posix(), screen())}")
 
 
 def _say_where_there_is_no_git() -> None:
