@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from tracking.foreign import inspect_ai, lm_eval, wandb_run
+from tracking.foreign import inspect_ai, lm_eval, training_folders, wandb_run
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 
@@ -15,14 +15,16 @@ LARGEST = 512 * 2**20  # bytes of one result file
 def foreign_runs(path: Path) -> list[Run] | None:
     """The runs of a result file, or of the newest one in a folder; None where no known tool wrote it.
 
-    Known are lm-evaluation-harness (`results*.json`, with `samples_*.jsonl` beside it), inspect_ai (`.eval`, `.json`) and W&B (a
-    run's folder, or the `.wandb` in it).
+    Known are lm-evaluation-harness (`results*.json`, with `samples_*.jsonl` beside it), inspect_ai (`.eval`, `.json`), W&B (a
+    run's folder, or the `.wandb` in it), and what Lightning, ultralytics and DVCLive leave in a folder.
 
     Raises:
         UserError: a known tool's file is damaged.
     """
     if wandb_run.recognises(path):
         return wandb_run.read(path)
+    if path.is_dir() and (tool := training_folders.tool_of(path)):
+        return training_folders.read(path, tool)
     if path.is_dir():
         found = sorted(path.glob("results_*.json")) or sorted(path.glob("*.eval"))
         return foreign_runs(found[-1]) if found else None
