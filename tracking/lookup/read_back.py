@@ -6,11 +6,13 @@ import os
 import sys
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tracking.capture.comet_settings import comet_setting
 from tracking.foreign.flat_run import OURS, foreign_run
+from tracking.lookup.mlflow_files import data_sets, environment_of
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run, Scalar
 
@@ -33,6 +35,7 @@ def from_mlflow(run_id: str, folder: Path) -> Run:
     try:
         record = client.get_run(run_id)
         document = _mlflow_document(client, run_id) or ("" if address else _beside(folder, record.info.artifact_uri))
+        facts = {} if document else environment_of(client, run_id)
     except (mlflow.exceptions.MlflowException, OSError) as problem:
         raise UserError(f"mlflow:{run_id}: {_first_line(problem)}") from problem
     if document:
@@ -40,7 +43,8 @@ def from_mlflow(run_id: str, folder: Path) -> Run:
     data = record.data
     if OURS in data.tags:
         _say_flat(f"mlflow:{run_id}")
-    return foreign_run(data.tags.get("mlflow.runName") or run_id, data.params, data.metrics, data.tags)
+    run = foreign_run(data.tags.get("mlflow.runName") or run_id, data.params, data.metrics, data.tags)
+    return replace(run, inputs={**data_sets(record), **run.inputs}, environment={**facts, **run.environment})
 
 
 def _require_store(address: str, source: str) -> None:
