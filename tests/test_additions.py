@@ -110,9 +110,9 @@ def test_an_added_check_is_asked_for_the_models_of_its_section(project: Path) ->
     params = load_yaml(project / "params.yaml")
     assert params["confidence_check"] == {"models": ["asked"], "sure": 0.3, "allowed": 0.5}
     asked = {"weights": "linear.onnx", "recipe": "digits-32", "framework": "onnx", "backend": "onnxruntime"}
-    assert {name: entries for name, entries in params["pipeline"].items() if entries} == {
-        "confidence_check": {"asked": asked}
-    }
+    checks = {name: entries for name, entries in params["pipeline"].items() if entries and name.endswith("_check")}
+    assert checks.keys() == {"confidence_check"}
+    assert checks["confidence_check"]["asked"].items() >= asked.items()
 
 
 def test_its_finding_is_made_of_the_models_predictions_and_recorded(project: Path) -> None:
@@ -186,7 +186,8 @@ def test_a_section_that_is_a_mapping_is_asked_for_each_entry(project: Path) -> N
         path.unlink()
     assert job["pairs_check"]["p"] == {"model": "a", "table": "t.csv", "rows": 3}
     item = {"weights": "linear.onnx", "recipe": "plain", "framework": "onnx", "backend": "onnxruntime"}
-    assert job["pipeline"]["pairs_check"] == {"p": {"model": "a", "table": "t.csv", **item}}
+    assert job["pipeline"]["pairs_check"].keys() == {"p"}
+    assert job["pipeline"]["pairs_check"]["p"].items() >= {"model": "a", "table": "t.csv", **item}.items()
     assert job["checks"][-3:] == ["confidence_check", "pairs_check", "transfer_check"]
 
 

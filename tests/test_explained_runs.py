@@ -1,6 +1,7 @@
 """Differences explained by running real processes: hybrids, certificates, another clone, a forgotten eval()."""
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ ABSENT = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(n
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
 
 RECIPE = "digits-32"
+LONG = "WEIGHBRIDGE_LONG_TESTS"
 
 
 def bicubic(params: Any) -> None:
@@ -95,6 +97,7 @@ def batchnorms(tmp_path: Path) -> Path:
     return project
 
 
+@pytest.mark.skipif(LONG not in os.environ, reason=f"takes five minutes on two cores; set {LONG} to run it")
 def test_a_forgotten_eval_is_proven_down_to_the_first_batchnorm(batchnorms: Path) -> None:
     weigh(batchnorms, MODEL, RECIPE, "b.json")
     edit_params(batchnorms, lambda params: params["inference"].update(mode="training", layout="channels_last"))

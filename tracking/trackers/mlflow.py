@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000
 FILES = "mlartifacts"  # the folder of files beside a store in a file
 DATASETS, LONGEST_DIGEST = ("images", "manifest", "samples"), 36  # roles of inputs; characters that MLflow keeps
 METRICS_PER_BATCH, TEXTS_PER_BATCH = 1000, 100
+ATTEMPTS = 5  # at one record, where others write it too
+DOUBLED = ("UNIQUE constraint", "duplicate key", "Duplicate entry", "Changing param values")  # as databases say it
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -51,7 +54,7 @@ class MLflow:
         with _locked(self.lock), _one_line_errors(self.client.tracking_uri):
             record = self._find(run) or self._create(run)
             if record.info.status != "FINISHED":
-                self._fill(record, run)
+                self._fill_beside_others(record, run)
         return f"mlflow:{record.info.run_id}"
 
     def holds(self, run: Run) -> Held:
@@ -77,13 +80,33 @@ class MLflow:
             self.client.delete_run(created.info.run_id)
         return record
 
+    def _fill_beside_others(self, record: "Record", run: Run) -> None:
+        """Fill the record; what another machine writes at this moment is refused as doubled, and is there the next time."""
+        from mlflow.exceptions import MlflowException
+
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._fill(record, run)
+            except MlflowException as problem:
+                if attempt == ATTEMPTS or not any(words in str(problem) for words in DOUBLED):
+                    raise
+                time.sleep(0.2 * attempt)
+                record = self.client.get_run(record.info.run_id)
+                if record.info.status == "FINISHED":
+                    return None
+        return None
+
     def _fill(self, record: "Record", run: Run) -> None:
-        """Write everything, the status last; writing it again after a kill changes nothing that is there."""
+        """Write everything that is not there, the status last; writing it again after a kill changes nothing that is there."""
         from mlflow.entities import Metric, Param, RunTag
 
         run_id, time_ms = record.info.run_id, record.info.start_time
         numbers = [Metric(m.name, m.value, time_ms, m.step or 0) for m in metrics(run)]
-        texts = [Param(name, value) for name, value in parameters(run, LONGEST_PARAMETER).items()]
+        texts = [
+            Param(name, value)
+            for name, value in parameters(run, LONGEST_PARAMETER).items()
+            if name not in record.data.params
+        ]
         labels = [RunTag(name, value) for name, value in {**_tags(run), **self._links(run)}.items()]
         for some in _batches(numbers, METRICS_PER_BATCH):
             self.client.log_batch(run_id, metrics=some)
@@ -224,7 +247,7 @@ def _one_line_errors(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as problem:
+    except (MlflowException, SQLAlchemyError, sqlite3.DatabaseError, OSError) as problem:
         reason = one_line(problem).replace(uri, _discreet(uri))
         raise UserError(f"MLflow at {_discreet(uri)}: {reason}") from None
 
