@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.project import commit, copy_project, edit_params, git, repro
-from tests.tiny_onnx import MODEL, write_net
+from tests.tiny_onnx import MODEL, NET, write_net
 from tracking.audit.audit import Audit, audit
 from tracking.runs.run import Run
 
@@ -24,7 +24,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not in
 
 TORCH, SOURCE = "resnet18-torchvision", "resnet18-digits"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-NET = {"framework": "onnx", "weights": "net.onnx", "recipe": "digits-32", "batch_size": 32}
 OLDEST_PILLOW = "11.3"  # pyproject.toml
 
 
@@ -34,7 +33,7 @@ def smaller(params: Any) -> None:
     params["pretrain"] = {SOURCE: {**params["pretrain"][SOURCE], **short}}
     params["inference"]["threads"] = None  # or no variable could say how many
     params["models"] = {TORCH: params["models"][TORCH]}
-    params["models"][MODEL] = NET
+    params["models"][MODEL] = dict(NET)
     params["backend_parity"] = {}
 
 

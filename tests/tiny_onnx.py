@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 MODEL = "net"
+NET = {"framework": "onnx", "weights": "net.onnx", "recipe": "digits-32", "batch_size": 32}  # its entry in params
 
 
 def write_net(path: Path, classes: int = 10, seed: int = 0) -> None:
@@ -37,5 +38,4 @@ def write_net(path: Path, classes: int = 10, seed: int = 0) -> None:
 
 def only_this_net(params: Any) -> None:
     """Make it the only model of a copied project; its file is `net.onnx` there."""
-    entry = {"framework": "onnx", "weights": "net.onnx", "recipe": "digits-32", "batch_size": 32}
-    params["pretrain"], params["models"], params["backend_parity"] = {}, {MODEL: entry}, {}
+    params["pretrain"], params["models"], params["backend_parity"] = {}, {MODEL: dict(NET)}, {}
