@@ -36,6 +36,11 @@ class AuditOutcome(StrEnum):
     EXPLAINED = "explained"
     UNEXPLAINED = "unexplained"
 
+    @property
+    def holds(self) -> bool:
+        """Whether the result is known to be the same."""
+        return self in (AuditOutcome.REPRODUCED, AuditOutcome.ROBUST)
+
 
 @dataclass(frozen=True)
 class Difference:

@@ -97,7 +97,7 @@ def _first(findings: Sequence[Finding]) -> str:
 
 
 def _baseline(found: Comparison, within: float) -> Condition:
-    """Broken where the whole interval of the change lies below what may be lost, met where it lies above; else open."""
+    """Met where no more is lost than may be; broken where more is and chance does not account for it; else not known."""
     low, high = found.interval
     words = (
         f"{100 * found.difference:+.2f} points [{100 * low:.2f}, {100 * high:.2f}] against {found.first.subject} "
@@ -115,19 +115,19 @@ def _baseline(found: Comparison, within: float) -> Condition:
 def _classes(found: Comparison) -> Iterator[Condition]:
     """Each class that loses by McNemar's exact test, corrected for the number of classes (S. Holm, 1979)."""
     before, after = (each == found.labels for each in found.decisions)
+    labels = sorted({int(each) for each in found.labels})
     counts = []
-    for label in sorted({int(each) for each in found.labels}):
+    for label in labels:
         own = found.labels == label
         lost, won = int((before & ~after & own).sum()), int((after & ~before & own).sum())
         if lost > won:
             counts.append((mcnemar_exact(won, lost), label, lost, won, int(own.sum())))
-    classes = len({int(each) for each in found.labels})
     broken = False
     for place, (p_value, label, lost, won, samples) in enumerate(sorted(counts)):
-        if p_value * (classes - place) >= SIGNIFICANT:
+        if p_value * (len(labels) - place) >= SIGNIFICANT:
             break
         broken = True
         words = f"of {samples:,} samples {lost:,} are right no more, {won:,} newly right (p = {p_value:.2g})"
         yield Condition(f"class {label}", False, words)
     if not broken:
-        yield Condition("classes", True, f"none of {classes:,} classes loses beyond chance")
+        yield Condition("classes", True, f"none of {len(labels):,} classes loses beyond chance")

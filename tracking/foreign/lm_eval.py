@@ -4,6 +4,7 @@ Samples are paired by `doc_hash` and filter. The working folder's `git_hash`, da
 of functions, which differ by chance, are taken out. What `model_args` does not say was not given: the list is complete.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -108,8 +109,6 @@ def arguments(written: Any) -> dict[str, Any]:
 
 def _shortened(value: Any) -> Any:
     if isinstance(value, str):
-        import hashlib
-
         text = ADDRESS.sub("", value)
         return text if len(text) <= LONGEST else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
     if isinstance(value, Mapping):

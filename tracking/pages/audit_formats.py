@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from xml.etree import ElementTree
 
-from tracking.audit.audit import Audit, AuditOutcome
+from tracking.audit.audit import Audit
 from tracking.pages.text_audit import headline, result_rows, same_line, short, unrecorded_lines
 from tracking.runs.words import change_text, printable
 
-GOOD = (AuditOutcome.REPRODUCED, AuditOutcome.ROBUST)
 SHOWN = 10  # suspects that stand in the open; more are folded away
 
 
@@ -76,7 +75,7 @@ def _code(name: str) -> str:
 
 def audit_junit(audits: Sequence[Audit]) -> str:
     """A JUnit report: a test case for each audit, which fails unless the result is reproduced or robust."""
-    bad = [each for each in audits if each.outcome not in GOOD]
+    bad = [each for each in audits if not each.outcome.holds]
     suite = ElementTree.Element(
         "testsuite", name="weighbridge audit", tests=str(len(audits)), failures=str(len(bad)), errors="0"
     )
@@ -98,7 +97,7 @@ def audit_annotations(audits: Sequence[Audit]) -> str:
     https://docs.github.com/actions/reference/workflow-commands-for-github-actions
     """
     return "".join(
-        f"::{'notice' if each.outcome in GOOD else 'error'} title={_property(f'{short(each.after)}: {each.outcome.value}')}"
+        f"::{'notice' if each.outcome.holds else 'error'} title={_property(f'{short(each.after)}: {each.outcome.value}')}"
         f"::{_data(chr(10).join(_plain(each)))}\n"
         for each in audits
     )

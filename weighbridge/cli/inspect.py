@@ -58,7 +58,7 @@ def runs(options: argparse.Namespace) -> int:
     """Print every run that is known here."""
     from tracking.pages.text_runs import runs_rows, runs_text
     from tracking.runs.run import readable
-    from weighbridge.script.track import recover
+    from weighbridge.script.events import recover
 
     recover(options.folder)  # what a killed script left becomes a run
     every = runs_rows(list(readable(run_files(options.folder), _say_left_out)), options.folder)
@@ -117,8 +117,6 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
 
 def audit(options: argparse.Namespace) -> int:
     """Compare runs and print what changed and what could have changed it."""
-    from tracking.audit.audit import AuditOutcome
-
     audits, several = _audits(options)
     if options.html:
         from tracking.pages.html_audit import audit_page
@@ -133,7 +131,7 @@ def audit(options: argparse.Namespace) -> int:
         print(FORMATS[options.format](audits), end="")
     else:
         _print_audits(audits)
-    good = all(each.outcome in (AuditOutcome.REPRODUCED, AuditOutcome.ROBUST) for each in audits)
+    good = all(each.outcome.holds for each in audits)
     return 1 if options.strict and not good else 0
 
 

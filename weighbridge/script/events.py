@@ -1,13 +1,43 @@
-"""A run read out of the events that a script wrote; a last line that was cut short is left out."""
+"""Runs read out of the events that scripts wrote; a last line that was cut short is left out.
+
+It captures nothing, so that looking for what killed scripts left costs little.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from tracking.runs.run import Run, Scalar
+from tracking.trackers.local import connect
 
 INTERRUPTED = "interrupted"
+
+
+def recover(folder: Path) -> list[Run]:
+    """Runs out of what killed scripts left under `folder`, each marked `interrupted`; a script that still runs is let be."""
+    found = []
+    for path in sorted((folder / "live").glob("*.jsonl")):
+        lock = FileLock(path.with_suffix(".lock"))
+        try:
+            with lock.acquire(timeout=0):
+                if path.exists() and (run := finish(path, folder)):
+                    found.append(run)
+        except Timeout:
+            continue
+        Path(lock.lock_file).unlink(missing_ok=True)
+    return found
+
+
+def finish(path: Path, folder: Path) -> Run | None:
+    """The run of these events, kept in the journal; the events go away once it is there."""
+    run = run_of(path)
+    if run is not None:
+        connect(folder, "").log(run)
+    path.unlink()
+    return run
 
 
 def run_of(path: Path) -> Run | None:

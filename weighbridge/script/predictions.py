@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tracking.audit.statistics import wilson
 from tracking.runs.decisions import pack_decisions
 from tracking.runs.errors import UserError
+from weighbridge.networks.accuracy import share
 from weighbridge.networks.digests import digests
 from weighbridge.networks.predictions import PredictionSet, TopClasses
 
@@ -24,10 +24,8 @@ def judged(labels: np.ndarray, scores: np.ndarray, names: Sequence[str] | None =
     else:
         predicted = PredictionSet(named, wanted, scores.astype(np.float32), {})
     right = int((predicted.top1 == wanted).sum())
-    low, high = wilson(right, len(wanted))
-    top1 = {"top1": right / len(wanted), "top1_low": low, "top1_high": high, "samples": len(wanted)}
     return {
-        "results": {**top1, **digests(predicted)},
+        "results": {**share("top1", right, len(wanted)), "samples": len(wanted), **digests(predicted)},
         "decisions": pack_decisions(named, wanted, predicted.top1),
     }
 

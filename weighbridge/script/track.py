@@ -15,15 +15,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from tracking.runs.errors import UserError
+from tracking.runs.flat import flat
 from tracking.runs.run import Run, Scalar
 from tracking.runs.secrets import redact
-from tracking.trackers.local import connect
 from weighbridge.script.active import active_trackers
 from weighbridge.script.conditions import capture, conditions
-from weighbridge.script.events import run_of
+from weighbridge.script.events import finish, recover
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,21 +60,19 @@ class Track:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        ended = {"interrupted": kind is not None, "conditions": {**capture().facts}}
-        self._write("end", ended)
+        facts = capture().facts
+        self._write("end", {"interrupted": kind is not None, "conditions": dict(facts)})
         assert self._file is not None
         self._file.close()
         self._file = None
         for each in self._trackers:
-            each.log_params(ended["conditions"])  # type: ignore[arg-type]
-        self.run = _finish(self._path, self._folder)
+            each.log_params(facts)
+        self.run = finish(self._path, self._folder)
         self._lock.release()
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def log_params(self, values: Mapping[str, Any]) -> None:
         """Add parameters, nested or flat; a later value replaces an earlier one in the run."""
-        from tracking.runs.flat import flat
-
         plain = flat(values)
         self._write("params", plain)
         for each in self._trackers if plain else ():
@@ -126,7 +124,7 @@ class Track:
     def _write(self, event: str, values: Mapping[str, Any]) -> None:
         if self._file is None:
             raise UserError("track: this run has ended, or its `with` statement was not entered")
-        self._file.write(json.dumps({"event": event, **_wrapped(values)}, allow_nan=False) + "\n")
+        self._file.write(json.dumps({"event": event, "values": dict(values)}, allow_nan=False) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -143,34 +141,6 @@ def track(subject: str, params: Mapping[str, Any] | None = None, folder: Path | 
     if not subject.isprintable() or set(subject) & {"/", "\\"} or subject in ("", ".", ".."):
         raise UserError(f"track: {subject!r} must be a name without slashes and control characters: it names files")
     return Track(subject, params or {}, Path(folder))
-
-
-def recover(folder: Path) -> list[Run]:
-    """Runs out of what killed scripts left under `folder`, each marked `interrupted`; a script that still runs is let be."""
-    found = []
-    for path in sorted((folder / "live").glob("*.jsonl")):
-        lock = FileLock(path.with_suffix(".lock"))
-        try:
-            with lock.acquire(timeout=0):
-                if path.exists() and (run := _finish(path, folder)):
-                    found.append(run)
-        except Timeout:
-            continue
-        Path(lock.lock_file).unlink(missing_ok=True)
-    return found
-
-
-def _finish(path: Path, folder: Path) -> Run | None:
-    """The run of these events, kept in the journal; the events go away once it is there."""
-    run = run_of(path)
-    if run is not None:
-        connect(folder, "").log(run)
-    path.unlink()
-    return run
-
-
-def _wrapped(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {"values": dict(values)}
 
 
 def _number(name: str, value: Any) -> float:

@@ -19,7 +19,8 @@ from tracking.foreign.flat_run import CONDITIONS, foreign_run
 from tracking.runs.errors import UserError
 from weighbridge.script.active import active_trackers
 from weighbridge.script.callbacks import keras_callback
-from weighbridge.script.track import Track, recover
+from weighbridge.script.events import recover
+from weighbridge.script.track import Track
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
