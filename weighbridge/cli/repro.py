@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracking.runs.errors import UserError
 from weighbridge.cli.options import Command
 from weighbridge.cli.output import screen
 from weighbridge.cli.replaying import require_project
@@ -33,6 +34,9 @@ def repro_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--force", action="store_true", help="also run what has nothing new")
     parser.add_argument("--fail-fast", action="store_true", help="run nothing more after a failure")
     parser.add_argument("-s", "--single-item", action="store_true", help="without what they need")
+    parser.add_argument(
+        "-j", "--jobs", metavar="N", type=int, help="run N stages at once (default: `jobs` of params.yaml)"
+    )
     parser.add_argument("--dry", action="store_true", help="only say what would run")
 
 
@@ -45,10 +49,12 @@ def repro(options: argparse.Namespace) -> int:
     from dvc.cli import main
 
     from weighbridge.cli.dvc_shortcuts import read_params_once, write_entries_alone
+    from weighbridge.cli.side_by_side import run_side_by_side
 
     _say_where_there_is_no_git()
     write_entries_alone()
     read_params_once()
+    run_side_by_side(jobs_asked(options.jobs))
     failed, skipped = watch_failures()
     flags = [f"--{name.replace('_', '-')}" for name in FLAGS if getattr(options, name)]
     code = int(main(["repro", *flags, *([] if options.fail_fast else ["--keep-going"]), *options.targets]))
@@ -61,6 +67,24 @@ def repro(options: argparse.Namespace) -> int:
     gather_without(failed, skipped, lambda stages: main(["repro", "--single-item", "--keep-going", *stages]))
     say_job(options)
     return say_failures(noted)
+
+
+def jobs_asked(option: int | None) -> int:
+    """How many stages to run at once.
+
+    Raises:
+        UserError: `--jobs` is less than 1, or params.yaml cannot be read.
+    """
+    from weighbridge.cli.side_by_side import side_by_side
+    from weighbridge.params.inference import Inference
+    from weighbridge.params.section import PARAMS, Count, check, load_yaml
+
+    if option is not None and option < 1:
+        raise UserError(f"--jobs {option}: at least 1")
+    params = load_yaml(PARAMS) if PARAMS.is_file() else {}
+    asked = check(Count | None, params.get("jobs"), PARAMS, "jobs") if option is None else option  # type: ignore[arg-type]
+    inference = check(Inference, params.get("inference", {}), PARAMS, "inference")
+    return side_by_side(asked, inference.threads, inference.device)
 
 
 def say_job(options: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.publish import Publish
 from weighbridge.params.published_check import PublishedCheck
 from weighbridge.params.recipes import AnyRecipe
-from weighbridge.params.section import Name, Section, nearest
+from weighbridge.params.section import Count, Name, Section, nearest
 
 
 class Subjects(Section):
@@ -27,11 +27,13 @@ class Subjects(Section):
     Attributes:
         suite: the file that asks it.
         checks: the optional checks that run; accuracy, records, `published_check`, report and publishing always do.
+        jobs: how many stages run at once, which moves no number; null: what cores and memory carry, one where there is a GPU.
         test_sets: in place of `data`, where there are several; `model+set` is a model on one of them (`params.test_sets`).
     """
 
     suite: str | None = None
     checks: list[Name] = list(CHECKS)
+    jobs: Count | None = None
     data: Data = Data()
     test_sets: dict[Name, Data] = {}
     recipes: dict[Name, AnyRecipe] = {}

@@ -1,15 +1,19 @@
 """`weighbridge repro` writes the lock file that `dvc repro` writes."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.import_graph import ROOT
 from weighbridge.cli.dvc_shortcuts import ABSENT, value_at, with_entry
 from weighbridge.cli.main import main
+from weighbridge.cli.side_by_side import side_by_side
 from weighbridge.params.lock import entries
 
 PIPELINE = """
@@ -179,3 +183,92 @@ def test_outside_a_project_it_is_one_line(
     monkeypatch.chdir(tmp_path)
     assert main(["repro"]) == 2
     assert capsys.readouterr().err == "weighbridge: dvc.yaml: not found; run this in the project's folder\n"
+
+
+MEETING = """
+stages:
+  meet:
+    foreach: [a, b]
+    do:
+      cmd: python meet.py ${item} && touch data-${item}
+      outs: ["data-${item}"]
+  after:
+    cmd: cat data-a data-b > end
+    deps: [data-a, data-b]
+    outs: [end]
+"""
+MEET = """
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+me = sys.argv[1]
+Path(f"here-{me}").touch()
+print("hello", flush=True)
+until = time.monotonic() + 60
+while not Path(f"here-{'ab'.replace(me, '')}").exists():
+    if time.monotonic() > until:
+        sys.exit("nobody came")
+    time.sleep(0.01)
+"""
+
+
+def test_stages_that_do_not_need_one_another_run_at_once(project: Path) -> None:
+    (project / "dvc.yaml").write_text(MEETING)
+    (project / "meet.py").write_text(MEET)
+    (project / "params.yaml").write_text("jobs: 2")
+    done = repro(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {"[meet@a] hello", "[meet@b] hello"} <= {*done.stdout.splitlines()}
+    assert list(entries((project / "dvc.lock").read_text()))[-1] == "after"
+    assert "Running" not in repro(project, "--jobs", "3").stdout
+
+
+def test_an_interrupt_ends_all_that_run_and_starts_no_more(project: Path) -> None:
+    (project / "dvc.yaml").write_text(MEETING.replace("python meet.py ${item}", "touch here-${item} && sleep 100"))
+    command = [sys.executable, "-m", "weighbridge", "repro", "--jobs", "2"]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=project, env=variables, start_new_session=True, stderr=subprocess.PIPE
+    ) as running:
+        until = time.monotonic() + 60
+        while len(list(project.glob("here-*"))) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(60) == 130
+    assert not list(project.glob("data-*"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "threads", "device", "cores", "gibibytes", "jobs"),
+    [
+        (3, 1, "auto", 2, 1, 3),
+        (None, 1, "cpu", 8, 100, 8),
+        (None, 4, "cpu", 8, 100, 2),
+        (None, None, "cpu", 8, 100, 1),
+        (None, 1, "cpu", 8, 9, 2),
+        (None, 1, "cpu", 1, 1, 1),
+        (None, 1, "auto", 8, 100, 1),
+    ],
+)
+def test_as_many_run_as_cores_and_memory_carry_and_one_where_there_is_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+    asked: int | None,
+    threads: int | None,
+    device: str,
+    cores: int,
+    gibibytes: int,
+    jobs: int,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=gibibytes * 2**30))
+    monkeypatch.setattr("weighbridge.cli.side_by_side.has_gpu", lambda: True)
+    assert side_by_side(asked, threads, device) == jobs
+
+
+@pytest.mark.parametrize(("flags", "params", "named"), [(["--jobs", "0"], "{}", "--jobs 0"), ([], "jobs: 0", "jobs")])
+def test_no_stage_at_once_is_a_mistake(project: Path, flags: list[str], params: str, named: str) -> None:
+    (project / "params.yaml").write_text(params)
+    done = repro(project, *flags)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert done.stderr.count("\n") == 1
