@@ -49,12 +49,11 @@ def repro(options: argparse.Namespace) -> int:
     from dvc.cli import main
 
     from weighbridge.cli.dvc_shortcuts import read_params_once, write_entries_alone
-    from weighbridge.cli.side_by_side import run_side_by_side
 
     _say_where_there_is_no_git()
     write_entries_alone()
     read_params_once()
-    run_side_by_side(jobs_asked(options.jobs))
+    run_jobs_at_once(options.jobs)
     failed, skipped = watch_failures()
     flags = [f"--{name.replace('_', '-')}" for name in FLAGS if getattr(options, name)]
     code = int(main(["repro", *flags, *([] if options.fail_fast else ["--keep-going"]), *options.targets]))
@@ -69,13 +68,13 @@ def repro(options: argparse.Namespace) -> int:
     return say_failures(noted)
 
 
-def jobs_asked(option: int | None) -> int:
-    """How many stages to run at once.
+def run_jobs_at_once(option: int | None) -> None:
+    """Let DVC, in this process, run as many stages at once as `--jobs`, the params or the machine say.
 
     Raises:
         UserError: `--jobs` is less than 1, or params.yaml cannot be read.
     """
-    from weighbridge.cli.side_by_side import side_by_side
+    from weighbridge.cli.side_by_side import places, run_side_by_side, side_by_side
     from weighbridge.params.inference import Inference
     from weighbridge.params.section import PARAMS, Count, check, load_yaml
 
@@ -84,7 +83,8 @@ def jobs_asked(option: int | None) -> int:
     params = load_yaml(PARAMS) if PARAMS.is_file() else {}
     asked = check(Count | None, params.get("jobs"), PARAMS, "jobs") if option is None else option  # type: ignore[arg-type]
     inference = check(Inference, params.get("inference", {}), PARAMS, "inference")
-    return side_by_side(asked, inference.threads, inference.device)
+    jobs = side_by_side(asked, inference.threads, inference.device)
+    run_side_by_side(jobs, places(params, jobs))
 
 
 def say_job(options: argparse.Namespace) -> None:

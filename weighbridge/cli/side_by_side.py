@@ -41,8 +41,20 @@ def has_gpu() -> bool:
     return any(os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128"))
 
 
-def run_side_by_side(jobs: int) -> None:
-    """Let DVC, in this process, run up to `jobs` stages at once; the lines of each begin with its name."""
+def places(params: Mapping[str, Any], jobs: int) -> dict[str, int]:
+    """Of how many of the `jobs` a stage takes the place, where it is not one: training has its own number of threads."""
+    each = params.get("inference", {}).get("threads") or 1
+    asked = {name: source.get("threads", 1) for name, source in params.get("pretrain", {}).items()}
+    return {f"pretrain@{name}": min(jobs, -(-threads // each)) if threads else jobs for name, threads in asked.items()}
+
+
+def run_side_by_side(jobs: int, taken: Mapping[str, int]) -> None:
+    """Let DVC, in this process, run up to `jobs` stages at once; the lines of each begin with its name.
+
+    Args:
+        jobs: how many.
+        taken: of how many a stage takes the place, by its name, where it is not one.
+    """
     from dvc.repo import reproduce
     from dvc.stage import run
 
@@ -55,7 +67,7 @@ def run_side_by_side(jobs: int) -> None:
         if graph is None or not stages or kwargs.get("dry") or kwargs.get("force_downstream"):
             with turn.kept(), commands.ended():
                 return list(alone(stages, graph=graph, on_error=on_error, **kwargs))
-        return Schedule(stages, graph, on_error, kwargs, turn, commands).run(jobs)
+        return Schedule(stages, graph, on_error, kwargs, turn, commands).run(jobs, taken)
 
     def unlocked_repo(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(stage: Any, *args: Any, **kwargs: Any) -> Any:
@@ -120,7 +132,7 @@ class Schedule:
         self._done: list[Any] = []
         self._failed: list[Any] = []
 
-    def run(self, jobs: int) -> list[Any]:
+    def run(self, jobs: int, taken: Mapping[str, int]) -> list[Any]:
         """The stages that had something to do.
 
         Raises:
@@ -130,13 +142,19 @@ class Schedule:
 
         repo = next(iter(self._waiting)).repo
         running: dict[Future[Any], Any] = {}
+        free = jobs
         with self._turn.kept(), self._turn.given(repo), ThreadPoolExecutor(jobs) as pool, self._commands.ended():
             while running or self._ready():
-                for stage in self._ready()[: jobs - len(running)]:
+                for stage in self._ready():
+                    if free < taken.get(stage.addressing, 1):
+                        break
+                    free -= taken.get(stage.addressing, 1)
                     del self._waiting[stage]
                     running[pool.submit(self._reproduce, stage)] = stage
                 for ended in wait(running, return_when=FIRST_COMPLETED).done:
-                    self._end(running.pop(ended), ended)
+                    stage = running.pop(ended)
+                    free += taken.get(stage.addressing, 1)
+                    self._end(stage, ended)
         if self._failed and self._on_error != "ignore":
             _raise_error(None, *self._failed)
         return self._done

@@ -13,7 +13,7 @@ import pytest
 from tests.import_graph import ROOT
 from weighbridge.cli.dvc_shortcuts import ABSENT, value_at, with_entry
 from weighbridge.cli.main import main
-from weighbridge.cli.side_by_side import side_by_side
+from weighbridge.cli.side_by_side import places, side_by_side
 from weighbridge.params.lock import entries
 
 PIPELINE = """
@@ -263,6 +263,26 @@ def test_as_many_run_as_cores_and_memory_carry_and_one_where_there_is_a_gpu(
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=gibibytes * 2**30))
     monkeypatch.setattr("weighbridge.cli.side_by_side.has_gpu", lambda: True)
     assert side_by_side(asked, threads, device) == jobs
+
+
+def test_training_takes_the_place_of_as_many_as_it_has_threads() -> None:
+    params = {
+        "inference": {"threads": 2},
+        "pretrain": {"a": {"threads": 5}, "b": {"threads": None}, "c": {"threads": 1}, "d": {}},
+    }
+    assert places(params, 4) == {"pretrain@a": 3, "pretrain@b": 4, "pretrain@c": 1, "pretrain@d": 1}
+    assert places(params, 2)["pretrain@a"] == 2
+    assert places({}, 2) == {}
+
+
+def test_stages_that_take_all_places_run_one_after_the_other(project: Path) -> None:
+    (project / "dvc.yaml").write_text(
+        MEETING.replace("meet:", "pretrain:").replace(
+            "python meet.py ${item}", "test ! -e here && touch here && sleep 0.3 && rm here"
+        )
+    )
+    (project / "params.yaml").write_text("jobs: 2\npretrain: {a: {threads: 2}, b: {threads: 2}}")
+    assert repro(project).returncode == 0
 
 
 @pytest.mark.parametrize(("flags", "params", "named"), [(["--jobs", "0"], "{}", "--jobs 0"), ([], "jobs: 0", "jobs")])
