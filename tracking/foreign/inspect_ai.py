@@ -34,7 +34,9 @@ def read_archive(path: Path) -> list[Run]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            head = "header.json" if "header.json" in names else "_journal/start.json"
+            head = next((name for name in ("header.json", "_journal/start.json") if name in names), None)
+            if head is None:
+                raise UserError(f"{path}: an archive without a log of {TOOL}; unpack it and name a file in it")
             header = json.loads(member(archive, head))
             logged = [json.loads(member(archive, name)) for name in names if name.startswith("samples/")]
     except OSError as problem:

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from tracking.audit.recorded import COMPLETE, RECORDER
-from tracking.foreign.samples import Sample, documents_of, packed
+from tracking.foreign.lm_eval_samples import samples_beside
+from tracking.foreign.samples import documents_of, packed, share_right
 from tracking.foreign.torch_env import torch_environment
 from tracking.runs.errors import UserError
 from tracking.runs.flat import flat
 from tracking.runs.run import FOREIGN, Run, Scalar
 
 TOOL = "lm-evaluation-harness"
-LISTS = "param.model_args.* param.gen_kwargs.* param.task.generation_kwargs.*"  # what is not in them was not given
+SAID = ("chat_template_sha", "system_instruction_sha")  # null where there was none
 OF_THE_RUN = (
     *("system_instruction_sha", "fewshot_as_multiturn", "chat_template_sha", "max_length", "eot_token_id"),
     *("tokenizer_pad_token", "tokenizer_eos_token", "tokenizer_bos_token"),
@@ -38,35 +39,57 @@ def recognises(values: Any) -> bool:
 
 
 def read(values: Mapping[str, Any], path: Path, only: str | None = None) -> list[Run]:
-    """A run for every task, or group of tasks, that is part of no other group; or the run of one task, part of one or not.
+    """A run for every task, or group of tasks, that is part of no other group; or those of one task, part of one or not.
+
+    A task whose answers were filtered in several ways is a run for each filter: `gsm8k.strict-match`, `gsm8k.flexible-extract`.
 
     Raises:
         UserError: there is no such task, or something in it is not what the tool writes.
     """
-    if only is not None and only not in values["results"]:
-        raise UserError(f"{path}:{only}: no such task; it has: {', '.join(sorted(values['results']))[:500]}")
     try:
-        parts = {part for group in _table(values, "group_subtasks").values() for part in group or ()}
-        tasks = [task for task in values["results"] if task not in parts] if only is None else [only]
-        return [_run(values, task, path) for task in tasks]
+        filters = {task: _filters(row) for task, row in values["results"].items()}
+        named = {_subject(task, each): (task, each) for task, several in filters.items() for each in several}
+        if only is not None and only not in filters and only not in named:
+            raise UserError(f"{path}:{only}: no such task; it has: {', '.join(sorted(named))[:500]}")
+        if only in filters or only is None:
+            parts = {part for group in _table(values, "group_subtasks").values() for part in group or ()}
+            tasks = [task for task in filters if task not in parts] if only is None else [only]
+            return [_run(values, task, each, path) for task in tasks for each in filters[task]]
+        return [_run(values, *named[only], path)]
     except (TypeError, AttributeError, KeyError, ValueError) as problem:
         raise UserError(f"{path}: not results of {TOOL} as it writes them ({problem})") from problem
 
 
-def _run(values: Mapping[str, Any], task: str, path: Path) -> Run:
-    config = values["config"]
-    samples = list(_samples(path, task, values))
-    metrics = dict(_metrics(values["results"][task]))
+def _filters(row: Mapping[str, Any]) -> list[str]:
+    """The filters of a task where it has several, each with the same metrics; else the empty one, which stands for all."""
+    found: dict[str, set[str]] = {}
+    for name in row:
+        metric, comma, chosen = name.partition(",")
+        if comma:
+            found.setdefault(chosen, set()).add(metric)
+    one = next(iter(found.values()), set())
+    return list(found) if len(found) > 1 and all(each == one for each in found.values()) else [""]
+
+
+def _subject(task: str, chosen: str) -> str:
+    return f"{task}.{chosen}" if chosen else task
+
+
+def _run(values: Mapping[str, Any], task: str, chosen: str, path: Path) -> Run:
+    config, row = values["config"], values["results"][task]
+    samples = samples_beside(path, task, chosen, _filters(row))
+    own = {name: value for name, value in row.items() if not chosen or name.partition(",")[2] == chosen}
+    metrics = {
+        (name.removesuffix(f".{chosen}") if chosen else name): value for name, value in _metrics(own)
+    } | share_right(samples)
     counted = _effective(values, task)
-    right = [each.right for each in samples if each.right is not None]
-    if right:
-        metrics["top1"] = sum(right) / len(right)
     decisions = packed(samples) if samples else {}
     sha = config.get("model_sha")
+    asked = _params(values, task) | ({"filter": chosen} if chosen else {})
     return Run(
-        subject=task.replace("/", "_"),
+        subject=_subject(task, chosen).replace("/", "_"),
         command="",
-        params=dict(sorted(_params(values, task).items())),
+        params=dict(sorted(asked.items())),
         inputs={**({"weights": str(sha)} if sha else {}), **documents_of(decisions)},
         environment=_environment(values),
         code={},
@@ -83,11 +106,13 @@ def _params(values: Mapping[str, Any], task: str) -> dict[str, Scalar]:
     config = values["config"]
     own = {name: value for name, value in config.items() if name not in NO_CONDITIONS}
     own |= {name: values[name] for name in OF_THE_RUN if name in values}
+    own |= {name: "none" for name in SAID if name in values and values[name] is None}
     own["model_args"] = arguments(config.get("model_args"))
     own["gen_kwargs"] = arguments(config.get("gen_kwargs"))
     described = _table(values, "configs").get(task) or {}
     own["task"] = {name: _shortened(value) for name, value in described.items() if name not in OF_NO_TASK}
     own["task"]["generation_kwargs"] = described.get("generation_kwargs") or {}
+    own["task"]["name"] = task
     own["task"]["version"] = _table(values, "versions").get(task)
     found = flat(own)
     if "limit" in config:  # null is an answer too
@@ -138,12 +163,18 @@ def _tasks_of(values: Mapping[str, Any], task: str, seen: frozenset[str] = froze
 
 
 def _environment(values: Mapping[str, Any]) -> dict[str, Scalar]:
-    facts: dict[str, Scalar] = {RECORDER: TOOL, COMPLETE: LISTS}
+    facts: dict[str, Scalar] = {RECORDER: TOOL, COMPLETE: _lists(values)}
     facts |= torch_environment(str(values.get("pretty_env_info") or ""))
     for name, package in (("transformers_version", "transformers"), ("lm_eval_version", "lm-eval")):
         if values.get(name):
             facts[f"package.{package}"] = str(values[name])
     return facts
+
+
+def _lists(values: Mapping[str, Any]) -> str:
+    """What is written down whole: what is not in it was not given."""
+    lists = [f"param.{name}.*" for name in ("model_args", "gen_kwargs") if name in values["config"]]
+    return " ".join([*lists, *(["param.task.generation_kwargs.*"] if values.get("configs") else [])])
 
 
 # ---- what came out
@@ -163,50 +194,6 @@ def _effective(values: Mapping[str, Any], task: str) -> int | None:
     counts = _table(values, "n-samples")
     known = [counts[part]["effective"] for part in _tasks_of(values, task) if isinstance(counts.get(part), Mapping)]
     return sum(known) if known and all(isinstance(each, int) for each in known) else None
-
-
-def _samples(path: Path, task: str, values: Mapping[str, Any]) -> Iterator[Sample]:
-    """The samples logged beside the results at the same time; of several filters each is a sample of its own."""
-    stamp = (
-        path.stem.removeprefix("results_") if path.stem.startswith("results_") else path.stem.partition("results_")[2]
-    )
-    file = path.with_name(f"samples_{task}_{stamp}.jsonl")
-    if not stamp or not file.is_file():
-        return
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    yield _sample(json.loads(line))
-                except (ValueError, KeyError, TypeError, RecursionError) as problem:
-                    raise UserError(f"{file}: line {number} is no sample ({problem})") from problem
-
-
-def _sample(row: Mapping[str, Any]) -> Sample:
-    named = row.get("doc_hash") or f"doc_id {row['doc_id']}"
-    return Sample(
-        document=f"{named} {row.get('filter', 'none')}",
-        prompt=row.get("prompt_hash") or row.get("arguments"),
-        target=row.get("target_hash") or row.get("target"),
-        output=row.get("filtered_resps"),
-        right=_right(row),
-    )
-
-
-def _right(row: Mapping[str, Any]) -> bool | None:
-    """By the first of its metrics that is 0 or 1 for each sample: acc, exact_match and the like."""
-    for name in (*_named_metrics(row), "acc", "exact_match", "acc_norm"):
-        value = row.get(name)
-        if name in row and isinstance(value, bool | int | float) and value in (0, 1):
-            return bool(value)
-    return None
-
-
-def _named_metrics(row: Mapping[str, Any]) -> list[str]:
-    """In an order of their own: the tool's is not fixed."""
-    names = row.get("metrics")
-    whole = sorted(name for name in names if isinstance(name, str)) if isinstance(names, list) else []
-    return [name for name in whole if name.endswith(("acc", "exact_match"))]
 
 
 def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -5,49 +5,119 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from tracking.foreign import inspect_ai, lm_eval, training_folders, wandb_run
+from tracking.foreign import (
+    helm,
+    inspect_ai,
+    lighteval,
+    lm_eval,
+    mlperf,
+    opencompass,
+    timm_tables,
+    training_folders,
+    wandb_run,
+)
+from tracking.foreign.bounded import LARGEST
+from tracking.foreign.lm_eval_samples import read_samples, results_beside
+from tracking.foreign.samples import documents_of, packed, share_right
 from tracking.runs.errors import UserError
-from tracking.runs.run import Run
+from tracking.runs.run import FOREIGN, Run
 
-LARGEST = 512 * 2**20  # bytes of one result file
+RESULTS = "*results_*.json"
+GZIP = b"\x1f\x8b"
 
 
 def foreign_runs(path: Path) -> list[Run] | None:
-    """The runs of a result file, or of the newest one in a folder; None where no known tool wrote it.
+    """The runs of a result file, or of the newest ones in a folder; None where no known tool wrote it.
 
-    Known are lm-evaluation-harness (`results*.json`, with `samples_*.jsonl` beside it), inspect_ai (`.eval`, `.json`), W&B (a
-    run's folder, or the `.wandb` in it), and what Lightning, ultralytics and DVCLive leave in a folder.
+    Known are lm-evaluation-harness (`results*.json`, with `samples_*.jsonl` beside it), inspect_ai (`.eval`, `.json`), HELM,
+    lighteval, OpenCompass, MLPerf's accuracy log, timm's tables, W&B (a run's folder, or the `.wandb` in it), and what
+    Lightning, ultralytics and DVCLive leave in a folder.
 
     Raises:
         UserError: a known tool's file is damaged.
     """
     if wandb_run.recognises(path):
         return wandb_run.read(path)
-    if path.is_dir() and (tool := training_folders.tool_of(path)):
-        return training_folders.read(path, tool)
+    if helm.folders(path):
+        return helm.read(path)
     if path.is_dir():
-        found = sorted(path.glob("results_*.json")) or sorted(path.glob("*.eval"))
-        return foreign_runs(found[-1]) if found else None
+        return _of_folder(path)
     if path.suffix == ".eval" or zipfile.is_zipfile(path):
         return inspect_ai.read_archive(path)
-    values = _json(path)
+    if path.suffix == ".csv":
+        return timm_tables.read_csv(path)
+    if path.suffix == ".jsonl" and (named := results_beside(path)):
+        return lm_eval.read(_json(named[0]), *named) if named[0].is_file() else [_of_samples(path, named[1])]
+    return _of_values(_json(path), path)
+
+
+def _of_values(values: Any, path: Path) -> list[Run] | None:
     if lm_eval.recognises(values):
         return lm_eval.read(values, path)
+    if lighteval.recognises(values):
+        return lighteval.read(values, path)
     if inspect_ai.recognises(values):
         return inspect_ai.read(values, path)
-    return None
+    if mlperf.recognises(values) or (path.name == mlperf.LOG and isinstance(values, list)):
+        return mlperf.read(path, values)
+    return timm_tables.read(values, path) if timm_tables.recognises(values) else None
 
 
-def foreign_task(path: Path, task: str) -> Run | None:
-    """The run of one task of a result file, be it part of a group; None where no known tool wrote the file.
+def _of_folder(folder: Path) -> list[Run] | None:
+    if tool := training_folders.tool_of(folder):
+        return training_folders.read(folder, tool)
+    if (folder / mlperf.LOG).is_file():
+        return mlperf.read(folder / mlperf.LOG)
+    newest = {run.subject: run for path in _result_files(folder) for run in foreign_runs(path) or ()}
+    if newest:
+        return list(newest.values())
+    if start := opencompass.folder_of(folder):
+        return opencompass.read(start)
+    logs = sorted(folder.glob("*.eval"))
+    return foreign_runs(logs[-1]) if logs else None
+
+
+def _result_files(folder: Path) -> list[Path]:
+    """Those in the folder, the oldest first, or in the one folder below it that has some: tools make one for each model.
+
+    Raises:
+        UserError: several have some.
+    """
+    for below in ("", "*/", "*/*/", "*/*/*/"):
+        found = sorted(folder.glob(f"{below}{RESULTS}"), key=lambda path: (path.parent, path.name))
+        places = sorted({path.parent for path in found})
+        if len(places) > 1:
+            raise UserError(
+                f"{folder}: holds results in several folders; name one: {', '.join(map(str, places))[:500]}"
+            )
+        if found:
+            return found
+    return []
+
+
+def _of_samples(file: Path, task: str) -> Run:
+    """The run of samples whose results file is not there: what was asked for is not recorded."""
+    samples = [sample for _, sample in read_samples(file)]
+    decisions = packed(samples) if samples else {}
+    results = {**share_right(samples), "samples": len(samples)}
+    return Run(
+        task.replace("/", "_"), "", {}, documents_of(decisions), {}, {}, results, decisions=decisions, schema=FOREIGN
+    )
+
+
+def foreign_task(path: Path, task: str) -> list[Run]:
+    """The runs of one task of a result file, be it part of a group; empty where no known tool wrote the file.
 
     Raises:
         UserError: the file has no such task.
     """
-    if not path.name.endswith(".json"):
-        return next((run for run in foreign_runs(path) or () if run.subject == task), None)
-    values = _json(path)
-    return lm_eval.read(values, path, task)[0] if lm_eval.recognises(values) else None
+    values: Any = _json(path) if path.suffix == ".json" else None
+    if lm_eval.recognises(values):
+        return lm_eval.read(values, path, task)
+    runs = foreign_runs(path) or []
+    if runs and not any(run.subject == task for run in runs):
+        raise UserError(f"{path}:{task}: no such task; it has: {', '.join(sorted(run.subject for run in runs))[:500]}")
+    return [run for run in runs if run.subject == task]
 
 
 def _json(path: Path) -> Any:
@@ -55,7 +125,10 @@ def _json(path: Path) -> Any:
     try:
         if path.stat().st_size > LARGEST:
             raise UserError(f"{path}: larger than {LARGEST >> 20} MiB: not read")
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        if content.startswith(GZIP):
+            raise UserError(f"{path}: packed by gzip; unpack it first")
+        return json.loads(content.decode("utf-8-sig"))
     except OSError as problem:
         raise UserError(f"{path}: cannot be read ({problem.strerror})") from problem
     except (ValueError, RecursionError):

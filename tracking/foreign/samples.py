@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tracking.runs.decisions import pack, pack_decisions
+from tracking.runs.run import Scalar
 
 UNDECIDED = -1
 
@@ -34,9 +36,10 @@ class Sample:
 def packed(samples: Sequence[Sample]) -> dict[str, str]:
     """As `Run.decisions`: a right sample is decided for its label, 1. Digests of 32 bits stand for texts.
 
-    Samples without a verdict (UNDECIDED) are neither right nor wrong; a kind of text that no sample has is left out.
+    Samples without a verdict (UNDECIDED) are neither right nor wrong; a kind of text that no sample has is left out. Of several
+    with one document the first is paired with the other run's first, and so on.
     """
-    ordered = sorted(samples, key=lambda each: each.document)
+    ordered = sorted(_numbered(samples), key=lambda each: each.document)
     decided = np.array([UNDECIDED if each.right is None else int(each.right) for each in ordered])
     found = pack_decisions([each.document for each in ordered], np.ones(len(ordered), int), decided)
     found["documents"] = _digests([each.document for each in ordered])
@@ -45,6 +48,29 @@ def packed(samples: Sequence[Sample]) -> dict[str, str]:
         if any(value is not None for value in values):
             found[name] = _digests(values)
     return found
+
+
+def _numbered(samples: Sequence[Sample]) -> Iterator[Sample]:
+    seen: Counter[str] = Counter()
+    for each in samples:
+        seen[each.document] += 1
+        count = seen[each.document]
+        yield each if count == 1 else replace(each, document=f"{each.document} #{count}")
+
+
+def share_right(samples: Sequence[Sample]) -> dict[str, Scalar]:
+    """As `Run.results`: `top1`, the share of the samples with a verdict that are right; empty where none has one."""
+    right = [each.right for each in samples if each.right is not None]
+    return {"top1": sum(right) / len(right)} if right else {}
+
+
+def verdict(metrics: Mapping[str, Any], preferred: Sequence[str] = ()) -> bool | None:
+    """Whether a sample is right, by the first of its metrics that is 0 or 1: of `preferred`, then by name."""
+    for name in (*preferred, *sorted(set(metrics) - set(preferred))):
+        value = metrics.get(name)
+        if isinstance(value, bool | int | float) and value in (0, 1):
+            return bool(value)
+    return None
 
 
 def documents_of(decisions: Mapping[str, str]) -> dict[str, str]:

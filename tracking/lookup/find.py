@@ -7,7 +7,7 @@
 | `resnet18-torchvision` | the current run of that model: `<folder>/runs/<subject>.json` |
 | `3f2a91c0` | the run with that id (at least 4 digits of it), current or in the journal |
 | `main~3:resnet18-torchvision` | that model's run at a git revision, through its `dvc.lock` and the DVC cache |
-| `results.json`, `log.eval` | each task in the result file of an evaluation tool (`tracking.foreign`), or in a folder's newest |
+| `results.json`, `log.eval`, a folder | each task in the results of another tool (`tracking.foreign`), of a folder the newest |
 | `results.json:mmlu` | that task of it |
 | `mlflow:<run id>` | the run in MLflow (`MLFLOW_TRACKING_URI`, else the store in the folder) |
 | `comet:<archive.zip>`, `comet:<key>` | the run in a Comet archive, or of that experiment online |
@@ -41,9 +41,18 @@ def find_run(written: str, folder: Path = FOLDER) -> Run:
     Raises:
         UserError: there is no such run, or more than one.
     """
-    runs = find_runs(written, folder)
+    return one_of(written, find_runs(written, folder))
+
+
+def one_of(written: str, runs: list[Run]) -> Run:
+    """The only one of the runs that `written` means.
+
+    Raises:
+        UserError: there are several.
+    """
     if len(runs) != 1:
-        raise UserError(f"{written}: holds {len(runs)} runs; name one of them")
+        named = ", ".join(sorted(run.subject for run in runs))[:500]
+        raise UserError(f"{written}: holds {len(runs)} runs; name one of them: {named}")
     return runs[0]
 
 
@@ -63,8 +72,8 @@ def find_runs(written: str, folder: Path = FOLDER) -> list[Run]:
         return _in_folder(path)
     if path.is_file():
         return foreign_runs(path) or [Run.load(path)]
-    if rest and Path(head).is_file() and (found := foreign_task(Path(head), rest)):
-        return [found]
+    if rest and Path(head).exists() and (found := foreign_task(Path(head), rest)):
+        return found
     if rest:
         return [_from_revision(head, rest, folder)]
     return [_by_name(written, folder)]

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracking.lookup.find import find_run, find_runs, run_files, sample_names
+from tracking.lookup.find import find_runs, one_of, run_files, sample_names
 from tracking.runs.errors import UserError
 from weighbridge.cli.options import RUN, Command, add_folder, add_html, add_json
 from weighbridge.cli.output import print_json, screen, write_file
@@ -141,8 +141,9 @@ def _audits(options: argparse.Namespace) -> "tuple[list[Audit], bool]":
 
     before = find_runs(options.before, options.folder)
     after = [run for reference in options.after for run in find_runs(reference, options.folder)]
-    several = len(options.after) > 1 or any(Path(name).is_dir() for name in (options.before, *options.after))
-    return [audited(*pair, options.metric) for pair in _pairs(before, after)], several
+    pairs = _pairs(before, after)
+    several = len(pairs) > 1 or any(Path(name).is_dir() for name in (options.before, *options.after))
+    return [audited(*pair, options.metric) for pair in pairs], several
 
 
 def _pairs(before: "list[Run]", after: "list[Run]") -> "list[tuple[Run, Run]]":
@@ -193,11 +194,14 @@ def _number_or_file(text: str) -> int | Path:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Compare two runs on the same images, image by image, and both with what is published."""
+    """Compare two runs on the same images, image by image, and both with what is published; or task by task."""
     from tracking.audit.claims import load_claims
     from tracking.audit.compare import compare as compared
 
-    first, second = (find_run(reference, options.folder) for reference in (options.first, options.second))
+    all_first, all_second = (find_runs(reference, options.folder) for reference in (options.first, options.second))
+    if len(all_first) > 1 and len(all_second) > 1:
+        return _compare_tasks(all_first, all_second, options)
+    first, second = one_of(options.first, all_first), one_of(options.second, all_second)
     found = compared(first, second, load_claims(options.claims))
     names = sample_names(first, options.folder)
     listed = options.flips if isinstance(options.flips, int) else 0
@@ -209,6 +213,22 @@ def compare(options: argparse.Namespace) -> int:
         from tracking.pages.text_compare import comparison_text
 
         print(comparison_text(found, names, listed, screen()), end="")
+    return 0
+
+
+def _compare_tasks(first: "list[Run]", second: "list[Run]", options: argparse.Namespace) -> int:
+    from tracking.audit.claims import load_claims
+    from tracking.audit.compare_tasks import compare_tasks
+
+    found = compare_tasks(first, second, load_claims(options.claims))
+    if isinstance(options.flips, Path):
+        raise UserError("--flips FILE.csv: of one task; name it, for example results.json:gsm8k")
+    if options.json:
+        print_json(found.to_dict())
+    else:
+        from tracking.pages.text_tasks import tasks_text
+
+        print(tasks_text(found, screen()), end="")
     return 0
 
 

@@ -140,7 +140,7 @@ class Side(Form):
     published: Sequence[Claim]
 
 
-class Compare(Output):
+class OneComparison(Form):
     samples: int
     runs: Pair[Side]
     difference: Number
@@ -155,6 +155,37 @@ class Compare(Output):
     flips: int
     flipped: Sequence[Sequence[str | int]]
     flipped_columns: Sequence[str]
+
+
+class Compared(OneComparison, Output):
+    """Of two runs."""
+
+
+class TaskComparison(OneComparison):
+    p_adjusted: Number
+
+
+class OverTasks(Form):
+    samples: int
+    only_first: int
+    only_second: int
+    p_value: Number
+    first_better: int
+    second_better: int
+    sign_p_value: Number
+    mean_difference: Number
+
+
+class ComparedTasks(Output):
+    """Of two results of several tasks each."""
+
+    tasks: Sequence[TaskComparison]
+    left_out: dict[str, str]
+    over_tasks: OverTasks
+
+
+class Compare(RootModel[Compared | ComparedTasks]):
+    """Of two runs, or of several tasks."""
 
 
 class GateCondition(Form):

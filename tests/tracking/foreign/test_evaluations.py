@@ -1,4 +1,7 @@
-"""Result files of evaluation tools, real and made up: what they say, what they do not say, how two are paired."""
+"""Result files of lm-evaluation-harness and inspect_ai, made up: what they say, what they do not say, how two are paired.
+
+Real ones are tried in tests/weighbridge/cli/test_result_files.py.
+"""
 
 import io
 import json
@@ -11,126 +14,16 @@ from typing import Any
 
 import pytest
 
-from tests.import_graph import ROOT
 from tracking.audit.audit import Audit, audit
-from tracking.audit.compare import compare
 from tracking.foreign.lm_eval import arguments
 from tracking.foreign.read import foreign_runs
 from tracking.foreign.torch_env import torch_environment
 from tracking.lookup.find import find_run, find_runs
 from tracking.runs.errors import UserError
-from weighbridge.cli.main import main
-
-EVALS = ROOT / "../shared/data/evals"
-real = pytest.mark.skipif(not EVALS.is_dir(), reason="../shared/data/evals is absent")
-LM = EVALS / "lm-eval"
 
 
 def audited(before: Path | str, after: Path | str) -> Audit:
     return audit(find_run(str(before)), find_run(str(after)))
-
-
-def suspects(found: Audit) -> list[str]:
-    return [each.name for each in found.suspects]
-
-
-# ---- real files, with their right answers
-
-
-@real
-def test_another_batch_size_moves_log_probabilities_and_no_decision() -> None:
-    found = audited(LM / "pair-batch-samples/bs1", LM / "pair-batch-samples/bs8")
-    assert (found.outcome, suspects(found)) == ("robust", ["param.batch_size"])
-    assert (found.grades.top1_before, found.grades.top1_after, found.grades.flips) == (0.92, 0.92, 0)
-    assert found.grades.documents == (50, 0, 0)
-    assert found.grades.texts == {"prompts": 0, "targets": 0, "outputs": 16}
-
-
-@real
-@pytest.mark.parametrize(
-    ("task", "before", "after"), [("winogrande", 0.741, 0.506), ("piqa", 0.814, 0.591), ("sciq", 0.972, 0.663)]
-)
-def test_a_missing_bos_comes_first_and_the_batch_size_behind_it(task: str, before: float, after: float) -> None:
-    found = audited(f"{LM}/pair-bos/suite_add_bos_token.json:{task}", f"{LM}/pair-bos/suite_no_bos.json:{task}")
-    assert found.outcome == "explained"
-    assert suspects(found) == ["param.model_args.add_bos_token", "param.batch_size"]
-    assert found.grades.metrics is not None
-    assert [round(float(value or 0), 3) for value in found.grades.metrics["acc"]] == [before, after]
-
-
-@real
-def test_only_the_subtasks_tell_how_many_examples_a_group_had() -> None:
-    found = audited(LM / "pair-bos/mmlu_add_bos_token.json", LM / "pair-bos/mmlu_no_bos.json")
-    assert suspects(found) == ["param.model_args.add_bos_token", "param.num_fewshot", "param.batch_size"]
-    shots = next(each for each in found.differences if each.name == "param.num_fewshot")
-    assert (shots.before, shots.after) == (0, 5)
-
-
-@real
-def test_a_subset_is_equal_on_the_documents_that_both_hold() -> None:
-    found = audited(LM / "pair-limit-samples/limit20", LM / "pair-limit-samples/full")
-    assert (found.outcome, suspects(found)) == ("explained", ["param.limit"])
-    assert (found.grades.samples, found.grades.flips, found.grades.documents) == (20, 0, (20, 0, 797))
-    assert set((found.grades.texts or {}).values()) == {0}
-    shared = compare(found.before, found.after)
-    assert (shared.accuracies[0].samples, shared.difference) == (20, 0.0)
-
-
-@real
-def test_answers_that_nobody_scored_are_paired_and_their_score_is_not_recorded(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    pair = [str(EVALS / f"inspect_ai/pair/popularity_{letter}.eval") for letter in "ab"]
-    assert main(["audit", *pair]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("same as far as recorded: ")
-    assert "top-1 accuracy   not recorded before; after 0.8000" in said
-    assert "outputs          same: all 10" in said
-    with pytest.raises(UserError, match="not scored"):
-        compare(*(find_run(each) for each in pair))
-
-
-@real
-@pytest.mark.parametrize(
-    ("file", "tasks", "holds", "lacks"),
-    [
-        ("0.3_opt-125m.json", 65, {"param.batch_size": "64", "param.num_fewshot": 0}, "package.torch"),
-        (
-            "0.4-dev_2023_xglm.json",
-            1,
-            {"param.num_fewshot": 0, "param.model_args.pretrained": "facebook/xglm-1.7B"},
-            "gpu.0.name",
-        ),
-        ("0.4.0_latxa-7b-v1.1_xstorycloze_eu_0-shot.json", 1, {"param.num_fewshot": 0}, "package.transformers"),
-        ("0.4.2_2024-04_openai.json", 1, {"package.torch": "2.2.0", "package.transformers": "4.32.1"}, "gpu.0.name"),
-        (
-            "0.4.8_vllm_tp8_qwen3-8b.json",
-            2,
-            {"param.model_args.tensor_parallel_size": 8},
-            "input.weights",
-        ),
-        ("0.4.9.2_results_2026-01-21T03-44-18.458309.json", 2, {"package.lm-eval": "0.4.9.2"}, "code.commit"),
-    ],
-)
-def test_every_version_is_read_and_what_it_lacks_is_not_recorded(
-    file: str, tasks: int, holds: Mapping[str, Any], lacks: str
-) -> None:
-    found = find_runs(str(LM / "versions" / file))
-    assert len(found) == tasks
-    assert {name: found[0].conditions.get(name) for name in holds} == dict(holds)
-    assert lacks not in found[0].conditions
-
-
-@real
-def test_the_gpu_stands_in_the_text_of_the_environment() -> None:
-    run = find_run(str(LM / "pair-batch-samples/bs1"))
-    held = {
-        "gpu.0.name": "NVIDIA H100 80GB HBM3",
-        "gpu.driver": "550.90.07",
-        "package.torch": "2.3.1",
-        "torch.cuda": "12.1",
-    }
-    assert {name: run.environment.get(name) for name in held} == held
 
 
 # ---- made up: the kinds
@@ -201,11 +94,65 @@ def test_another_prompt_for_the_same_document_is_counted(tmp_path: Path) -> None
     assert (found.grades.texts or {})["prompts"] == 1
 
 
-def test_several_filters_of_one_document_are_several_samples_and_a_doubled_one_is_not_paired(tmp_path: Path) -> None:
-    samples = [sample(0, True, filter="strict"), sample(0, False, filter="flexible"), sample(1, True), sample(1, False)]
-    path = written(tmp_path / "a", results(), samples)
-    found = audited(path, path)
-    assert found.grades.documents == (2, 2, 2)
+def filtered(folder: Path, *, named: bool, flexible: bool = True) -> Path:
+    """Two documents, each read by two filters; older versions do not say by which."""
+    metrics = {f"exact_match,{name}": 0.5 for name in ("strict", "flexible")}
+    rows = [
+        sample(number, right, metrics=["exact_match"], exact_match=float(right), **({"filter": name} if named else {}))
+        for name, right in (("strict", False), ("flexible", flexible))
+        for number in range(2)
+    ]
+    for row in () if named else rows:
+        del row["filter"]
+    return written(folder, results(results={"t": {"alias": "t", **metrics}}), rows)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_each_filter_of_a_task_is_a_run_with_its_own_accuracy(named: bool, tmp_path: Path) -> None:
+    path = filtered(tmp_path / "a", named=named)
+    runs = find_runs(str(path))
+    assert [(run.subject, run.results["top1"], run.results["exact_match"]) for run in runs] == [
+        ("t.strict", 0.0, 0.5),
+        ("t.flexible", 1.0, 0.5),
+    ]
+    assert find_run(f"{path}:t.flexible") == runs[1]
+    other = filtered(tmp_path / "b", named=True, flexible=False)
+    assert [audited(f"{path}:t.{name}", f"{other}:t.{name}").grades.flips for name in ("strict", "flexible")] == [0, 2]
+
+
+def test_a_document_that_is_there_twice_is_paired_in_order(tmp_path: Path) -> None:
+    twice = [sample(number, number > 0, doc_hash="d") for number in range(3)]
+    path = written(tmp_path / "a", results(), twice)
+    random.Random(1).shuffle(twice)
+    found = audited(path, written(tmp_path / "b", results(), twice))
+    assert (found.grades.documents, found.grades.flips) == ((3, 0, 0), 0)
+
+
+def test_a_file_of_samples_stands_for_its_task_with_or_without_its_results(tmp_path: Path) -> None:
+    stamp = "2024-08-21T03-40-10.8"
+    path = written(tmp_path, results(), [sample(0, True), sample(1, False)])
+    named = path.rename(tmp_path / f"x_results_{stamp}.json")
+    samples = (tmp_path / "samples_t_2024.jsonl").rename(tmp_path / f"x_samples_t_{stamp}.jsonl")
+    assert find_run(str(samples)) == find_run(str(named))
+    named.unlink()
+    alone = find_run(str(samples))
+    assert (alone.subject, alone.params, alone.results["top1"]) == ("t", {}, 0.5)
+
+
+def test_results_of_one_model_below_a_folder_are_found_and_of_several_are_named(tmp_path: Path) -> None:
+    written(tmp_path / "out/model__x", results())
+    assert find_run(str(tmp_path / "out")).results["acc"] == 0.5
+    written(tmp_path / "out/model__y", results())
+    with pytest.raises(UserError, match=r"holds results in several folders; name one: .*model__x.*model__y"):
+        find_run(str(tmp_path / "out"))
+
+
+def test_tasks_that_were_run_one_by_one_are_all_there_the_newest_of_each(tmp_path: Path) -> None:
+    for time, task, value in (("2024-1", "a", 0.1), ("2024-2", "b", 0.2), ("2024-3", "a", 0.3)):
+        (tmp_path / f"results_{time}.json").write_text(
+            json.dumps(results(results={task: {"acc,none": value}}, configs={}, versions={}))
+        )
+    assert {run.subject: run.results["acc"] for run in find_runs(str(tmp_path))} == {"a": 0.3, "b": 0.2}
 
 
 def test_an_empty_sample_file_and_none_are_read(tmp_path: Path) -> None:
