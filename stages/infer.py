@@ -1,40 +1,56 @@
 """Run one model over the test images.
 
-reads   <samples>/test, the weights file; and, so that a change of theirs runs it again, environment/<framework>-<backend>.json
-        and factories/<model>.json
+reads   <samples>/test, <images> where no pixels are kept there, the weights file; and, so that a change of theirs runs it again
+        and goes on with nothing of before, what <conditions> names: the files that say what computes
 writes  <predictions>/  scores.npy (float32; the data's classes first, in order), labels.npy, names.json, process.json (what
         this process really was, and what the scores are)
-params  models.<model>, inference, data.classes
+keeps   data/partial/infer-<model> until it is done: what a killed one has computed (`weighbridge.process.partial`)
+params  models.<model>, inference, data.classes; loading.workers, which changes no score and is none for DVC
 """
 
+import json
+import os
 import sys
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tracking.capture.network_settings import network_settings
 from tracking.capture.process_settings import random_states, randomness, settings
+from tracking.capture.variables import READ_BY, variables
 from tracking.runs.run import Scalar
 from weighbridge.frameworks import Classifier
+from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
+from weighbridge.networks.batches import Kept, in_batches
 from weighbridge.networks.class_map import NAMES
-from weighbridge.networks.loading import adjustments, asked_model, in_batches, load_model
+from weighbridge.networks.loading import adjustments, asked_model, load_model
 from weighbridge.networks.predictions import OUTSIDE, PredictionSet
 from weighbridge.networks.score_kinds import KIND, kind_for
 from weighbridge.networks.score_order import class_map_of
+from weighbridge.params.inference import Inference
+from weighbridge.params.loading import Loading
 from weighbridge.params.models import Model
+from weighbridge.params.section import read
+from weighbridge.process.partial import PARTIAL, PartialRows
 from weighbridge.process.stage import replacing, run
+from weighbridge.weights.files import check_weights
 from weighbridge.weights.parts import digests_beside
 
 
-def infer(classifier: Classifier, samples: SampleSet, model: Model) -> PredictionSet:
+def infer(classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows | None = None) -> PredictionSet:
     """Predict every sample in order, `model.batch_size` at a time, and note what the process was.
+
+    `rows`: where scores are kept, should this be killed, and what there is of another time.
 
     Raises:
         UserError: the model gives no table of scores, or it cannot be told which of them belong to the data's classes.
     """
     random_before = random_states()
-    scores = in_batches(classifier.predict, samples, model.batch_size, "infer")
+    kept = None if rows is None else Kept(rows, lambda: _state(classifier))
+    scores = in_batches(classifier.predict, samples, model.batch_size, "infer", kept)
     weights = classifier.weights()
     process = {
         **settings(),
@@ -50,6 +66,23 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model) -> Predictio
     return PredictionSet(samples.names, samples.labels, scores, process)
 
 
+def _state(classifier: Classifier) -> tuple[int, ...] | None:
+    """What an answer may depend on beside weights files: weights and random numbers; None in training mode, which moves them."""
+    if getattr(classifier, "training", False):
+        return None
+    weights = (zlib.crc32(np.ascontiguousarray(value).data) for value in classifier.weights().values())
+    return (*weights, *(zlib.crc32(each.encode()) for each in random_states().values()))
+
+
+def conditions_of(model: Model, inference: Inference, classes: int, samples: Path, files: Sequence[Path]) -> str:
+    """What the scores depend on: params, weights, samples, the variables that libraries read, and the content of `files`."""
+    every = [*files, *sorted(path for path in samples.iterdir() if path.is_file())]
+    digests = {path.name if path in files else f"samples/{path.name}": check_weights(path, None) for path in every}
+    asked = [model.model_dump(exclude={"claim"}), inference.model_dump(), classes]
+    weights = [check_weights(Path(model.weights), None), digests_beside(Path(model.weights))]
+    return json.dumps([asked, weights, digests, variables(os.environ, READ_BY)], sort_keys=True, default=str)
+
+
 def _about_scores(classifier: Classifier, scores: np.ndarray, task: str) -> dict[str, Scalar]:
     """What the scores are, and how they were put in the order of the data's classes."""
     order = class_map_of(classifier)
@@ -62,16 +95,19 @@ def _about_scores(classifier: Classifier, scores: np.ndarray, task: str) -> dict
     return known | ({OUTSIDE: order.outside} if order.outside else {})
 
 
-def main(model: str, samples: Path, weights: Path, predictions: Path) -> None:
+def main(model: str, samples: Path, images: Path, weights: Path, conditions: str, predictions: Path) -> None:
     """Load the model, predict, write."""
     chosen, inference, classes = asked_model(model, weights)
-    test = SampleSet.load(samples / "test")
+    test = open_samples(samples / "test", images, read(Loading, "loading").workers)
     classifier = load_model(chosen, inference, classes, test)
-    predicted = infer(classifier, test, chosen)
+    asked = conditions_of(chosen, inference, classes, samples / "test", [Path(each) for each in conditions.split()])
+    kept = PartialRows(PARTIAL / f"infer-{model}", asked, len(test))
+    predicted = infer(classifier, test, chosen, kept)
     for each in adjustments(classifier):
         print(each.sentence, file=sys.stderr)  # noqa: T201
     with replacing(predictions) as partial:
         predicted.save(partial)
+    kept.forget()
 
 
 if __name__ == "__main__":

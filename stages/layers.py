@@ -21,6 +21,7 @@ import numpy as np
 
 from tracking.runs.canaries import FILE, INPUTS, write
 from weighbridge.frameworks import Classifier
+from weighbridge.images.decoding import open_samples
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet
@@ -124,7 +125,7 @@ def _parts(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
 def main(model: str, images: Path, samples: Path, weights: Path, outputs: Path, canaries: Path) -> None:
     """Load the model, watch it, write."""
     chosen, inference, classes = asked_model(model, weights)
-    asked, test = read(Layers, "layers"), SampleSet.load(samples / "test")
+    asked, test = read(Layers, "layers"), open_samples(samples / "test", images)
     classifier = load_model(chosen, inference, classes, test)
     rows: list[str] = []
     if asked.inputs:

@@ -3,11 +3,16 @@
 reads   images/, manifest.csv; environment/recipes/<recipe>.json, so that a change of a library that prepares runs it again
 writes  <prepared>/<split>/  inputs.npy (uint8 or float32, NHWC; of texts int32 token ids), labels.npy, samples.json (names,
         classes, the recipe's steps, those that published weights declare looked up); refused.csv, where the recipe refused
-        images and data.corrupt is `skip`
-params  recipes.<recipe>, data.classes, data.corrupt, data.texts; of a recipe on a test set the latter from test_sets.<set>
+        images and data.corrupt is `skip`. No inputs.npy where pixels would be more than loading.prepared_megabytes
+params  recipes.<recipe>, loading.prepared_megabytes, data.classes, data.corrupt, data.texts; of a recipe on a test set the
+        latter from test_sets.<set>
 """
 
+import hashlib
+import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +20,9 @@ import pandas as pd
 from tracking.runs.errors import UserError
 from weighbridge.images.listing import LeftOut
 from weighbridge.images.manifest import REFUSED, left_out_table, read_manifest
-from weighbridge.images.pixels import load_pixels
+from weighbridge.images.pixels import load_pixels, require_shape
 from weighbridge.images.published_recipes import resolve
-from weighbridge.images.samples import SampleSet
+from weighbridge.images.samples import SampleSet, Undecoded
 from weighbridge.images.targets import is_target, read_labels, read_names
 from weighbridge.params.data import Texts
 from weighbridge.params.recipes import AnyRecipe, Published, Recipe, TextRecipe
@@ -29,12 +34,19 @@ from weighbridge.texts.tokens import tokenise, without_last
 
 
 def preprocess(
-    images: Path, rows: pd.DataFrame, recipe: Recipe, folder: Path, corrupt: str = "fail", classes: int = 0
-) -> list[str]:
-    """Write pixels and labels of one split, in the manifest's order; return the names.
+    images: Path,
+    rows: pd.DataFrame,
+    recipe: Recipe,
+    folder: Path,
+    corrupt: str = "fail",
+    classes: int = 0,
+    limit: float = math.inf,
+) -> tuple[list[str], Undecoded | None]:
+    """Write pixels and labels of one split, in the manifest's order; the names, and the pixels where they are not kept.
 
-    `classes` is needed where an image has several labels.
-    Images that the recipe cannot take are left out and listed, if `corrupt` is `skip`.
+    `classes` is needed where an image has several labels. Pixels of more than `limit` bytes are not kept: whoever needs them
+    decodes the files. Images that the recipe cannot take are left out and listed, if `corrupt` is `skip`; else they raise,
+    which those whose pixels are not kept do when they are decoded.
 
     Raises:
         UserError: the recipe cannot take an image, or can take none; images are of unlike sizes after it.
@@ -42,38 +54,43 @@ def preprocess(
     folder.mkdir(parents=True)
     kept: list[int] = []
     left: list[LeftOut] = []
+    seen: Undecoded | None = None
     pixels = None
-    for index, name in progress(list(enumerate(rows["name"])), f"preprocess {folder.name}"):
+    for index, image in _decoded(images, rows, recipe, corrupt, left):
+        if seen is None:
+            seen = Undecoded(len(rows), image.shape, image.dtype)
+            if seen.nbytes <= limit:
+                pixels = np.lib.format.open_memmap(folder / "inputs.npy", "w+", image.dtype, seen.shape)
+            elif corrupt == "fail":
+                kept = list(range(len(rows)))
+                break
+        require_shape(images / rows["name"].iloc[index], image, seen.image)
+        if pixels is not None:
+            pixels[len(kept)] = image
+        kept.append(index)
+    if seen is None:
+        raise UserError(
+            f"{images}: the recipe refuses every image of {folder.name}; the first: {left[0].name}: {left[0].reason}"
+        )
+    if pixels is not None:
+        _finish(pixels, len(kept), folder)
+    np.save(folder / "labels.npy", read_labels(rows, classes)[kept])
+    if left:
+        left_out_table(left).to_csv(folder / REFUSED, index=False, lineterminator="\n")
+    return rows["name"].iloc[kept].tolist(), None if pixels is not None else seen
+
+
+def _decoded(
+    images: Path, rows: pd.DataFrame, recipe: Recipe, corrupt: str, left: list[LeftOut]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The pixels of every row that the recipe can take; the others go to `left`, where `corrupt` is `skip`."""
+    for index, name in progress(list(enumerate(rows["name"])), f"preprocess {rows['split'].iloc[0]}"):
         try:
-            image = load_pixels(images / name, recipe)
+            yield index, load_pixels(images / name, recipe)
         except UserError as problem:
             if corrupt == "fail":
                 raise
             left.append(LeftOut(name, "unfit", str(problem).removeprefix(f"{images / name}: ")))
-            continue
-        if pixels is None:
-            shape = (len(rows), *image.shape)
-            pixels = np.lib.format.open_memmap(folder / "inputs.npy", "w+", image.dtype, shape)
-        _require_shape(images / name, image, pixels.shape[1:])
-        pixels[len(kept)] = image
-        kept.append(index)
-    if pixels is None:
-        raise UserError(
-            f"{images}: the recipe refuses every image of {folder.name}; the first: {left[0].name}: {left[0].reason}"
-        )
-    _finish(pixels, len(kept), folder)
-    np.save(folder / "labels.npy", read_labels(rows, classes)[kept])
-    if left:
-        left_out_table(left).to_csv(folder / REFUSED, index=False, lineterminator="\n")
-    return rows["name"].iloc[kept].tolist()
-
-
-def _require_shape(path: Path, image: np.ndarray, wanted: tuple[int, ...]) -> None:
-    if image.shape != wanted:
-        raise UserError(
-            f"{path}: is {image.shape[1]} x {image.shape[0]} after the recipe, the first image was "
-            f"{wanted[1]} x {wanted[0]}; add a crop, or resize with fit: squash"
-        )
 
 
 def _finish(pixels: np.memmap, count: int, folder: Path) -> None:
@@ -125,21 +142,30 @@ def _steps(name: str, texts: Texts | None) -> Recipe | TextRecipe:
     return resolve(chosen.published) if isinstance(chosen, Published) else chosen
 
 
+def _description(rows: pd.DataFrame, listed: list[str], seen: Undecoded | None) -> dict[str, Any] | None:
+    """What stands for pixels that are not kept: their shape, and a digest of the files, so that others run again for others."""
+    if seen is None:
+        return None
+    files = rows.set_index("name").loc[listed, "sha256"]
+    digest = hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()
+    return {"image": list(seen.image), "dtype": str(seen.dtype), "files": digest}
+
+
 def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
     """Read images and manifest, write one sample set per split."""
     data = data_keys(recipe)
-    classes = read(int, *data, "classes")
+    classes, limit = read(int, *data, "classes"), 1e6 * read(int, "loading", "prepared_megabytes")
     chosen = _steps(recipe, read(Texts | None, *data, "texts"))
     corrupt, table = read(str, *data, "corrupt"), read_manifest(manifest)
     names = _class_names(table, chosen, classes)
     with replacing(prepared) as partial:
         for split, rows in table.groupby("split"):
-            folder, listed = partial / str(split), rows["name"].tolist()
+            folder, listed, seen = partial / str(split), rows["name"].tolist(), None
             if isinstance(chosen, TextRecipe):
                 preprocess_texts(images, rows, chosen, folder, classes)
             else:
-                listed = preprocess(images, rows, chosen, folder, corrupt, classes)
-            SampleSet.describe(folder, listed, names, chosen)
+                listed, seen = preprocess(images, rows, chosen, folder, corrupt, classes, limit)
+            SampleSet.describe(folder, listed, names, chosen, _description(rows, listed, seen))
 
 
 if __name__ == "__main__":

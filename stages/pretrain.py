@@ -20,9 +20,12 @@ import pandas as pd
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Exportable, Network, Training
+from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
-from weighbridge.networks.loading import in_batches, new_network
+from weighbridge.networks.batches import in_batches
+from weighbridge.networks.loading import new_network
+from weighbridge.params.loading import Loading
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
@@ -69,10 +72,11 @@ def _versions(source: Pretrain) -> dict[str, str]:
     return installed
 
 
-def _export(network: Network, source: Pretrain, path: Path, image: tuple[int, int, int]) -> None:
+def _export(network: Network, source: Pretrain, path: Path, image: tuple[int, ...]) -> None:
     if source.export is None:
         return
-    exported = network.export(path.parent, image) if isinstance(network, Exportable) else None
+    height, width, channels = image
+    exported = network.export(path.parent, (height, width, channels)) if isinstance(network, Exportable) else None
     if exported is None or exported.framework != source.export:
         raise UserError(f"params.yaml: pretrain: {source.framework} cannot be exported to ONNX; set export to null")
 
@@ -95,15 +99,11 @@ def _require_training_images(source: str, samples: Path) -> None:
         )
 
 
-def main(source: str, samples: Path, weights: Path) -> None:
+def main(source: str, samples: Path, images: Path, weights: Path) -> None:
     """Build, train, write the weights with their card."""
-    chosen = read(Pretrain, "pretrain", source)
+    chosen, workers = read(Pretrain, "pretrain", source), read(Loading, "loading").workers
     _require_training_images(source, samples)
-    if not (samples / "train").is_dir():
-        raise UserError(
-            f"params.yaml: pretrain.{source}: data.source has no training images (train/): add them, or use weights"
-        )
-    train, test = SampleSet.load(samples / "train"), SampleSet.load(samples / "test")
+    train, test = (open_samples(samples / split, images, workers) for split in ("train", "test"))
     if test.task != CLASSES:
         raise UserError(
             f"params.yaml: pretrain.{source}: networks are trained here on classes, but data.task is {test.task}"

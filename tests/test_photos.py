@@ -29,7 +29,8 @@ ASK = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from weighbridge.networks.loading import in_batches, load_model
+from weighbridge.networks.batches import in_batches
+from weighbridge.networks.loading import load_model
 from weighbridge.params.whole import load_completed
 from weighbridge.images.samples import SampleSet
 suite, name, folder = sys.argv[1:]

@@ -22,6 +22,7 @@ from stages.isolation_check.scenarios import Answer, Discrepancy, ModelUnderTest
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier
+from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import asked_model, load_model, load_other, spec_of
 from weighbridge.networks.predictions import PredictionSet
@@ -77,10 +78,10 @@ def _judged(model: str, case: Discrepancy, difference: ScoreDifference) -> Findi
     return finding(model, case.name, difference, case.tolerance, cause)
 
 
-def main(model: str, samples: Path, weights: Path, predictions: Path, findings: Path) -> None:
+def main(model: str, samples: Path, images: Path, weights: Path, predictions: Path, findings: Path) -> None:
     """Ask the model in every way, write."""
     asked = read(IsolationCheck, "isolation_check")
-    subject = _subject(*asked_model(model, weights), asked, SampleSet.load(samples / "test"))
+    subject = _subject(*asked_model(model, weights), asked, open_samples(samples / "test", images))
     alone = PredictionSet.load(predictions).scores
     assert alone is not None
     save_findings(isolation_check(model, subject, alone[subject.rows], asked), findings)

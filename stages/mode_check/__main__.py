@@ -23,6 +23,7 @@ from stages.mode_check.forecast import HEADS_COLUMNS, data_findings, head_findin
 from stages.mode_check.passes import no_numbers, passes
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Network
+from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.loading import asked_model, load_network
@@ -86,11 +87,11 @@ def _write(rows: Sequence[dict], columns: list[str], path: Path) -> None:
         pd.DataFrame(rows, columns=columns).to_csv(partial, index=False, lineterminator="\n")
 
 
-def main(model: str, samples: Path, weights: Path, findings: Path, situations: Path, heads: Path) -> None:
+def main(model: str, samples: Path, images: Path, weights: Path, findings: Path, situations: Path, heads: Path) -> None:
     """Load the model, pass the samples through it in every mode, write."""
     chosen, inference, classes = asked_model(model, weights)
-    test, training = SampleSet.load(samples / "test"), samples / "train"
-    train = SampleSet.load(training) if training.is_dir() else None
+    test, training = open_samples(samples / "test", images), samples / "train"
+    train = open_samples(training, images) if training.is_dir() else None
 
     def fresh() -> Network | None:
         return load_network(chosen, inference, classes, test)

@@ -29,7 +29,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.loading import in_batches
+from weighbridge.networks.batches import in_batches
 from weighbridge.networks.state import data_statistics, scores_in, share_right, statistics, whole_batches
 from weighbridge.params.mode_check import Frozen
 

@@ -30,9 +30,11 @@ from stages.transfer_check.verdicts import CHECK, judge, skipped
 from tracking.runs.errors import UserError
 from tracking.runs.findings import save_findings
 from weighbridge.frameworks import Network
+from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
-from weighbridge.networks.loading import asked_model, in_batches, load_network, random_network
+from weighbridge.networks.batches import in_batches
+from weighbridge.networks.loading import asked_model, load_network, random_network
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.recipes import Recipe
@@ -178,10 +180,12 @@ def _study(
     return transfer_check(task, networks, drawn, source.shuffled(task.test_samples), model.batch_size)
 
 
-def main(model: str, samples: Path, weights: Path, target: Path, findings: Path, sweep: Path, scores: Path) -> None:
+def main(
+    model: str, samples: Path, images: Path, weights: Path, target: Path, findings: Path, sweep: Path, scores: Path
+) -> None:
     """Transfer in every way, judge, write."""
     task = read(Transfer, "transfer_check")
-    study = _study(task, *asked_model(model, weights), SampleSet.load(samples / "test"), target)
+    study = _study(task, *asked_model(model, weights), open_samples(samples / "test", images), target)
     found = [skipped(model, study)] if isinstance(study, str) else judge(model, task, study)
     table = pd.DataFrame(columns=list(COLUMNS)) if isinstance(study, str) else study.sweep()
     save_findings(found, findings)

@@ -8,7 +8,7 @@ import numpy as np
 from stages.transfer_check.layers import backbone_layers, drift, first
 from weighbridge.frameworks import Network, Training
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.loading import in_batches
+from weighbridge.networks.batches import in_batches
 from weighbridge.params.transfer_check import Transfer
 
 

@@ -24,7 +24,7 @@ IN_REPOSITORY = re.compile(
 # Under data/, beside what dvc.yaml declares:
 WRITTEN_BY_COMMANDS = ("data/certificates", "data/hybrids", "data/reproduced")
 WRITTEN_BY_PUBLISH = ("data/journal", "data/mlflow.db", "data/comet")
-CONTEXT = ("data/timings",)
+CONTEXT = ("data/timings", "data/partial")
 PLACEHOLDERS = {"data/weights/<key>/<file>", "path/to/file.py", "suites/weighed.yaml"}
 DVC_STAGE = {"foreach", "do", "desc", "cmd", "deps", "params", "outs"}
 PIPELINE: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]

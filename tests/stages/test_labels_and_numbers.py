@@ -73,7 +73,7 @@ def prepared(tmp_path: Path, table: str, asked: Data) -> SampleSet:
     manifest, _ = fetch(folder(tmp_path, table), asked, tmp_path / "images")
     manifest.to_csv(tmp_path / "manifest.csv", index=False)
     rows = read_manifest(tmp_path / "manifest.csv")
-    names = preprocess(tmp_path / "images", rows, RECIPE, tmp_path / "test", classes=asked.classes)
+    names, _ = preprocess(tmp_path / "images", rows, RECIPE, tmp_path / "test", classes=asked.classes)
     SampleSet.describe(tmp_path / "test", names, _class_names(rows, RECIPE, asked.classes), RECIPE)
     return SampleSet.load(tmp_path / "test")
 

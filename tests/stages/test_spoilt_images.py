@@ -183,7 +183,7 @@ def test_every_spoilt_image_is_weighed_rightly_or_named(tmp_path: Path) -> None:
     assert len(names) >= 100
     data = Data(source=str(tmp_path / "s"), classes=CLASSES, corrupt="skip")
     manifest, left = fetch(tmp_path / "s", data, tmp_path / "images")
-    listed = preprocess(tmp_path / "images", manifest, PLAIN, tmp_path / "prepared", "skip")
+    listed, _ = preprocess(tmp_path / "images", manifest, PLAIN, tmp_path / "prepared", "skip")
     SampleSet.describe(tmp_path / "prepared", listed, [], PLAIN)
     found = accuracy(SampleSet.load(tmp_path / "prepared"))
     everything = pd.concat([left, refused(tmp_path / "prepared")])

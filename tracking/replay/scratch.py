@@ -58,7 +58,8 @@ class Scratch:
 
     def infer(self, samples: Path, predictions: Path) -> None:
         """Predict prepared samples into the folder `predictions`."""
-        self._start("infer", model=KEY, samples=samples, weights=self._weights(), predictions=predictions)
+        values = {"model": KEY, "samples": samples, "weights": self._weights(), "predictions": predictions}
+        self._start("infer", **values, images=self._input(IMAGES), conditions="")
 
     def canaries(self, samples: Path, written: Path) -> None:
         """Write what a run keeps of every step and layer to the file `written`."""

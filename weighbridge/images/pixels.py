@@ -26,6 +26,15 @@ def load_pixels(path: Path, recipe: Recipe) -> np.ndarray:
     return pixels if recipe.crop is None else _centre(pixels, recipe.crop, path)
 
 
+def require_shape(path: Path, image: np.ndarray, wanted: tuple[int, ...]) -> None:
+    """Raise a `UserError` if the image is of another size than the first one."""
+    if image.shape != wanted:
+        raise UserError(
+            f"{path}: is {image.shape[1]} x {image.shape[0]} after the recipe, the first image was "
+            f"{wanted[1]} x {wanted[0]}; add a crop, or resize with fit: squash"
+        )
+
+
 def _centre(pixels: np.ndarray, crop: Crop, path: Path) -> np.ndarray:
     if crop.size is not None:
         return _centre_crop(pixels, crop, both_sides(crop.size), path)

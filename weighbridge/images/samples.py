@@ -1,8 +1,9 @@
 """Prepared images or texts (`SampleSet`) as plain files: one `.npy` per array, so that an equal hash means equal bits."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,51 @@ from weighbridge.process.files import read_array, read_json, write_json
 
 
 @dataclass(frozen=True)
+class Undecoded:
+    """What is known of the pixels of images that were not kept: `weighbridge.images.decoding` has those that can be read.
+
+    Attributes:
+        count: of images.
+        image: the shape of one: height, width, channels.
+        dtype: of its pixels, uint8 or float32.
+    """
+
+    count: int
+    image: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.count, *self.image
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, select: slice | np.ndarray) -> np.ndarray:
+        raise TypeError("these pixels were not kept: open the samples with the folder of their images")
+
+    def taken(self, rows: np.ndarray) -> "Undecoded":
+        """The same of these images, in this order."""
+        return replace(self, count=len(rows))
+
+    def held(self) -> "np.ndarray | Undecoded":
+        """The pixels themselves where they are few enough to be kept for those who look at them again and again."""
+        return self
+
+    def batches(self, size: int) -> Iterator[np.ndarray]:
+        """Finished images in order, at most `size` at a time."""
+        raise TypeError("these pixels were not kept: open the samples with the folder of their images")
+
+
+@dataclass(frozen=True)
 class SampleSet:
     """Labelled images of one split, prepared by one recipe up to its last whole-image step; or labelled texts, as tokens.
 
@@ -22,14 +68,14 @@ class SampleSet:
         labels: int64, shape (samples,); of several labels an image 0 or 1, shape (samples, labels); of numbers to be predicted
             float64, shape (samples, outputs).
         inputs: uint8 (float32 in 0..255 where the recipe resizes to that), shape (samples, height, width, 3); of texts int32
-            token ids, shape (samples, length), -1 where a text has ended. Memory-mapped when loaded.
+            token ids, shape (samples, length), -1 where a text has ended. Memory-mapped when loaded, or decoded when asked for.
         classes: class names; a label is an index into them.
         recipe: the recipe; its arithmetic steps are applied by `images`.
     """
 
     names: tuple[str, ...]
     labels: np.ndarray
-    inputs: np.ndarray
+    inputs: np.ndarray | Undecoded
     classes: tuple[str, ...]
     recipe: Recipe | TextRecipe
 
@@ -58,9 +104,11 @@ class SampleSet:
             return np.array(self.inputs[select])
         return scale_and_normalise(self.inputs[select], self.recipe)
 
-    def batches(self, size: int) -> Iterator[np.ndarray]:
-        """Finished images in order, at most `size` at a time."""
-        return (self.images(slice(start, start + size)) for start in range(0, len(self), size))
+    def batches(self, size: int, first: int = 0) -> Iterator[np.ndarray]:
+        """Finished images in order from the one numbered `first`, at most `size` at a time."""
+        if isinstance(self.inputs, Undecoded):
+            return self.inputs.taken(np.arange(first, len(self))).batches(size)
+        return (self.images(slice(start, start + size)) for start in range(first, len(self), size))
 
     def shuffled(self, samples: int | None = None) -> "SampleSet":
         """The first `samples` (or all) of one fixed shuffle, so that batches and parts are mixed whatever the order."""
@@ -74,16 +122,20 @@ class SampleSet:
 
     def _chosen(self, rows: np.ndarray) -> "SampleSet":
         names = tuple(self.names[i] for i in rows)
-        return SampleSet(names, self.labels[rows], self.inputs[rows], self.classes, self.recipe)
+        inputs = self.inputs.taken(rows).held() if isinstance(self.inputs, Undecoded) else self.inputs[rows]
+        return SampleSet(names, self.labels[rows], inputs, self.classes, self.recipe)
 
     @classmethod
     def load(cls, folder: Path) -> "SampleSet":
         """Read what `preprocess` wrote."""
         described = read_json(folder / "samples.json")
+        names, shape = tuple(described["names"]), described.get("undecoded")
         return cls(
-            names=tuple(described["names"]),
+            names=names,
             labels=read_array(folder / "labels.npy"),
-            inputs=read_array(folder / "inputs.npy", mapped=True),
+            inputs=Undecoded(len(names), tuple(shape["image"]), np.dtype(shape["dtype"]))
+            if shape
+            else read_array(folder / "inputs.npy", mapped=True),
             classes=tuple(described["classes"]),
             recipe=resolved_recipe(folder),
         )
@@ -91,15 +143,24 @@ class SampleSet:
     def save(self, folder: Path) -> None:
         """Write what `load` reads."""
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "inputs.npy", self.inputs)
+        np.save(folder / "inputs.npy", np.asarray(self.inputs[:]))
         np.save(folder / "labels.npy", as_kept(self.labels))
         self.describe(folder, self.names, self.classes, self.recipe)
 
     @staticmethod
-    def describe(folder: Path, names: Sequence[str], classes: Sequence[str], recipe: Recipe | TextRecipe) -> None:
-        """Write all but the arrays, which may be too large to be held at once."""
+    def describe(
+        folder: Path,
+        names: Sequence[str],
+        classes: Sequence[str],
+        recipe: Recipe | TextRecipe,
+        undecoded: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write all but the arrays, which may be too large to be held at once.
+
+        `undecoded`: shape (`image`) and `dtype` of one image, and a digest of all `files`, where no pixels are kept.
+        """
         described = {"names": list(names), "classes": list(classes), "recipe": recipe.model_dump()}
-        write_json(folder / "samples.json", described)
+        write_json(folder / "samples.json", described | ({"undecoded": undecoded} if undecoded else {}))
 
 
 def resolved_recipe(folder: Path) -> Recipe | TextRecipe:

@@ -1,10 +1,7 @@
 """From a model in `params.yaml` to a network in this process."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier, Network, Spec, load
@@ -16,7 +13,6 @@ from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
-from weighbridge.process.progress import progress
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.files import check_weights
 
@@ -121,9 +117,3 @@ def random_network(model: Model, inference: Inference, classes: int, samples: Sa
     if not isinstance(built, Network):
         raise UserError(f"{model.framework} cannot train a network")
     return built
-
-
-def in_batches(function: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int, label: str) -> np.ndarray:
-    """`function` over all finished images, `size` at a time, joined along the first axis."""
-    total = -(-len(samples) // size)
-    return np.concatenate([function(images) for images in progress(samples.batches(size), label, total)])

@@ -146,7 +146,7 @@ class PredictionSet:
     def arrays(self) -> dict[str, np.ndarray]:
         """What was predicted, by the name of its file: scores of every class, or the best classes and their scores."""
         if self.best is None:
-            return {"scores": self._scores.astype(np.float32)}
+            return {"scores": np.asarray(self._scores, np.float32)}
         scores = {} if self.best.scores is None else {"best_scores": self.best.scores.astype(np.float32)}
         return {"best_classes": self.best.classes.astype(np.int32), **scores}
 

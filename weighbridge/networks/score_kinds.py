@@ -9,6 +9,7 @@ LOGITS, PROBABILITIES, VALUES = "logits", "probabilities", "values"
 KIND = "scores.kind"  # a fact of the predicting process
 SUMS_TO_ONE = 1e-2  # by how much a row of probabilities may miss 1
 QUANTISED = (256, 255)  # quantised files give multiples of one of these parts: each is rounded, small ones to 0
+ROWS = 1024  # that are looked at together
 SMALLEST = 1e-30  # a probability below counts as this much: float32 ends near it
 
 
@@ -31,22 +32,24 @@ def kind_of(scores: np.ndarray) -> str:
 
     Quantised ones may miss 1 by as much as rounding each of them can make.
     """
-    rows = scores[answered(scores)]
-    if not rows.size or rows.shape[1] < 2:
-        return LOGITS
-    if not bool((rows >= 0).all() and (rows <= 1).all()):
-        return LOGITS
-    missed = float(np.abs(rows.sum(axis=1) - 1).max())
-    return PROBABILITIES if missed <= SUMS_TO_ONE or missed <= _rounding(rows) else LOGITS
+    missed, rounding, seen = 0.0, dict.fromkeys(QUANTISED, True), 0
+    for start in range(0, len(scores), ROWS):
+        rows = scores[start : start + ROWS]
+        rows = rows[answered(rows)]
+        seen += rows.size
+        if rows.size and (rows.shape[1] < 2 or not bool((rows >= 0).all() and (rows <= 1).all())):
+            return LOGITS
+        missed = max(missed, float(np.abs(rows.sum(axis=1) - 1).max(initial=0)))
+        rounding = {parts: known and _in_steps(rows, parts) for parts, known in rounding.items()}
+    parts = next((parts for parts, known in rounding.items() if known), None)
+    allowed = SUMS_TO_ONE if parts is None else max(SUMS_TO_ONE, scores.shape[1] / (2 * parts))
+    return PROBABILITIES if seen and missed <= allowed else LOGITS
 
 
-def _rounding(rows: np.ndarray) -> float:
-    """By how much a row's sum can be off where all values are multiples of a quantised file's step; 0 where they are not."""
-    for parts in QUANTISED:
-        steps = rows.astype(np.float64) * parts
-        if np.allclose(steps, np.rint(steps), rtol=0, atol=1e-3):
-            return rows.shape[1] / (2 * parts)
-    return 0.0
+def _in_steps(rows: np.ndarray, parts: int) -> bool:
+    """Whether all values are multiples of a quantised file's step."""
+    steps = rows.astype(np.float64) * parts
+    return bool(np.allclose(steps, np.rint(steps), rtol=0, atol=1e-3))
 
 
 def kind_of_labels(scores: np.ndarray) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from weighbridge.frameworks import Classifier, Network
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.loading import in_batches
+from weighbridge.networks.batches import in_batches
 
 Weights = Mapping[str, np.ndarray]
 _MEANS = ("running_mean", "moving_mean")

@@ -12,6 +12,7 @@ from weighbridge.params.data import NO_IMAGES, Data
 from weighbridge.params.downloads import Download
 from weighbridge.params.imports import Import
 from weighbridge.params.inference import Inference
+from weighbridge.params.loading import Loading
 from weighbridge.params.metrics import Metrics
 from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
@@ -37,6 +38,7 @@ class Subjects(Section):
     data: Data = Data()
     test_sets: dict[Name, Data] = {}
     recipes: dict[Name, AnyRecipe] = {}
+    loading: Loading = Loading()
     inference: Inference = Inference()
     pretrain: dict[Name, Pretrain] = {}
     downloads: dict[Name, Download] = {}

@@ -19,7 +19,8 @@ from weighbridge.frameworks import Network  # noqa: E402
 from weighbridge.images.class_folders import written  # noqa: E402
 from weighbridge.images.pixels import load_pixels  # noqa: E402
 from weighbridge.images.samples import SampleSet  # noqa: E402
-from weighbridge.networks.loading import in_batches, load_network, new_network, random_network  # noqa: E402
+from weighbridge.networks.batches import in_batches  # noqa: E402
+from weighbridge.networks.loading import load_network, new_network, random_network  # noqa: E402
 from weighbridge.params.recipes import Recipe  # noqa: E402
 from weighbridge.params.whole import Params, load_completed  # noqa: E402
 from weighbridge.weights.files import save_tensors  # noqa: E402

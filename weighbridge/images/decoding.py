@@ -1,0 +1,172 @@
+"""Images that are decoded when they are asked for, batch after batch by several processes, in order and with the same bits.
+
+The processes import neither a framework nor what the stage imports of one. They write finished images into a few places of
+shared memory, so that what waits is bounded whatever the number of images.
+"""
+
+import ctypes
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracking.runs.errors import UserError
+from weighbridge.images.pixels import load_pixels, require_shape
+from weighbridge.images.recipes import scale_and_normalise
+from weighbridge.images.samples import SampleSet, Undecoded
+from weighbridge.params.recipes import Recipe
+
+PART = 8  # images that a process decodes at a time
+AHEAD = 2  # parts that wait for each process
+SECONDS = 600  # for one part; a disk that does not answer would hold everything up for ever
+HELD = 512_000_000  # bytes of pixels that are kept in memory when a part of the images is chosen
+FEW = 64  # images for which no process is worth starting
+
+
+@dataclass(frozen=True)
+class Decoded(Undecoded):
+    """The pixels of images that lie in `folder`, decoded whenever they are asked for.
+
+    Attributes:
+        names: their files, in order.
+        workers: processes that decode for `batches`; None: as many as this process may use processors.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    recipe: Recipe
+    workers: int | None = None
+
+    def __getitem__(self, select: slice | np.ndarray) -> np.ndarray:
+        """Pixels as `load_pixels` gives them, shape (selected, height, width, channels)."""
+        names = self.taken(np.arange(len(self))[select]).names
+        pixels = np.empty((len(names), *self.image), self.dtype)
+        for place, name in enumerate(names):
+            pixels[place] = self._pixels(name)
+        return pixels
+
+    def taken(self, rows: np.ndarray) -> "Decoded":
+        return replace(self, count=len(rows), names=tuple(self.names[row] for row in rows))
+
+    def held(self) -> "np.ndarray | Decoded":
+        return self[:] if self.nbytes <= HELD else self
+
+    def batches(self, size: int) -> Iterator[np.ndarray]:
+        """Finished images in order, float32, at most `size` at a time.
+
+        Raises:
+            UserError: an image cannot be decoded or is of another size, or a process that decodes ended or hangs.
+        """
+        workers = processors() if self.workers is None else self.workers
+        if workers == 0 or len(self) <= FEW:
+            return (self.finished(self.names[start : start + size]) for start in range(0, len(self), size))
+        return _by_processes(self, size, workers)
+
+    def finished(self, names: Sequence[str]) -> np.ndarray:
+        """Finished images of these names: a fresh float32 array."""
+        images = np.empty((len(names), *self.image), np.float32)
+        for place, name in enumerate(names):
+            images[place] = scale_and_normalise(self._pixels(name), self.recipe)
+        return images
+
+    def _pixels(self, name: str) -> np.ndarray:
+        pixels = load_pixels(self.folder / name, self.recipe)
+        require_shape(self.folder / name, pixels, self.image)
+        return pixels
+
+
+def open_samples(folder: Path, images: Path, workers: int | None = None) -> SampleSet:
+    """What `preprocess` wrote to `folder`; where it kept no pixels, those of the files in `images`."""
+    samples = SampleSet.load(folder)
+    if not isinstance(samples.inputs, Undecoded):
+        return samples
+    seen = samples.inputs
+    decoded = Decoded(seen.count, seen.image, seen.dtype, images, samples.names, samples.image_recipe, workers)
+    return replace(samples, inputs=decoded)
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _by_processes(images: Decoded, size: int, workers: int) -> Iterator[np.ndarray]:
+    """Batches put together from parts; none holds images of two batches."""
+    batch = np.empty(0, np.float32)
+    for part, finished in _parts_in_order(images, size, workers):
+        start = part.start // size * size
+        if part.start == start:
+            batch = np.empty((min(size, len(images) - start), *images.image), np.float32)
+        batch[part.start - start : part.stop - start] = finished
+        if part.stop - start == len(batch):
+            yield batch
+
+
+def _parts_in_order(images: Decoded, size: int, workers: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Parts go round through the places of shared memory: each is read before it is written again."""
+    stops = {start: min(start + size, len(images)) for start in range(0, len(images), size)}
+    parts = [slice(at, min(at + PART, stop)) for start, stop in stops.items() for at in range(start, stop, PART)]
+    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+    values = min(PART, size) * int(np.prod(images.image))
+    places = [context.RawArray(ctypes.c_float, values) for _ in range(min(AHEAD * workers, len(parts)))]
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (places, replace(images, names=()), SECONDS))
+    waiting: deque[Future[None]] = deque()
+    try:
+        for number, part in enumerate(parts):
+            for following in range(number + len(waiting), min(number + len(places), len(parts))):
+                waiting.append(pool.submit(_decode, following % len(places), images.names[parts[following]]))
+            _await(waiting.popleft(), images, part)
+            yield part, _view(places[number % len(places)], part.stop - part.start, images.image)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _await(future: "Future[None]", images: Decoded, part: slice) -> None:
+    try:
+        future.result()
+    except BrokenProcessPool:
+        raise UserError(
+            f"{images.folder / images.names[part.start]}: a process that decodes images ended here or a few images on: it was "
+            f"killed, found no memory, or {PART} images took over {SECONDS} s; run this again, perhaps with fewer loading.workers"
+        ) from None
+
+
+def _view(place: Any, count: int, image: tuple[int, ...]) -> np.ndarray:
+    return np.frombuffer(place, np.float32, count * int(np.prod(image))).reshape(count, *image)
+
+
+# ---- in the processes that decode
+
+_given: dict[str, Any] = {}
+
+
+def _start_worker(places: Sequence[Any], images: Decoded, seconds: float) -> None:
+    """Ctrl-C is for the process that computes; when that is gone, however it went, there is nothing left to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _given.update(places=places, images=images, seconds=seconds)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+
+def _decode(place: int, names: Sequence[str]) -> None:
+    """Finish these images and leave them in a place of shared memory; end this process where that takes too long."""
+    images: Decoded = _given["images"]
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(_given["seconds"], exit=True, file=nowhere)
+        try:
+            _view(_given["places"][place], len(names), images.image)[:] = images.finished(names)
+        finally:
+            faulthandler.cancel_dump_traceback_later()

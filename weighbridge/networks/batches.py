@@ -1,0 +1,62 @@
+"""A function over all finished images, batch after batch; what is computed is kept where a killed process is to go on."""
+
+import sys
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import numpy as np
+
+from weighbridge.images.samples import SampleSet
+from weighbridge.process.partial import PartialRows
+from weighbridge.process.progress import progress
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where rows are kept, and when.
+
+    Attributes:
+        rows: what there is.
+        state: what an answer may depend on beside the conditions of `rows`: where a batch changes it, later rows depend on
+            earlier ones, and nothing is kept for another time; None: it is known to change.
+    """
+
+    rows: PartialRows
+    state: Callable[[], Hashable | None]
+
+
+def in_batches(
+    function: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int, label: str, kept: Kept | None = None
+) -> np.ndarray:
+    """`function` over all finished images, `size` at a time, joined along the first axis.
+
+    What is kept of another time is not computed again, but for the first batch: if its bits are others, all is. The rows are
+    then memory-mapped.
+    """
+    if kept is not None:
+        return _going_on(function, samples, size, label, kept)
+    total, joined, done = -(-len(samples) // size), None, 0
+    for images in progress(samples.batches(size), label, total):
+        rows = function(images)
+        joined = np.empty((len(samples), *rows.shape[1:]), rows.dtype) if joined is None else joined
+        joined[done : (done := done + len(rows))] = rows
+    assert joined is not None
+    return joined
+
+
+def _going_on(
+    function: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int, label: str, kept: Kept
+) -> np.ndarray:
+    rows, found = kept.rows, kept.rows.done
+    rows.begin(function(samples.images(slice(0, size))))
+    if rows.done == found > size:
+        print(f"{label}: goes on after {found} of {len(samples)}, which were there", file=sys.stderr)  # noqa: T201
+    before, still = kept.state(), None
+    total = -(-(len(samples) - rows.done) // size)
+    for images in progress(samples.batches(size, rows.done), label, total):
+        rows.add(function(images))
+        if still is None:
+            still = before is not None and kept.state() == before
+        if still:
+            rows.confirm()
+    return rows.rows

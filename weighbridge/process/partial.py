@@ -1,0 +1,126 @@
+"""What a long stage has worked out so far, kept beside its output so that it goes on where it was killed.
+
+DVC removes a stage's outputs before it runs it, so this lies elsewhere, in `data/partial`. Beside the rows lies a journal: the
+digest of the conditions, then a line for each whole batch with the digest of its rows. Rows are believed as far as their digests
+are right, whatever a killed process or a stopped machine left of them; those of other conditions never.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PARTIAL = Path("data/partial")
+ROWS, JOURNAL = "rows.npy", "journal.jsonl"
+
+
+class PartialRows:
+    """An array that grows batch after batch, on disk.
+
+    Args:
+        folder: its own, made when the first batch comes.
+        conditions: whatever could change the rows, as text.
+        count: how many rows there will be.
+
+    Attributes:
+        done: how many are there.
+    """
+
+    def __init__(self, folder: Path, conditions: str, count: int) -> None:
+        self._folder, self._count = folder, count
+        self._conditions = hashlib.sha256(conditions.encode()).hexdigest()
+        self._pending: list[dict[str, Any]] = []
+        self._rows = self._found()
+        self.done = 0
+        if self._rows is not None:
+            self.done = max((line["stop"] for line in self._believed(self._rows)), default=0)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Those that are there, memory-mapped."""
+        assert self._rows is not None
+        return self._rows[: self.done]
+
+    def begin(self, first: np.ndarray) -> None:
+        """Compute the first batch in any case: what is there is forgotten unless it begins with the same bits."""
+        kept = self._rows[: len(first)] if self._rows is not None and self.done >= len(first) else None
+        if kept is None or kept.dtype != first.dtype or kept.tobytes() != first.tobytes():
+            self.forget()
+            self._folder.mkdir(parents=True)
+            shape = (self._count, *first.shape[1:])
+            self._rows = np.lib.format.open_memmap(self._folder / ROWS, "w+", first.dtype, shape)
+            _reserve(self._folder / ROWS)
+            self._write(json.dumps({"conditions": self._conditions}), "w")
+            self.add(first)
+
+    def add(self, batch: np.ndarray) -> None:
+        """Put the rows of the next batch into their places; they are believed only when they are `confirmed`."""
+        assert self._rows is not None
+        stop = self.done + len(batch)
+        self._rows[self.done : stop] = batch
+        self._pending.append({"start": self.done, "stop": stop, "digest": _digest(self._rows[self.done : stop])})
+        self.done = stop
+
+    def confirm(self) -> None:
+        """Have all that was added believed by whoever goes on."""
+        self._write("\n".join(json.dumps(line) for line in self._pending), "a")
+        self._pending = []
+
+    def forget(self) -> None:
+        """Remove everything that is there."""
+        self._rows, self.done, self._pending = None, 0, []
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _write(self, lines: str, mode: str) -> None:
+        if lines:
+            with (self._folder / JOURNAL).open(mode, encoding="utf-8") as file:
+                file.write(f"{lines}\n")
+
+    def _found(self) -> np.memmap | None:
+        """The rows of the last time; None where there are none, or of other conditions."""
+        try:
+            rows = np.lib.format.open_memmap(self._folder / ROWS, "r+")
+            stated = next(_lines(self._folder / JOURNAL), {})
+        except (OSError, ValueError):
+            return None
+        return rows if stated == {"conditions": self._conditions} and len(rows) == self._count else None
+
+    def _believed(self, rows: np.ndarray) -> Iterator[dict[str, Any]]:
+        """The journal's lines as far as they follow one another and the rows are what they say."""
+        expected = 0
+        for line in list(_lines(self._folder / JOURNAL))[1:]:
+            start, stop = line.get("start"), line.get("stop")
+            if start != expected or not isinstance(stop, int) or not start < stop <= len(rows):
+                return
+            if _digest(rows[start:stop]) != line.get("digest"):
+                return
+            expected = stop
+            yield line
+
+
+def _reserve(path: Path) -> None:
+    """Have the disk take the whole file now: on one that is full, writing to mapped memory later would end the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def _lines(journal: Path) -> Iterator[dict[str, Any]]:
+    """Its lines; it ends where one is torn."""
+    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(value, dict):
+            return
+        yield value
+
+
+def _digest(rows: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(rows).data, digest_size=16).hexdigest()
