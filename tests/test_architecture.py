@@ -29,6 +29,7 @@ ALLOWED_IN_TRACKING = {
     "ruamel",
     "filelock",
     "jinja2",
+    "markupsafe",
     "pyarrow",
     "pydantic",
     "pynvml",

@@ -12,13 +12,17 @@ The plots are SVG in the page itself, placed in percent: text keeps its size on 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
-from stages.report.checks import mistakes, modes, published, transfers
-from stages.report.grouping import by_check, counts, distinct, split
+from stages.report.checks import modes, published
+from stages.report.grouping import distinct, split
+from stages.report.models import ModelPage, anchors, checked, model_pages, shared
 from stages.report.numbers import brief, is_finite, number, percent, plain, range_of
 from stages.report.sections import accuracies, by_test_set, curves, parity, times
+from tracking.pages.templates import environment
+from tracking.pages.trust import answer, needs, of_the_run, tally
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.run import Run, load_runs
 from weighbridge.params.backend_parity import Parity
@@ -28,7 +32,9 @@ from weighbridge.process.failures import Failure, failures
 from weighbridge.process.stage import replacing, run
 
 PIPELINE = Path("dvc.yaml")
+TEMPLATES = ("report.jinja", "model.jinja", "charts.jinja")
 LISTED = 12  # items of a long list that are shown; the rest is counted
+SHOWN_NEEDS = 5  # things that need somebody which are written out; the rest is folded
 
 
 def report(
@@ -43,39 +49,62 @@ def report(
     `together` are findings about all runs, as `published_check` writes them; `failures` what could not run.
     """
     found = [*distinct(runs), *together]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    pages = model_pages(runs)
+    forest = accuracies([page.run for page in pages])
+    return (
+        _templates()
+        .get_template("report.jinja")
+        .render(
+            **_first_screen(pages, together, failures),
+            runs=runs,
+            found=found,
+            pages=pages,
+            at=anchors(pages),
+            forest=forest,
+            drawn={row.label: row for row in forest.rows} if forest else {},
+            claimed=any("model.claim.top1" in each.params for each in runs),
+            checked=checked(pages),
+            shared=list(shared(together)),
+            by_set=by_test_set(runs),
+            parity=parity(found, {(pair.candidate, pair.reference): pair for pair in pairs}),
+            curves=list(curves(runs)),
+            modes=modes(found),
+            published=published(together),
+            conditions={
+                "Environment": split({each.subject: each.environment for each in runs}),
+                "Parameters": split({each.subject: each.params for each in runs}),
+                "Inputs": split({each.subject: each.inputs for each in runs}),
+            },
+            times=times(seconds),
+            seconds=seconds,
+            listed=LISTED,
+        )
+        .lstrip()
     )
-    environment.lstrip_blocks = True
-    environment.filters |= {"percent": percent, "number": number, "brief": brief, "plain": plain}
-    page = environment.get_template("report.jinja").render(
-        runs=runs,
-        failures=failures,
-        found=found,
-        counts=counts(found),
-        top1=range_of(each.results.get("top1") for each in runs),
-        samples=range_of(each.results.get("samples") for each in runs),
-        counts_of={each.subject: counts(each.findings) for each in runs},
-        checks=by_check(found),
-        forest=accuracies(runs),
-        by_set=by_test_set(runs),
-        claimed=any("model.claim.top1" in each.params for each in runs),
-        parity=parity(found, {(pair.candidate, pair.reference): pair for pair in pairs}),
-        curves=list(curves(runs)),
-        modes=modes(found),
-        transfers=list(transfers(found)),
-        mistakes=list(mistakes(found)),
-        published=published(together),
-        conditions={
-            "Environment": split({each.subject: each.environment for each in runs}),
-            "Parameters": split({each.subject: each.params for each in runs}),
-            "Inputs": split({each.subject: each.inputs for each in runs}),
-        },
-        times=times(seconds),
-        seconds=seconds,
-        listed=LISTED,
-    )
-    return page.lstrip()
+
+
+def _templates() -> Environment:
+    templates = environment(Path(__file__).parent)
+    templates.filters |= {"percent": percent, "number": number, "brief": brief, "plain": plain}
+    return templates
+
+
+def _first_screen(
+    pages: Sequence[ModelPage], together: Sequence[Finding], failures: Sequence[Failure]
+) -> dict[str, Any]:
+    """The answer in a sentence, what needs somebody, and what was counted."""
+    own = [of_the_run(finding, page.run.subject) for page in pages for finding in page.run.findings]
+    wanting = needs([*own, *together])
+    samples = range_of(page.run.results.get("samples") for page in pages)
+    every = samples and samples[0] == samples[1]
+    return {
+        "answer": answer([page.judged.words for page in pages], len(failures)),
+        "failures": failures,
+        "wanting": wanting,
+        "shown_needs": SHOWN_NEEDS,
+        "images": f"{samples[0]:g} held-out images" if samples and every else "held-out images",
+        "tally": tally([*distinct([page.run for page in pages]), *together]),
+    }
 
 
 def _seconds(note: Path) -> float | None:

@@ -1,7 +1,7 @@
-"""Findings and conditions put together for reading: each once, the worst first, what is equal told once."""
+"""Findings and conditions put together for reading: each once, what is equal told once."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run, Scalar
@@ -15,36 +15,6 @@ def distinct(runs: Iterable[Run]) -> list[Finding]:
     for each in runs:
         found += [finding for finding in each.findings if finding not in found]
     return found
-
-
-def counts(found: Iterable[Finding]) -> dict[str, int]:
-    verdicts = [finding.verdict for finding in found]
-    return {verdict.value: verdicts.count(verdict) for verdict in SEVERITY}
-
-
-def by_check(found: Iterable[Finding]) -> dict[str, list[tuple[list[str], list[Finding]]]]:
-    """check -> (subjects, what was found of each of them); on every level what failed comes first, then the models' order.
-
-    Subjects stand together where the very same was found of them.
-    """
-    worst_first = sorted(found, key=_severity)
-    return {check: _alike(grouped(members, "subject")) for check, members in grouped(worst_first, "check").items()}
-
-
-def _severity(finding: Finding) -> int:
-    return SEVERITY.index(finding.verdict)
-
-
-def _alike(by_subject: Mapping[str, list[Finding]]) -> list[tuple[list[str], list[Finding]]]:
-    groups: list[tuple[list[str], list[Finding]]] = []
-    for subject, members in by_subject.items():
-        for subjects, others in groups:
-            if [replace(finding, subject=subject) for finding in others] == members:
-                subjects.append(subject)
-                break
-        else:
-            groups.append(([subject], members))
-    return groups
 
 
 def grouped(found: Iterable[Finding], name: str) -> dict[str, list[Finding]]:

@@ -30,6 +30,7 @@ PARSED = {
     "gc": "removes what tests of others made; tests/tracking/replay/test_collection.py",
     "sign": "wants an SSH key; tests/tracking/explain/test_signature.py",
     "sync": "writes to trackers, which takes seconds each; tests/weighbridge/cli/test_sync.py",
+    "ui": "serves until it is interrupted; tests/weighbridge/cli/test_ui.py",
     "weigh": "runs models; but its suite is written and used, see below",
 }
 # Programs of others whose options are not looked up: what pages may ask of them.

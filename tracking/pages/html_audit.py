@@ -3,22 +3,26 @@
 from collections.abc import Sequence
 
 from tracking.audit.audit import Audit
-from tracking.pages.templates import environment
+from tracking.pages.templates import Site, environment
 from tracking.pages.text_audit import headline, result_rows, same_line, suspects_title, unrecorded_lines
 from tracking.runs.run import Scalar
 from tracking.runs.words import change_text, value_text
 
+FEW = 5  # suspects in the open; the rest is folded
 
-def audit_page(audits: Sequence[Audit]) -> str:
+
+def audit_page(audits: Sequence[Audit], site: Site = ()) -> str:
     """One or more audits as one page."""
     templates = environment()
     templates.filters |= {"change": change_text, "value": value_text}
     return templates.get_template("audit.jinja").render(
         audits=audits,
+        few=FEW,
         headline=headline,
         result_rows=result_rows,
         same_conditions=_same_conditions,
         same_line=same_line,
+        site=site,
         suspects_title=suspects_title,
         unrecorded_lines=unrecorded_lines,
     )

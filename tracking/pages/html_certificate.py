@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from tracking.pages.templates import environment
+from tracking.pages.templates import Site, environment
 from tracking.pages.text_certificate import (
     Certificate,
     cleared,
@@ -24,7 +24,7 @@ WIDTH, ROW, LEFT, RIGHT = 900, 44, 300, 130  # of the waterfall, in pixels
 Rows = Sequence[Sequence[str]]
 
 
-def certificate_page(values: Certificate) -> str:
+def certificate_page(values: Certificate, site: Site = ()) -> str:
     """The whole certificate as a page."""
     return (
         environment()
@@ -33,6 +33,7 @@ def certificate_page(values: Certificate) -> str:
             headline=headline(values),
             interactions=[line.strip() for line in interaction_lines(values)],
             kind=KINDS.get(values["verdict"], "unexplained"),
+            site=site,
             tables=_tables(values),
             values=values,
             waterfalls=_waterfalls(values),
@@ -108,7 +109,7 @@ def _bar(place: int, name: str, start: float, end: float, scale: float, low: flo
         width=f"{max(right - left, 1.5):.1f}",
         height=ROW - 18,
         middle=f"{place * ROW + ROW / 2 + 5:.0f}",
-        colour="--ink" if total else "--good" if end >= start else "--bad",
+        colour="total" if total else "up" if end >= start else "down",
         x_text=f"{right + 8:.1f}",
         text=f"{end - start:+.2f}",
     )

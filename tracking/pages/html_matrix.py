@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tracking.pages.templates import environment
+from tracking.pages.templates import Site, environment
 from tracking.pages.text_matrix import NO_SHARE, accuracy_range, matrix_line, percent, top1_text
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 UNFOLDED = 5  # conditions that are listed; of more there is a count that opens
 
 
-def matrix_page(found: "Matrix") -> str:
+def matrix_page(found: "Matrix", site: Site = ()) -> str:
     """Conditions down, runs across, best first; those that go with the result are ranked above."""
     templates = environment()
     templates.filters |= {"accuracy_range": accuracy_range, "percent": percent, "top1": top1_text}
@@ -19,6 +19,7 @@ def matrix_page(found: "Matrix") -> str:
         found=found,
         line=matrix_line(found),
         no_share=NO_SHARE,
+        site=site,
         unfolded=UNFOLDED,
         with_share=[group for group in found.groups if group.share is not None],
     )

@@ -15,7 +15,7 @@ from typing import Any, TextIO, cast
 from tracking.runs.errors import UserError
 from tracking.runs.secrets import redact
 from tracking.runs.words import printable
-from weighbridge.cli import certificates, clearing, gates, inspect, jobs, prove, repro, sync
+from weighbridge.cli import certificates, clearing, gates, inspect, jobs, prove, repro, sync, ui
 from weighbridge.cli.options import Command
 from weighbridge.cli.output import HarmlessStream
 from weighbridge.process.exit_codes import BUG, CLOSED_PIPE, INTERRUPTED, MISTAKE, WORDS
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Command] = {
     **sync.COMMANDS,
     **gates.COMMANDS,
     **clearing.COMMANDS,
+    **ui.COMMANDS,
 }
 
 

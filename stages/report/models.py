@@ -1,0 +1,189 @@
+"""The page of each model within the report: what was found of it by check, what needs somebody first, and its pictures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stages.report.checks import Mistakes, Transfer, mistakes, transfers
+from stages.report.grouping import SEVERITY, grouped
+from tracking.pages.meanings import Meaning, meaning_of
+from tracking.pages.trust import Judged, tally, worst_first
+from tracking.runs.decisions import unpack_decisions
+from tracking.runs.findings import Finding, Verdict
+from tracking.runs.run import Run
+
+CHECKS = {
+    "accuracy_check": "Accuracy, claims and classes",
+    "preprocess_check": "Preprocessing mistakes",
+    "mode_check": "Training and inference mode",
+    "isolation_check": "Asked in other ways",
+    "backend_parity": "Other backends and ports",
+    "transfer_check": "Transfer to another task",
+    "fingerprint": "Whose preprocessing it was",
+    "backend_check": "Learning on other backends",
+    "fetch": "The images",
+    "pretrain": "Training here",
+}
+MOST_CLASSES = 30  # of a confusion matrix that is drawn
+
+
+@dataclass(frozen=True)
+class Told:
+    """A finding with what it means, and the name by which a link leads to it."""
+
+    finding: Finding
+    meaning: Meaning
+    anchor: str
+
+    @property
+    def needs_somebody(self) -> bool:
+        return self.finding.verdict in (Verdict.FAIL, Verdict.WARN)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found of one model, what needs somebody first."""
+
+    name: str
+    title: str
+    told: tuple[Told, ...]
+
+    @property
+    def summary(self) -> str:
+        """For example ``1 warn, 12 fine, 2 left out or not judged``."""
+        return _counted(self.told)
+
+    @property
+    def wanting(self) -> list[Told]:
+        return [each for each in self.told if each.needs_somebody]
+
+    @property
+    def rest(self) -> list[Told]:
+        return [each for each in self.told if not each.needs_somebody]
+
+    @property
+    def rest_summary(self) -> str:
+        return _counted(self.rest)
+
+
+def _counted(told: Sequence[Told]) -> str:
+    return tally([each.finding for each in told]).partition(": ")[2].rstrip(".")
+
+
+@dataclass(frozen=True)
+class ModelPage:
+    """One model: its run, the verdict about it, its checks, and pictures where there are any."""
+
+    anchor: str
+    run: Run
+    judged: Judged
+    checks: tuple[Check, ...]
+    mistakes: Mistakes | None
+    transfer: Transfer | None
+    confusion: "Confusion | None"
+
+
+def model_pages(runs: Sequence[Run]) -> list[ModelPage]:
+    """A page for each run, the gravest first."""
+    return [_page(number, run, found) for number, (run, found) in enumerate(worst_first(runs), 1)]
+
+
+def _page(number: int, run: Run, found: Judged) -> ModelPage:
+    told = [Told(each, meaning_of(each), f"f{number}-{place}") for place, each in enumerate(run.findings, 1)]
+    told.sort(key=lambda each: SEVERITY.index(each.finding.verdict))
+    by_check: dict[str, list[Told]] = {}
+    for each in told:
+        by_check.setdefault(each.finding.check, []).append(each)
+    names = [*(name for name in CHECKS if name in by_check), *(name for name in by_check if name not in CHECKS)]
+    return ModelPage(
+        f"m{number}",
+        run,
+        found,
+        tuple(Check(name, CHECKS.get(name, name), tuple(by_check[name])) for name in names),
+        next(iter(mistakes(run.findings)), None),
+        next(iter(transfers(run.findings)), None),
+        confusion(run),
+    )
+
+
+def anchors(pages: Sequence[ModelPage]) -> dict[tuple[str, str], str]:
+    """Where a finding stands, by model and sentence."""
+    return {
+        (page.run.subject, each.finding.sentence): each.anchor
+        for page in pages
+        for check in page.checks
+        for each in check.told
+    }
+
+
+# ---- what is taken for what
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many images of each class (rows) were taken for each (columns), by the classes' names."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[int, ...], ...]
+
+
+def confusion(run: Run) -> Confusion | None:
+    """Out of the decisions of the run; None where there are none, or too many classes to be looked at."""
+    if not {"labels", "top1"} <= run.decisions.keys():
+        return None
+    labels, top1 = (unpack_decisions(run.decisions[name]) for name in ("labels", "top1"))
+    kept = (labels >= 0) & (top1 >= 0)
+    classes = int(max(labels.max(initial=-1), top1.max(initial=-1))) + 1
+    if labels.shape != top1.shape or not kept.any() or not 2 <= classes <= MOST_CLASSES:
+        return None
+    counts = np.bincount(labels[kept] * classes + top1[kept], minlength=classes**2).reshape(classes, classes)
+    return Confusion(tuple(map(str, range(classes))), tuple(tuple(row) for row in counts.tolist()))
+
+
+# ---- like with like
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was looked at in which model: a row for each kind of finding, by check, and each model's worst verdict in it."""
+
+    subjects: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+def checked(pages: Sequence[ModelPage]) -> Checked:
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for page in pages:
+        for check in page.checks:
+            for each in reversed(check.told):  # the worst last, which stays
+                key = check.title, _kind(each)
+                rows.setdefault(key, {})[page.run.subject] = each.finding.verdict.value
+    subjects = tuple(page.run.subject for page in pages)
+    order = [*CHECKS.values()]
+    named = sorted(rows.items(), key=lambda row: order.index(row[0][0]) if row[0][0] in order else len(order))
+    return Checked(subjects, tuple((*key, tuple(cells.get(name, "") for name in subjects)) for key, cells in named))
+
+
+QUESTIONS = {
+    "weighbridge.networks.claimed._accuracy": "Accuracy against its claim",
+    "stages.mode_check.passes.accuracies": "Forgetting eval()",
+    "stages.preprocess_check._better": "Whether the preprocessing is the best",
+    "stages.backend_parity.__main__._scores": "Scores of two backends",
+}  # of findings whose kinds are named by the answer
+
+
+def _kind(told: Told) -> str:
+    """One name for one question, whatever the answer was."""
+    if scenario := told.finding.evidence.get("scenario"):
+        return f"Asked in another way: {scenario}"
+    return QUESTIONS.get(told.meaning.made_by, told.meaning.title)
+
+
+def shared(found: Sequence[Finding]) -> Iterator[tuple[str, list[Told]]]:
+    """What was found of all runs together, by check."""
+    told: Mapping[str, list[Finding]] = grouped(found, "check")
+    for number, (check, members) in enumerate(told.items(), 1):
+        ordered: list[Any] = sorted(members, key=lambda each: SEVERITY.index(each.verdict))
+        yield check, [Told(each, meaning_of(each), f"a{number}-{place}") for place, each in enumerate(ordered, 1)]

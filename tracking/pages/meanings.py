@@ -1,0 +1,117 @@
+"""What each finding means and what to do about it, in plain words: `findings.toml`, which docs/findings.md is written from.
+
+`python -m tracking.pages.meanings` writes the page again.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+from tracking.runs.findings import Finding, Verdict
+from tracking.runs.writing import write_text
+
+TABLE = "findings.toml"
+PAGE = Path("docs/findings.md")
+RANKS = ("cause", "number", "use", "choice", "")  # what is in doubt, the gravest first; nothing
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """One kind of finding.
+
+    Attributes:
+        made_by: the function that makes it.
+        says: pieces of its sentence, one of which is in it; none: any.
+        verdicts: those that it is about; none: all.
+        rank: what is in doubt where it warns or fails, one of `RANKS`; nothing for what only passes or is skipped.
+        title: a few words.
+        means: what it says of the model, in plain words.
+        do: what to do where it warns or fails.
+    """
+
+    made_by: str
+    check: str
+    title: str
+    means: str
+    do: str
+    says: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
+    rank: str = ""
+
+    def fits(self, finding: Finding) -> bool:
+        return (
+            self.check == finding.check
+            and (not self.verdicts or finding.verdict.value in self.verdicts)
+            and (not self.says or any(piece in finding.sentence for piece in self.says))
+        )
+
+    def advice(self, finding: Finding) -> str:
+        """What to do about the finding; nothing where it passes and only a warning would ask for it."""
+        asks = finding.verdict in (Verdict.FAIL, Verdict.WARN) or not self.rank
+        return self.do if asks and self.do != "Nothing." else ""
+
+
+@cache
+def meanings() -> tuple[Meaning, ...]:
+    """Every kind of finding that the project makes, in the order in which they are tried."""
+    rows = tomllib.loads((Path(__file__).parent / TABLE).read_text(encoding="utf-8"))["finding"]
+    lists = ("says", "verdicts")
+    return tuple(Meaning(**{**row, **{name: tuple(row.get(name, ())) for name in lists}}) for row in rows)
+
+
+def meaning_of(finding: Finding) -> Meaning:
+    """The first kind that fits; for a check of somebody's own, its sentence has to do."""
+    fitting = next((each for each in meanings() if each.fits(finding)), None)
+    return fitting or Meaning(
+        made_by="",
+        check=finding.check,
+        title=finding.check,
+        means="A check that was added to the project; its sentence says what it saw.",
+        do="Read the sentence and its evidence.",
+        rank="use",
+    )
+
+
+# ---- docs/findings.md
+
+HEAD = """# Findings
+
+What each finding means, and what to do where it warns or fails. The report and `weighbridge ui` show the same words
+beside each finding. The page is written from `tracking/pages/findings.toml` by `python -m tracking.pages.meanings`.
+
+What is in doubt decides the order in the report and the verdict about a model:
+
+| what is in doubt | verdict about the model |
+|---|---|
+| the reason why a number is wrong, or the number itself | do not trust |
+| what it answers elsewhere (another backend, a server) | do not trust where it fails, check before use where it warns |
+| whether there is a better choice, such as another learning rate | check before use |
+"""
+DOUBTS = {
+    "cause": " In doubt: the number, and this is why.",
+    "number": " In doubt: the number.",
+    "use": " In doubt: answers elsewhere.",
+    "choice": " In doubt: a choice.",
+    "": "",
+}
+
+
+def markdown() -> str:
+    """The page docs/findings.md."""
+    return "\n".join([HEAD, *_sections()])
+
+
+def _sections() -> Iterator[str]:
+    for check, members in groupby(meanings(), key=lambda each: each.check):
+        yield f"## `{check}`\n"
+        for each in members:
+            says = "; ".join(f"“… {piece} …”" for piece in each.says) or "any other sentence of this check"
+            when = f" ({' or '.join(each.verdicts)})" if each.verdicts else ""
+            yield f"### {each.title}\n\n{says}{when}\n\n{each.means}{DOUBTS[each.rank]}\n\n**What to do:** {each.do}\n"
+
+
+if __name__ == "__main__":
+    write_text(PAGE, markdown())
