@@ -3,7 +3,8 @@
 reads   <runs>/<subject>.json; the variables that say where trackers are (see `capture`).
         It waits for the report without reading it: `dvc repro` stops at a failure, and a tracker that is down must stop
         nothing else
-writes  <published>: run id -> subject, and address by tracker; beside it the journal and what trackers keep in files
+writes  <published>: run id -> subject, and address by tracker; beside it the journal and what trackers keep in files. In the
+        temporary folder of `dvc exp run --temp` or `--queue` these two go to the project's own folder, which stays
 params  publish
 
 A tracker that fails keeps no other from its runs. The stage fails at the end, so that the next `dvc repro` tries again;
@@ -11,6 +12,7 @@ what is there already is not written twice.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -63,10 +65,19 @@ def _attempt(do: Callable[[], Result], place: str, failed: dict[str, list[str]])
         return None
 
 
+def lasting(folder: Path) -> Path:
+    """The folder, or in a temporary copy of the project, which DVC makes for an experiment and removes, that of the project."""
+    here, project = Path.cwd(), Path(os.environ.get("DVC_ROOT", "."))
+    temporary = here.is_relative_to(project / ".dvc/tmp") and not folder.is_absolute()
+    return project / folder if temporary else folder
+
+
 def main(runs: Path, published: Path) -> None:
     wanted = read(Publish, "publish")
     names = dict.fromkeys(["local", *wanted.trackers])
-    trackers = {name: partial(connect, name, published.parent, wanted.experiment) for name in names}
+    folder = lasting(published.parent)
+    trackers = {name: partial(connect, name, folder, wanted.experiment) for name in names}
+    published.unlink(missing_ok=True)  # DVC leaves it there, so that its cache does not answer
     addresses = publish(load_runs(runs), trackers)
     with replacing(published) as file:
         file.write_text(json.dumps(addresses, indent=1, sort_keys=True) + "\n", encoding="utf-8")

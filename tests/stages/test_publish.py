@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
-from stages.publish import main, publish
+from stages.publish import lasting, main, publish
 from tests.import_graph import ROOT
 from tests.tracking.trackers.samples import weighed
 from tests.tracking.trackers.stores import empty_store
@@ -20,6 +22,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.trackers import Tracker, local
 
+PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 RUNS = [weighed("a", facts=3), weighed("b", facts=3)]
 MODELS = list(YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))["models"])
 
@@ -182,6 +185,43 @@ def test_publishing_three_times_makes_one_record_of_each_run_in_each_tracker(pro
     for key, run in runs.items():
         assert f"mlflow:{records[key].info.run_id}" == published[key]["mlflow"]
         assert records[key].data.metrics["top1"] == run.results["top1"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "times"),
+    [(PIPELINE["publish"]["outs"][0]["data/published.json"], 2), ({"cache": False}, 1)],
+    ids=["as in dvc.yaml", "uncached alone"],
+)
+def test_dvcs_cache_does_not_answer_for_trackers(
+    flags: dict[str, bool], times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone with a shared cache, or `dvc repro` after `dvc exp run --temp`: neither has list or lock, both have the cache."""
+    monkeypatch.chdir(tmp_path)
+    stage = {"cmd": "echo sent >> sent && cp runs list", "deps": ["runs"], "outs": [{"list": flags}]}
+    Path("dvc.yaml").write_text(json.dumps({"stages": {"publish": stage}}))
+    Path("runs").write_text("a run")
+    repo = Repo.init(no_scm=True)
+    for _ in range(2):
+        repo.reproduce()
+        repo.commit(force=True)  # as `dvc exp run` does; it fills the run cache with uncached outputs too
+        Path("list").unlink()
+        Path("dvc.lock").unlink()
+    assert len(Path("sent").read_text().split()) == times
+
+
+def test_an_experiment_in_a_temporary_folder_is_published_where_it_lasts(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = project / ".dvc/tmp/exps/standalone/tmp1"
+    shutil.copytree(project / "data", temporary / "data")
+    shutil.copy(project / "params.yaml", temporary)
+    monkeypatch.chdir(temporary)
+    monkeypatch.setenv("DVC_ROOT", str(project))  # as DVC sets it for every stage
+    main(Path("data/runs"), Path("data/published.json"))
+    assert len(local.runs(project / "data")) == len(MODELS)
+    assert sorted(path.name for path in (temporary / "data").iterdir()) == ["published.json", "runs"]
+    monkeypatch.chdir(project)
+    assert lasting(Path("data")) == Path("data")
 
 
 def test_an_unknown_tracker_in_params_is_one_line_and_exit_code_2(project: Path) -> None:
