@@ -3,7 +3,8 @@
 reads   <samples>/test, <images> where no pixels are kept there, the weights file; and, so that a change of theirs runs it again
         and goes on with nothing of before, what <conditions> names: the files that say what computes
 writes  <predictions>/  scores.npy (float32; the data's classes first, in order), labels.npy, names.json, process.json (what
-        this process really was, and what the scores are)
+        this process really was, and what the scores are); under DVC also a note of when it was asked, for trackers, which is no
+        output: it would make equal results differ
 keeps   data/partial/infer-<model> until it is done: what a killed one has computed (`weighbridge.process.partial`)
 params  models.<model>, inference, data.classes; loading.workers, which changes no score and is none for DVC
 """
@@ -13,6 +14,7 @@ import os
 import sys
 import zlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +23,13 @@ from tracking.capture.network_settings import network_settings
 from tracking.capture.process_settings import random_states, randomness, settings
 from tracking.capture.variables import READ_BY, variables
 from tracking.runs.run import Scalar
+from tracking.runs.times import DIGEST, Times, inference_note, note_times
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.batches import Kept, in_batches
 from weighbridge.networks.class_map import NAMES
+from weighbridge.networks.digests import digests
 from weighbridge.networks.loading import adjustments, asked_model, load_model
 from weighbridge.networks.predictions import OUTSIDE, PredictionSet
 from weighbridge.networks.score_kinds import KIND, kind_for
@@ -35,7 +39,7 @@ from weighbridge.params.loading import Loading
 from weighbridge.params.models import Model
 from weighbridge.params.section import read
 from weighbridge.process.partial import PARTIAL, PartialRows
-from weighbridge.process.stage import replacing, run
+from weighbridge.process.stage import TIMINGS, replacing, run
 from weighbridge.weights.files import check_weights
 from weighbridge.weights.parts import digests_beside
 
@@ -102,11 +106,15 @@ def main(model: str, samples: Path, images: Path, weights: Path, conditions: str
     classifier = load_model(chosen, inference, classes, test)
     asked = conditions_of(chosen, inference, classes, samples / "test", [Path(each) for each in conditions.split()])
     kept = PartialRows(PARTIAL / f"infer-{model}", asked, len(test))
+    started = datetime.now(UTC)
     predicted = infer(classifier, test, chosen, kept)
+    ended = datetime.now(UTC)
     for each in adjustments(classifier):
         print(each.sentence, file=sys.stderr)  # noqa: T201
     with replacing(predictions) as partial:
         predicted.save(partial)
+    if "DVC_STAGE" in os.environ:
+        note_times(inference_note(TIMINGS, model), digests(predicted).get(DIGEST), Times(started, ended))
     kept.forget()
 
 

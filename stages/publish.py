@@ -1,6 +1,7 @@
 """Log every run to every tracker, once.
 
-reads   <runs>/<subject>.json; the variables that say where trackers are (see `capture`).
+reads   <runs>/<subject>.json; the notes in timings/ beside <runs> of when models were asked; the variables that say where
+        trackers are (see `capture`).
         It waits for the report without reading it: `dvc repro` stops at a failure, and a tracker that is down must stop
         nothing else
 writes  <published>: run id -> subject, and address by tracker; beside it the journal and what trackers keep in files. In the
@@ -20,7 +21,8 @@ from typing import TypeVar
 
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run, load_runs
-from tracking.trackers import Tracker, connect, one_line
+from tracking.runs.times import inference_note, keep_times
+from tracking.trackers import Tracker, connect, local, one_line
 from weighbridge.params.publish import Publish
 from weighbridge.params.section import read
 from weighbridge.process.progress import progress
@@ -78,7 +80,10 @@ def main(runs: Path, published: Path) -> None:
     folder = lasting(published.parent)
     trackers = {name: partial(connect, name, folder, wanted.experiment) for name in names}
     published.unlink(missing_ok=True)  # DVC leaves it there, so that its cache does not answer
-    addresses = publish(load_runs(runs), trackers)
+    known = load_runs(runs)
+    for each_run in known:
+        keep_times(each_run, inference_note(runs.parent / "timings", each_run.subject), local.journal(folder))
+    addresses = publish(known, trackers)
     with replacing(published) as file:
         file.write_text(json.dumps(addresses, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -20,6 +20,7 @@ from tracking.capture.dvc_lock import code_inputs, inputs, locked, read_lock
 from tracking.capture.environment import Environment
 from tracking.capture.git_state import code_state
 from tracking.runs.decisions import pack_decisions
+from tracking.runs.facts import is_number
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.flat import flat
 from tracking.runs.run import Run, Scalar
@@ -120,7 +121,7 @@ def _numbers(findings: tuple[Finding, ...]) -> dict[str, Scalar]:
         for finding in findings
         if finding.check != "accuracy_check"
         for name, value in finding.evidence.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number(value)
     }
 
 

@@ -5,12 +5,14 @@ import re
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
+from tracking.runs.facts import is_number
+
 ABSENT = "–"
 DIGEST = re.compile(r"[0-9a-f]{32,}(\.dir)?")
 
 
 def is_finite(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return is_number(value) and math.isfinite(value)
 
 
 def range_of(values: Iterable[Any]) -> tuple[float, float] | None:

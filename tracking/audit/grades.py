@@ -8,6 +8,7 @@ from tracking.audit.pairing import pairing
 from tracking.audit.statistics import mcnemar_exact, newcombe, paired_difference
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.errors import UserError
+from tracking.runs.facts import is_number
 from tracking.runs.run import Run, Scalar
 from tracking.runs.test_sets import test_set_of
 
@@ -144,11 +145,7 @@ def _numbers_of_both(before: Run, after: Run) -> dict[str, tuple[Scalar, Scalar]
 
 def numbers_of(run: Run) -> dict[str, Scalar]:
     """The results that are numbers, NaN and infinity as words among them."""
-    return {
-        name: value
-        for name, value in run.results.items()
-        if not isinstance(value, bool) and (isinstance(value, int | float) or value in ("nan", "inf", "-inf"))
-    }
+    return {name: value for name, value in run.results.items() if is_number(value) or value in ("nan", "inf", "-inf")}
 
 
 def _same_or_unknown(old: Mapping[str, Scalar], new: Mapping[str, Scalar], name: str) -> bool | None:

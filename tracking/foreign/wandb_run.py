@@ -15,6 +15,7 @@ from typing import Any
 from tracking.foreign.flat_run import CONDITIONS, foreign_run
 from tracking.foreign.wandb_log import Fields, fields, items, records, text
 from tracking.runs.errors import UserError
+from tracking.runs.facts import is_number
 from tracking.runs.flat import flat
 from tracking.runs.run import Run, Scalar
 
@@ -86,7 +87,7 @@ def _plain(held: dict[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
     if CONDITIONS in params:
         held["tags"] = {CONDITIONS: params.pop(CONDITIONS)}
     held["params"] = flat(params)
-    held["metrics"] = {name: value for name, value in flat(_own(summary)).items() if _is_number(value)}
+    held["metrics"] = {name: value for name, value in flat(_own(summary)).items() if is_number(value)}
     return held
 
 
@@ -96,12 +97,8 @@ def _own(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _add(curves: dict[str, list[tuple[float, float]]], row: Mapping[str, Any]) -> None:
     for name, value in _own(row).items():
-        if _is_number(value) and _is_number(row.get("_step")):
+        if is_number(value) and is_number(row.get("_step")):
             curves.setdefault(name, []).append((float(row["_step"]), float(value)))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _facts(record: Fields) -> dict[str, Scalar]:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from tracking.runs.decisions import packed_count
 from tracking.runs.forms import Form, Number, Pair, Value, shape_error
+from tracking.runs.subjects import FIT_SUBJECTS, is_fit_subject
 
 
 class FindingForm(Form):
@@ -43,9 +44,8 @@ def problem_in(values: Any, schema: int = 1) -> str:
     known = {name: values[name] for name in values if name in KEYS} if isinstance(values, Mapping) else values
     if wrong := shape_error(known, RunForm):
         return wrong
-    subject = known["subject"]
-    if not subject.isprintable() or set(subject) & {"/", "\\"} or subject in ("", ".", ".."):
-        return "subject: must be a name without slashes and control characters: it names files"
+    if not is_fit_subject(known["subject"]):
+        return f"subject: {FIT_SUBJECTS}"
     return _unpackable(known.get("decisions", {}))
 
 

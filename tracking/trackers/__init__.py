@@ -13,10 +13,11 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeGuard
+from typing import Literal, NamedTuple, Protocol
 
 from tracking.runs.cut_texts import cut
 from tracking.runs.errors import UserError
+from tracking.runs.facts import is_number
 from tracking.runs.run import Run, Scalar
 from tracking.runs.secrets import redact
 
@@ -103,7 +104,7 @@ def tags(run: Run, longest: int) -> dict[str, str]:
         "model": run.params.get("model.architecture"),
         "framework": run.params.get("model.framework"),
         "backend": run.params.get("model.backend"),
-        **{f"result.{name}": value for name, value in run.results.items() if not _is_number(value)},
+        **{f"result.{name}": value for name, value in run.results.items() if not is_number(value)},
         **dict(_findings(run)),
     }
     return flat_text({name: value for name, value in values.items() if value is not None}, longest)
@@ -132,7 +133,7 @@ def _installing(package: str | None) -> str:
 
 def _results(run: Run) -> Iterator[Metric]:
     for name, value in run.results.items():
-        if _is_number(value):
+        if is_number(value):
             yield Metric(_key(name), value, None)
 
 
@@ -159,10 +160,6 @@ def _findings(run: Run) -> Iterator[tuple[str, str]]:
 def flat_text(values: Mapping[str, Scalar], longest: int) -> dict[str, str]:
     """Values as text under keys that trackers take, none over `longest` characters."""
     return {_key(name): cut(_text(value), longest) for name, value in values.items()}
-
-
-def _is_number(value: Scalar) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _text(value: Scalar) -> str:

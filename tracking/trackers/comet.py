@@ -25,8 +25,9 @@ from urllib.parse import urlsplit
 from tracking.capture.comet_settings import comet_setting
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
+from tracking.runs.times import times_of
 from tracking.runs.writing import sync
-from tracking.trackers import Held, Metric, document, ends, metrics, one_line, parameters, tags
+from tracking.trackers import Held, Metric, document, ends, local, metrics, one_line, parameters, tags
 
 LONGEST_VALUE = 1000
 READ_BACK_SECONDS = 10.0
@@ -81,7 +82,7 @@ class Archives:
     project: str
 
     def log(self, run: Run) -> str:
-        key, wanted = experiment_key(run), _content(run)
+        key, wanted = experiment_key(run), _content(run, self.folder.parent)
         archive = self.folder / f"{key}.zip"
         if any(_lacking(wanted, _archived(archive))):
             with _written(wanted, self.folder, key, self.project) as finished:
@@ -91,7 +92,7 @@ class Archives:
         return f"comet:{key}"
 
     def holds(self, run: Run) -> Held:
-        return _held(_content(run), _archived(self.folder / f"{experiment_key(run)}.zip"))
+        return _held(_content(run, self.folder.parent), _archived(self.folder / f"{experiment_key(run)}.zip"))
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Server:
     project: str
 
     def log(self, run: Run) -> str:
-        key, wanted = experiment_key(run), _content(run)
+        key, wanted = experiment_key(run), _content(run, self.folder.parent)
         with _one_line_errors():
             record = self.api.get_experiment_by_key(key)
             lacking = _lacking(wanted, _stored(record))
@@ -115,7 +116,9 @@ class Server:
 
     def holds(self, run: Run) -> Held:
         with _one_line_errors():
-            return _held(_content(run), _stored(self.api.get_experiment_by_key(experiment_key(run))))
+            return _held(
+                _content(run, self.folder.parent), _stored(self.api.get_experiment_by_key(experiment_key(run)))
+            )
 
     def _read_back(self, key: str, wanted: Content) -> Content:
         """What the server lacks after it had time to file what it was sent."""
@@ -174,8 +177,12 @@ def _host() -> str:
     return urlsplit(comet_setting("url_override") or "https://www.comet.com").netloc.rpartition("@")[2]
 
 
-def _content(run: Run) -> Content:
-    others = {**tags(run, LONGEST_VALUE), **{f"link.{end}": f"comet:{key[:32]}" for end, key in ends(run).items()}}
+def _content(run: Run, folder: Path) -> Content:
+    """What is to be kept of the run; `folder` has the journal, which knows when its model was asked."""
+    links = {f"link.{end}": f"comet:{key[:32]}" for end, key in ends(run).items()}
+    times = times_of(run, local.journal(folder))
+    when = {f"inference.{name}": each.isoformat() for name, each in times._asdict().items()} if times else {}
+    others = {**tags(run, LONGEST_VALUE), **links, **when}
     return Content(parameters(run, LONGEST_VALUE), metrics(run), others, {"run.json": document(run)})
 
 

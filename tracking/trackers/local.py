@@ -38,7 +38,12 @@ class Journal:
 
 def connect(folder: Path, experiment: str) -> Journal:
     """The journal under `folder`; it keeps the runs of every experiment."""
-    return Journal(folder / "journal")
+    return Journal(journal(folder))
+
+
+def journal(folder: Path) -> Path:
+    """Where the journal under `folder` lies; its `times/` says when models were asked."""
+    return folder / "journal"
 
 
 def address() -> str:
@@ -56,4 +61,4 @@ def runs(folder: Path) -> list[Run]:
 
 def files(folder: Path) -> list[Path]:
     """The files of the journal under `folder`, by name."""
-    return sorted((folder / "journal").glob("*.json"))
+    return sorted(journal(folder).glob("*.json"))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -19,8 +20,9 @@ from filelock import FileLock
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.secrets import redact_url
+from tracking.runs.times import times_of
 from tracking.runs.writing import sync
-from tracking.trackers import RUN_ID, Held, document, ends, metrics, one_line, parameters, tags
+from tracking.trackers import RUN_ID, Held, document, ends, local, metrics, one_line, parameters, tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,11 +30,19 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as Record
 
 LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000
+LOCK = "mlflow.lock"
 FILES = "mlartifacts"  # the folder of files beside a store in a file
 DATASETS, LONGEST_DIGEST = ("images", "manifest", "samples"), 36  # roles of inputs; characters that MLflow keeps
 METRICS_PER_BATCH, TEXTS_PER_BATCH = 1000, 100
 ATTEMPTS = 5  # at one record, where others write it too
-DOUBLED = ("UNIQUE constraint", "duplicate key", "Duplicate entry", "Changing param values")  # as databases say it
+CONTESTED = (  # as databases and MLflow say that another one writes, or has removed, the same record
+    "UNIQUE constraint",
+    "duplicate key",
+    "Duplicate entry",
+    "Changing param values",
+    "'active' state",
+    "'active' lifecycle_stage",
+)
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -44,57 +54,73 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class MLflow:
-    """One experiment of one MLflow store; `lock` keeps processes of this folder from writing the same run twice."""
+    """One experiment of one MLflow store, with `folder` for what is in files.
+
+    `lock` keeps processes of this folder from writing the same run twice.
+    """
 
     client: "MlflowClient"
     experiment: str
-    lock: Path
+    folder: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / LOCK
 
     def log(self, run: Run) -> str:
         with _locked(self.lock), _one_line_errors(self.client.tracking_uri):
-            record = self._find(run) or self._create(run)
+            record = self._find(run.id) or self._create(run)
             if record.info.status != "FINISHED":
-                self._fill_beside_others(record, run)
+                record = self._fill_beside_others(record, run)
         return f"mlflow:{record.info.run_id}"
 
     def holds(self, run: Run) -> Held:
         with _one_line_errors(self.client.tracking_uri):
-            record = self._find(run)
+            record = self._find(run.id)
         if record is None:
             return "absent"
         return "whole" if record.info.status == "FINISHED" else "partial"
 
-    def _find(self, run: Run) -> "Record | None":
-        """The record of the run; of several the oldest, by a rule that gives everybody the same one."""
-        return self._with_id(run.id)
+    def _find(self, run_id: str) -> "Record | None":
+        return next(iter(self._records(run_id)), None)
 
-    def _with_id(self, run_id: str) -> "Record | None":
+    def _records(self, run_id: str) -> "list[Record]":
+        """The records of a run, the one that is kept first, by a rule that gives everybody the same one and asks no clock."""
         found = self.client.search_runs([self.experiment], f"tags.`{RUN_ID}` = '{run_id}'")
-        return min(found, key=lambda record: (record.info.start_time, record.info.run_id), default=None)
+        return sorted(found, key=lambda record: (record.info.status != "FINISHED", record.info.run_id))
 
     def _create(self, run: Run) -> "Record":
         """A new record, or the one that somebody on another machine, whom no lock here stops, made at the same time."""
-        created = self.client.create_run(self.experiment, tags={RUN_ID: run.id}, run_name=run.subject)
-        record = self._find(run) or created
+        times = times_of(run, local.journal(self.folder))
+        started = _milliseconds(times.started) if times else None
+        created = self.client.create_run(self.experiment, started, tags={RUN_ID: run.id}, run_name=run.subject)
+        record = self._find(run.id) or created
         if record.info.run_id != created.info.run_id:
             self.client.delete_run(created.info.run_id)
         return record
 
-    def _fill_beside_others(self, record: "Record", run: Run) -> None:
-        """Fill the record; what another machine writes at this moment is refused as doubled, and is there the next time."""
+    def _fill_beside_others(self, record: "Record", run: Run) -> "Record":
+        """Fill the record, and see that it is the only one; look again where another machine writes or removes it meanwhile."""
         from mlflow.exceptions import MlflowException
 
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._fill(record, run)
+                if record.info.status != "FINISHED":
+                    self._fill(record, run)
+                return self._only_one(run)
             except MlflowException as problem:
-                if attempt == ATTEMPTS or not any(words in str(problem) for words in DOUBLED):
+                if attempt == ATTEMPTS or not any(words in str(problem) for words in CONTESTED):
                     raise
-                time.sleep(0.2 * attempt)
-                record = self.client.get_run(record.info.run_id)
-                if record.info.status == "FINISHED":
-                    return None
-        return None
+            time.sleep(0.2 * attempt)
+            record = self._find(run.id) or self._create(run)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _only_one(self, run: Run) -> "Record":
+        """The record that is kept, once it is whole; others of the same run are deleted: they say the same, or less."""
+        kept, *others = self._records(run.id)
+        for other in others:
+            self.client.delete_run(other.info.run_id)
+        return kept
 
     def _fill(self, record: "Record", run: Run) -> None:
         """Write everything that is not there, the status last; writing it again after a kill changes nothing that is there."""
@@ -117,12 +143,22 @@ class MLflow:
         if inputs := _datasets(run):
             self.client.log_inputs(run_id, inputs)
         self.client.log_text(run_id, document(run), "run.json")
-        self.client.set_terminated(run_id)
+        self._link_back(run, run_id)
+        times = times_of(run, local.journal(self.folder))
+        self.client.set_terminated(run_id, end_time=_milliseconds(times.ended) if times else None)
 
     def _links(self, run: Run) -> dict[str, str]:
         """Where the two ends of an explanation are, of those that are in this experiment."""
-        found = {end: self._with_id(run_id) for end, run_id in ends(run).items() if run_id.isalnum()}
-        return {f"link.{end}": f"mlflow:{record.info.run_id}" for end, record in found.items() if record}
+        return {f"link.{end}": f"mlflow:{record.info.run_id}" for end, record in self._ends(run).items()}
+
+    def _link_back(self, run: Run, run_id: str) -> None:
+        """Tell the two ends of an explanation where it is."""
+        for record in self._ends(run).values():
+            self.client.set_tag(record.info.run_id, f"link.explanation.{run.id[:12]}", f"mlflow:{run_id}")
+
+    def _ends(self, run: Run) -> "dict[str, Record]":
+        found = {end: self._find(run_id) for end, run_id in ends(run).items() if run_id.isalnum()}
+        return {end: record for end, record in found.items() if record}
 
 
 def connect(folder: Path, experiment: str) -> MLflow:
@@ -137,8 +173,7 @@ def connect(folder: Path, experiment: str) -> MLflow:
     folder.mkdir(parents=True, exist_ok=True)
     named = os.environ.get("MLFLOW_TRACKING_URI")
     uri = named or _sqlite(folder / "mlflow.db")
-    lock = folder / "mlflow.lock"
-    with _locked(lock), _one_line_errors(uri):
+    with _locked(folder / LOCK), _one_line_errors(uri):
         if not named:
             _create_store(client_class, folder / "mlflow.db")
             _settle(folder / "mlflow.db", (folder / FILES).as_uri())
@@ -147,7 +182,7 @@ def connect(folder: Path, experiment: str) -> MLflow:
         identifier = found.experiment_id if found else client.create_experiment(experiment, _artifacts(folder, uri))
     if found and found.lifecycle_stage != "active":
         raise UserError(f"MLflow experiment {experiment!r} was deleted: restore it, or change publish.experiment")
-    return MLflow(client, identifier, lock)
+    return MLflow(client, identifier, folder)
 
 
 def address() -> str:
@@ -194,6 +229,10 @@ def _settle(database: Path, files: str) -> None:
                     (files, len(old) + 1, len(old) + 1, f"{old}/"),
                 )
                 store.execute("UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?", (files, old))
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
 def _sqlite(database: Path) -> str:

@@ -17,7 +17,10 @@ INTERRUPTED = "interrupted"
 
 
 def recover(folder: Path) -> list[Run]:
-    """Runs out of what killed scripts left under `folder`, each marked `interrupted`; a script that still runs is let be."""
+    """Runs out of what killed scripts left under `folder`, each marked `interrupted`; a script that still runs is let be.
+
+    Where they cannot be kept (a full disk, a read-only folder) what was left stays, for the next look.
+    """
     found = []
     for path in sorted((folder / "live").glob("*.jsonl")):
         lock = FileLock(path.with_suffix(".lock"))
@@ -25,9 +28,9 @@ def recover(folder: Path) -> list[Run]:
             with lock.acquire(timeout=0):
                 if path.exists() and (run := finish(path, folder)):
                     found.append(run)
-        except Timeout:
+            Path(lock.lock_file).unlink(missing_ok=True)
+        except (Timeout, OSError):
             continue
-        Path(lock.lock_file).unlink(missing_ok=True)
     return found
 
 
@@ -40,9 +43,9 @@ def finish(path: Path, folder: Path) -> Run | None:
     return run
 
 
-def run_of(path: Path) -> Run | None:
-    """The run; None where not even its start was written."""
-    events = list(_events(path))
+def run_of(path: Path, more: bytes = b"") -> Run | None:
+    """The run of a file of events, and of `more` lines that follow; None where not even its start was written."""
+    events = list(_events(path.read_bytes() + more))
     if not events or events[0][0] != "start":
         return None
     start, gathered = events[0][1], _gathered(events)
@@ -62,8 +65,8 @@ def run_of(path: Path) -> Run | None:
     )
 
 
-def _events(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+def _events(lines: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    for line in lines.decode(errors="replace").splitlines():
         try:
             row = json.loads(line)
             yield row["event"], row["values"]

@@ -2,18 +2,17 @@
 
 Events go, one JSON line each, into `<folder>/live/<subject>-<number>.jsonl`, beside a lock that dies with the process. When the
 script ends they become a run file in `<folder>/journal`. What a killed one left becomes a run too, marked `interrupted`, when
-somebody next looks (`recover`).
+somebody next looks (`recover`). A full disk keeps no script from starting or ending well once its run has begun (`event_file`).
 """
 
 import hashlib
-import json
-import os
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -21,9 +20,11 @@ from tracking.runs.errors import UserError
 from tracking.runs.flat import flat
 from tracking.runs.run import Run, Scalar
 from tracking.runs.secrets import redact
+from tracking.runs.subjects import FIT_SUBJECTS, is_fit_subject
 from weighbridge.script.active import active_trackers
 from weighbridge.script.conditions import capture, conditions
-from weighbridge.script.events import finish, recover
+from weighbridge.script.event_file import EventFile, warn
+from weighbridge.script.events import finish, recover, run_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,16 +42,13 @@ class Track:
     def __init__(self, subject: str, params: Mapping[str, Any], folder: Path) -> None:
         self.run: Run | None = None
         self._subject, self._params, self._folder = subject, params, folder
-        self._file: TextIO | None = None
+        self._file: EventFile | None = None
 
     def __enter__(self) -> "Track":
-        live = self._folder / "live"
-        live.mkdir(parents=True, exist_ok=True)
-        recover(self._folder)
-        self._path = live / f"{self._subject}-{secrets.token_hex(4)}.jsonl"
-        self._lock = FileLock(self._path.with_suffix(".lock"))
-        self._lock.acquire()
-        self._file = self._path.open("a", encoding="utf-8")
+        try:
+            self._open()
+        except OSError as problem:
+            raise UserError(f"track: {problem.filename or self._folder}: {problem.strerror}") from problem
         self._trackers = active_trackers()
         command = redact(" ".join([Path(sys.executable).name, *sys.argv]))
         self._write("start", {"subject": self._subject, "command": command, "conditions": conditions()})
@@ -61,15 +59,36 @@ class Track:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         facts = capture().facts
-        self._write("end", {"interrupted": kind is not None, "conditions": dict(facts)})
         assert self._file is not None
+        self._write("end", {"interrupted": kind is not None or self._file.lost, "conditions": dict(facts)})
         self._file.close()
-        self._file = None
         for each in self._trackers:
             each.log_params(facts)
-        self.run = finish(self._path, self._folder)
+        self.run = self._keep(self._file.waiting)
+        self._file = None
         self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+
+    def _open(self) -> None:
+        live = self._folder / "live"
+        live.mkdir(parents=True, exist_ok=True)
+        recover(self._folder)
+        self._path = live / f"{self._subject}-{secrets.token_hex(4)}.jsonl"
+        self._lock = FileLock(self._path.with_suffix(".lock"))
+        self._lock.acquire()
+        self._file = EventFile(self._path)
+
+    def _keep(self, waiting: bytes) -> Run | None:
+        """The run, in the journal; where that cannot be written its events stay, and become a run when somebody next looks."""
+        problem = "no room for its last events"
+        if not waiting:
+            try:
+                return finish(self._path, self._folder)
+            except OSError as full:
+                problem = f"{full.filename or self._folder}: {full.strerror}"
+        warn(f"{self._subject}: {problem}; what is in {self._path} becomes a run with the next look at it")
+        return run_of(self._path, waiting)
 
     def log_params(self, values: Mapping[str, Any]) -> None:
         """Add parameters, nested or flat; a later value replaces an earlier one in the run."""
@@ -124,9 +143,7 @@ class Track:
     def _write(self, event: str, values: Mapping[str, Any]) -> None:
         if self._file is None:
             raise UserError("track: this run has ended, or its `with` statement was not entered")
-        self._file.write(json.dumps({"event": event, "values": dict(values)}, allow_nan=False) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._file.add(event, values)
 
 
 def track(subject: str, params: Mapping[str, Any] | None = None, folder: Path | str = FOLDER) -> Track:
@@ -138,8 +155,8 @@ def track(subject: str, params: Mapping[str, Any] | None = None, folder: Path | 
         subject: what is measured; it names files.
         params: what the script was asked for, nested or flat.
     """
-    if not subject.isprintable() or set(subject) & {"/", "\\"} or subject in ("", ".", ".."):
-        raise UserError(f"track: {subject!r} must be a name without slashes and control characters: it names files")
+    if not is_fit_subject(subject):
+        raise UserError(f"track: {subject!r} {FIT_SUBJECTS}")
     return Track(subject, params or {}, Path(folder))
 
 

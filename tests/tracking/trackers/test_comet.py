@@ -10,6 +10,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from tests.tracking.trackers.comet_server import API_KEY, Memory, comet_server
 from tests.tracking.trackers.samples import weighed
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
+from tracking.runs.times import Times, note_times
 from tracking.trackers import Metric, comet
+
+NOWHERE = Path("nowhere")  # without notes of when models were asked
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +177,7 @@ def test_what_the_server_did_not_keep_is_noticed_and_sent_by_the_next_log(
     assert kept.parameters["param.model.backend"] == "torch"
     assert json.loads(kept.files["run.json"])["id"] == small().id
     others = sum("POST" in request and "log-other" in request for request in server.requests)
-    assert others < len(comet._content(small()).others)  # the SDK sends one or two of its own
+    assert others < len(comet._content(small(), tmp_path).others)  # the SDK sends one or two of its own
 
 
 @pytest.mark.parametrize("broken", ["metadata", "add/run", "get-all", "status-report"])
@@ -242,9 +246,18 @@ def test_what_killed_processes_left_goes_after_a_day(tmp_path: Path) -> None:
 
 def test_an_explanation_says_where_its_ends_are() -> None:
     about = replace(weighed(), command="weighbridge explain x y", params={"A": "a" * 64, "B": "b" * 64})
-    others = comet._content(about).others
+    others = comet._content(about, NOWHERE).others
     assert (others["link.A"], others["link.B"]) == (f"comet:{'a' * 32}", f"comet:{'b' * 32}")
-    assert not [name for name in comet._content(weighed()).others if name.startswith("link")]
+    assert not [name for name in comet._content(weighed(), NOWHERE).others if name.startswith("link")]
+
+
+def test_start_and_end_of_the_inference_are_kept_where_they_are_known(tmp_path: Path) -> None:
+    times = Times(datetime(2026, 11, 29, 22, tzinfo=UTC), datetime(2026, 11, 29, 23, tzinfo=UTC))
+    note_times(tmp_path / f"journal/times/{weighed().id}.json", "d" * 64, times)
+    others = comet._content(weighed(), tmp_path).others
+    assert others["inference.started"] == "2026-11-29T22:00:00+00:00"
+    assert others["inference.ended"] == "2026-11-29T23:00:00+00:00"
+    assert "inference.started" not in comet._content(weighed(), NOWHERE).others
 
 
 def test_a_number_that_came_back_as_another_is_lacking() -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from tests.tracking.trackers.samples import weighed
 from tests.tracking.trackers.stores import empty_store
 from tracking.lookup.find import find_run
 from tracking.runs.errors import UserError
+from tracking.runs.times import DIGEST, Times, note_times
 from tracking.trackers import mlflow
 
 LOG_ONE = """
@@ -139,7 +141,7 @@ def test_the_tracking_uri_wins_over_the_folder(folder: Path, tmp_path: Path, mon
     address = mlflow.connect(tmp_path, "e").log(weighed("elsewhere"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     tracker = mlflow.connect(folder, "e")
-    assert tracker._find(weighed("elsewhere")) is None
+    assert tracker._find(weighed("elsewhere").id) is None
     assert not (tmp_path / "mlflow.db").exists()
     assert address.startswith("mlflow:")
 
@@ -205,6 +207,8 @@ def test_a_record_says_who_what_and_about_which_data_and_an_explanation_where_it
     run = replace(
         weighed("end", facts=3), inputs={"images": "a" * 32 + ".dir", "manifest": "b" * 32, "weights": "c" * 32}
     )
+    started, ended = (datetime(2026, 11, 29, 22, minute, tzinfo=UTC) for minute in (0, 3))
+    note_times(folder / f"journal/times/{run.id}.json", run.results[DIGEST], Times(started, ended))
     end = tracker.log(run)
     kept = tracker.client.get_run(end.removeprefix("mlflow:"))
     assert [(each.dataset.name, each.dataset.digest) for each in kept.inputs.dataset_inputs] == [
@@ -213,9 +217,12 @@ def test_a_record_says_who_what_and_about_which_data_and_an_explanation_where_it
     ]
     assert kept.data.tags["mlflow.source.name"] == run.command
     assert kept.data.tags["mlflow.user"]
+    assert (kept.info.start_time, kept.info.end_time) == (started.timestamp() * 1000, ended.timestamp() * 1000)
     about = replace(weighed("about", facts=0), command="weighbridge explain x y", params={"A": run.id, "B": "0" * 64})
     explained = tracker.client.get_run(tracker.log(about).removeprefix("mlflow:"))
     assert {name: value for name, value in explained.data.tags.items() if name.startswith("link.")} == {"link.A": end}
+    tags = tracker.client.get_run(end.removeprefix("mlflow:")).data.tags
+    assert tags[f"link.explanation.{about.id[:12]}"] == f"mlflow:{explained.info.run_id}"
 
 
 def test_a_deleted_record_is_logged_anew(folder: Path) -> None:
@@ -276,3 +283,39 @@ def test_two_clones_that_write_one_run_to_one_store_at_once_leave_one_record(
     assert addresses[0] == addresses[1]
     (record,) = first.client.search_runs([first.experiment])
     assert record.info.status == "FINISHED"
+
+
+def test_a_record_that_another_machine_began_meanwhile_goes_whatever_its_clock_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clock is set back, and it was killed: nobody else would ever remove what it began."""
+    tracker, run = mlflow.connect(folder, "clocks"), weighed(facts=3)
+    write = tracker.client.log_text
+
+    def begin_meanwhile(*arguments: Any) -> None:
+        tracker.client.create_run(tracker.experiment, 1, tags={mlflow.RUN_ID: run.id})
+        write(*arguments)
+
+    monkeypatch.setattr(tracker.client, "log_text", begin_meanwhile)
+    address = tracker.log(run)
+    (record,) = tracker.client.search_runs([tracker.experiment])
+    assert (f"mlflow:{record.info.run_id}", record.info.status) == (address, "FINISHED")
+
+
+def test_what_another_machine_removed_meanwhile_is_looked_for_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, run = mlflow.connect(folder, "removed"), weighed(facts=3)
+    log_batch, removed = tracker.client.log_batch, []
+
+    def remove_first(run_id: str, **values: Any) -> None:
+        if not removed:
+            removed.append(run_id)
+            tracker.client.delete_run(run_id)
+        log_batch(run_id, **values)
+
+    monkeypatch.setattr(tracker.client, "log_batch", remove_first)
+    address = tracker.log(run)
+    (record,) = tracker.client.search_runs([tracker.experiment])
+    assert (f"mlflow:{record.info.run_id}", record.info.status) == (address, "FINISHED")
+    assert record.info.run_id not in removed

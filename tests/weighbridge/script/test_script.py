@@ -19,6 +19,7 @@ from tracking.foreign.flat_run import CONDITIONS, foreign_run
 from tracking.runs.errors import UserError
 from weighbridge.script.active import active_trackers
 from weighbridge.script.callbacks import keras_callback
+from weighbridge.script.event_file import EventFile
 from weighbridge.script.events import recover
 from weighbridge.script.track import Track
 
@@ -201,6 +202,63 @@ def test_events_cut_at_any_byte_give_a_run_or_nothing(tmp_path: Path) -> None:
         found = recover(tmp_path)
         assert all(run.results["interrupted"] for run in found)
         assert list((tmp_path / "live").iterdir()) == []
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["until there is room", "to the end"])
+@pytest.mark.parametrize("at", range(7))
+def test_a_full_disk_ends_no_script_and_loses_nothing_that_was_written(
+    at: int, again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The disk is full at each write in turn: start, params, three numbers, end, and the run file."""
+    calls, fsync = iter(range(1000)), os.fsync
+
+    def full(handle: int) -> None:
+        call = next(calls)
+        if call == at or (call > at and not again):
+            raise OSError(28, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with weighbridge.track("net", {"lr": 0.1}, tmp_path) as made:
+        for step in range(3):
+            made.log_metrics({"loss": 3.0 - step}, step)
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert made.run is not None
+    assert made.run.curves["loss"] == ((0, 3.0), (1, 2.0), (2, 1.0))
+    assert capsys.readouterr().err.count("No space left on device") == 1
+    found, kept = recover(tmp_path), list((tmp_path / "journal").glob("*.json"))
+    assert list((tmp_path / "live").iterdir()) == []
+    if at == 6 or again:  # all its events were written
+        assert [weighbridge.Run.load(path) for path in kept] == [made.run]
+    elif at > 0:
+        (run,) = found
+        assert run.results["interrupted"] is True
+        assert len(run.curves.get("loss", ())) == max(0, at - 2)
+
+
+def test_what_a_full_disk_leaves_of_a_line_is_cut_off(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    events = EventFile(tmp_path / "events")
+    events.add("params", {"a": 1})
+    written = (tmp_path / "events").stat().st_size
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (written + 10, before[1]))  # as if there were no room for more
+        events.add("params", {"b": 2})
+        assert (tmp_path / "events").stat().st_size == written
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    events.add("params", {"c": 3})
+    values = [json.loads(line)["values"] for line in (tmp_path / "events").read_text().splitlines()]
+    assert values == [{"a": 1}, {"b": 2}, {"c": 3}]
+    assert events.waiting == b""
+
+
+def test_a_script_whose_folder_cannot_be_written_is_told_before_it_begins(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(UserError, match=r"track: .*runs"), weighbridge.track("net", folder=tmp_path / "runs"):
+        pass
 
 
 def test_a_script_that_still_runs_is_let_be(tmp_path: Path) -> None:
