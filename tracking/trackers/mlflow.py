@@ -68,7 +68,7 @@ class MLflow:
         return self.folder / LOCK
 
     def log(self, run: Run) -> str:
-        with _locked(self.lock), _one_line_errors(self.client.tracking_uri):
+        with _one_line_errors(self.client.tracking_uri), _locked(self.lock):
             record = self._find(run.id) or self._create(run)
             if record.info.status != "FINISHED":
                 record = self._fill_beside_others(record, run)
@@ -170,10 +170,9 @@ def connect(folder: Path, experiment: str) -> MLflow:
     """
     client_class = _import_quietly()
     folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
     named = os.environ.get("MLFLOW_TRACKING_URI")
     uri = named or _sqlite(folder / "mlflow.db")
-    with _locked(folder / LOCK), _one_line_errors(uri):
+    with _one_line_errors(uri), _locked(folder / LOCK):
         if not named:
             _create_store(client_class, folder / "mlflow.db")
             _settle(folder / "mlflow.db", (folder / FILES).as_uri())
@@ -275,6 +274,7 @@ def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """One process at a time: two that open a new store at once break it, two that log one run at once make two."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path):  # the kernel releases it when the process dies
         yield
 
