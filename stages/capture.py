@@ -110,13 +110,18 @@ def recipe_facts(recipe: Recipe | Published | TextRecipe) -> dict[str, str]:
 
     Empty for a recipe that names none, and where it is not there yet: `preprocess` says what is missing.
     """
+    beside: dict[str, Path] = {}
     if isinstance(recipe, TextRecipe):
         path = tokenizer_file(recipe)
+        chat = recipe.prompt and recipe.prompt.chat_template
+        if chat and Path(chat).is_file():
+            beside = {"recipe.chat_template.sha256": Path(chat)}
     elif isinstance(recipe, Published) and recipe.published.framework == "transformers":
         path = processor_file(recipe.published)
     else:
         return {}
-    return {f"recipe.{path.stem}.sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
+    named = {f"recipe.{path.stem}.sha256": path} if path.is_file() else {}
+    return {name: hashlib.sha256(each.read_bytes()).hexdigest() for name, each in {**named, **beside}.items()}
 
 
 def libraries(recipe: Recipe | Published | TextRecipe) -> tuple[str, ...]:

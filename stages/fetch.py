@@ -33,8 +33,10 @@ from weighbridge.images.opening import UNREADABLE, NoImageError, Stored, inspect
 from weighbridge.images.sources import Stream, generated, load_module, of_torchvision, unpacked
 from weighbridge.params.data import NO_IMAGES, Data, Texts
 from weighbridge.params.section import read
+from weighbridge.process.files import write_json
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
+from weighbridge.texts.tasks import read_tasks
 
 STORED = [field.name for field in fields(Stored)]
 COLUMNS = ["name", "split", "label", "class", "sha256", *STORED]
@@ -179,6 +181,23 @@ def fetch_texts(source: Path, texts: Texts, classes: int, folder: Path) -> tuple
     return _manifest(rows, COLUMNS[:6]), left_out_table([])
 
 
+def fetch_prompts(path: Path, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write every document of a task file to a file of its own under `folder`; the class is its label, 0 where there is none.
+
+    Raises:
+        UserError: as `read_tasks`, or there is no test document.
+    """
+    rows = []
+    for number, document in enumerate(read_tasks(path)):
+        name = f"{document.split}/{number:06d}.json"
+        write_json(folder / name, document.values())
+        label = document.label or 0
+        rows.append((name, document.split, label, str(label), _sha256(folder / name), "text"))
+    if not any(split == "test" for _, split, *_ in rows):
+        raise UserError(f"{path}: holds no document of the split test")
+    return _manifest(rows, COLUMNS[:6]), left_out_table([])
+
+
 def _require_class(path: Path, what: str, label: int, classes: int) -> None:
     if not 0 <= label < classes:
         raise UserError(f"{path}: {what} has label {label}, outside 0..{classes - 1} (data.classes in params.yaml)")
@@ -193,7 +212,10 @@ def main(source: Path, images: Path, manifest: Path, skipped: Path, test_set: st
     data = read(Data, "test_sets", test_set) if test_set else read(Data, "data")
     with replacing(images) as folder:
         folder.mkdir()
-        if data.texts is not None:
+        if data.prompts is not None:
+            with written(source) as origin:
+                listed, left_out = fetch_prompts(origin / data.prompts, folder)
+        elif data.texts is not None:
             with written(source) as origin:
                 listed, left_out = fetch_texts(origin, data.texts, data.classes, folder)
         else:

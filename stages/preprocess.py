@@ -1,7 +1,8 @@
 """Decode and resize every image by one recipe; or turn every text into tokens.
 
 reads   images/, manifest.csv; environment/recipes/<recipe>.json, so that a change of a library that prepares runs it again
-writes  <prepared>/<split>/  inputs.npy (uint8 or float32, NHWC; of texts int32 token ids), labels.npy, samples.json (names,
+writes  <prepared>/<split>/  inputs.npy (uint8 or float32, NHWC; of texts int32 token ids, of prompts the rows
+        of `weighbridge.texts.requests`), labels.npy, samples.json (names,
         classes, the recipe's steps, those that published weights declare looked up); refused.csv, where the recipe refused
         images and data.corrupt is `skip`. No inputs.npy where pixels would be more than loading.prepared_megabytes
 params  recipes.<recipe>, loading.prepared_megabytes, data.classes, data.corrupt, data.texts; of a recipe on a test set the
@@ -30,6 +31,8 @@ from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
+from weighbridge.texts.prompts import WORDS, Asking
+from weighbridge.texts.tasks import read_document, read_texts
 from weighbridge.texts.tokens import tokenise, without_last
 
 
@@ -106,7 +109,7 @@ def _finish(pixels: np.memmap, count: int, folder: Path) -> None:
 
 def preprocess_texts(texts: Path, rows: pd.DataFrame, recipe: TextRecipe, folder: Path, classes: int) -> None:
     """Write token ids and labels of one split, in the manifest's order."""
-    ids = tokenise([(texts / name).read_text(encoding="utf-8") for name in rows["name"]], recipe)
+    ids = tokenise(list(read_texts(texts / name for name in rows["name"])), recipe)
     labels = rows["label"].to_numpy(np.int64)
     if recipe.target == "last-token":
         ids, labels = without_last(ids)
@@ -115,30 +118,49 @@ def preprocess_texts(texts: Path, rows: pd.DataFrame, recipe: TextRecipe, folder
                 f"{recipe.tokenizer}: has token {labels.max()}, but data.classes in params.yaml is {classes}; with "
                 "target: last-token the classes are the model's vocabulary"
             )
+    _save_texts(ids, labels, folder)
+
+
+def preprocess_prompts(texts: Path, table: pd.DataFrame, split: str, recipe: TextRecipe, folder: Path) -> None:
+    """Write what a model is asked about each document of one split; examples are documents of `train`, where there are any."""
+    rows = table[table["split"] == split]
+    pool = table[table["split"] == ("train" if (table["split"] == "train").any() else split)]
+    shots = bool(recipe.prompt and recipe.prompt.shots.number)
+    asking = Asking(recipe, [read_document(texts / name) for name in pool["name"]] if shots else ())
+    inputs, labels = asking.arrays([texts / name for name in rows["name"]])
+    _save_texts(inputs, labels, folder)
+
+
+def _save_texts(inputs: np.ndarray, labels: np.ndarray, folder: Path) -> None:
     folder.mkdir(parents=True)
-    np.save(folder / "inputs.npy", ids)
+    np.save(folder / "inputs.npy", inputs)
     np.save(folder / "labels.npy", labels)
 
 
 def _class_names(table: pd.DataFrame, recipe: Recipe | TextRecipe, classes: int) -> list[str]:
-    """By label; empty for a class without samples. Where a text's last token is the label, the manifest's classes are not its."""
-    if isinstance(recipe, TextRecipe) and recipe.target == "last-token":
-        return []
+    """By label; empty for a class without samples. Where a model is asked for tokens, the manifest's classes are not its."""
+    if isinstance(recipe, TextRecipe) and (recipe.target == "last-token" or recipe.asks):
+        return list(WORDS.get(recipe.target, ()))
     if table["label"].map(is_target).any():
         return read_names(table, classes)
     names = dict(zip(table["label"], table["class"], strict=True))
     return [str(names.get(label, "")) for label in range(classes)]
 
 
-def _steps(name: str, texts: Texts | None) -> Recipe | TextRecipe:
+def _steps(name: str, texts: Texts | None, table: pd.DataFrame) -> Recipe | TextRecipe:
     """The recipe with nothing left to be looked up.
 
     Raises:
         UserError: it prepares images and the data are texts, or the other way round.
     """
     chosen: Recipe | Published | TextRecipe = read(AnyRecipe, "recipes", name)
-    if isinstance(chosen, TextRecipe) != (texts is not None):
-        raise UserError(f"params.yaml: recipes.{name}: data.texts and a tokenizer go together, and neither with images")
+    documents = bool(table["name"].str.endswith(".json").all())
+    if isinstance(chosen, TextRecipe) != (texts is not None or documents):
+        raise UserError(
+            f"params.yaml: recipes.{name}: data.texts or data.prompts and a tokenizer go together, and neither with images"
+        )
+    if isinstance(chosen, TextRecipe) and chosen.asks and not documents:
+        raise UserError(f"params.yaml: recipes.{name}.target: {chosen.target} asks about documents: give data.prompts")
     return resolve(chosen.published) if isinstance(chosen, Published) else chosen
 
 
@@ -155,13 +177,15 @@ def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
     """Read images and manifest, write one sample set per split."""
     data = data_keys(recipe)
     classes, limit = read(int, *data, "classes"), 1e6 * read(int, "loading", "prepared_megabytes")
-    chosen = _steps(recipe, read(Texts | None, *data, "texts"))
     corrupt, table = read(str, *data, "corrupt"), read_manifest(manifest)
+    chosen = _steps(recipe, read(Texts | None, *data, "texts"), table)
     names = _class_names(table, chosen, classes)
     with replacing(prepared) as partial:
         for split, rows in table.groupby("split"):
             folder, listed, seen = partial / str(split), rows["name"].tolist(), None
-            if isinstance(chosen, TextRecipe):
+            if isinstance(chosen, TextRecipe) and chosen.asks:
+                preprocess_prompts(images, table, str(split), chosen, folder)
+            elif isinstance(chosen, TextRecipe):
                 preprocess_texts(images, rows, chosen, folder, classes)
             else:
                 listed, seen = preprocess(images, rows, chosen, folder, corrupt, classes, limit)

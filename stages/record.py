@@ -184,7 +184,7 @@ def main(
     facts |= stored_facts(listed)
     hashes = {**hashed_inputs(lock, model, chosen), **code_inputs(*map(Path, code.split()))}
     measured = {**json.loads(metrics.read_text(encoding="utf-8")), "skipped": not_weighed(left_out)}
-    judged = () if asked.data.texts else judge_images(model, listed, left_out, asked.data.order)
+    judged = () if asked.data.texts or asked.data.prompts else judge_images(model, listed, left_out, asked.data.order)
     found = (*judged, *read_findings(findings, weights))
     rows = findings / CANARIES
     canaries = tuple(json.loads(rows.read_text(encoding="utf-8"))) if rows.is_file() else ()

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.accuracy_check.documents import judge_documents, measure_documents
 from stages.accuracy_check.outputs import judge_outputs, measure_outputs
 from stages.accuracy_check.renaming import renaming
 from stages.accuracy_check.scales import scale_of_scores
@@ -34,6 +35,7 @@ from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.unanswered import unanswered
 from weighbridge.params.metrics import Metrics
 from weighbridge.params.models import Claim, Model
+from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.process.files import write_json
 from weighbridge.process.stage import run
@@ -136,7 +138,10 @@ def main(model: str, predictions: Path, samples: Path, claims: Path, findings: P
     """Measure, judge, write."""
     chosen, predicted = read(Model, "models", model), PredictionSet.load(predictions)
     test, asked = SampleSet.load(samples / "test"), read(Metrics, "metrics")
-    if predicted.task == CLASSES_TASK:
+    if isinstance(test.recipe, TextRecipe) and test.recipe.asks:
+        measured = measure_documents(predicted, test, test.recipe.target, asked)
+        found = list(judge_documents(model, predicted, test, test.recipe.target, measured, chosen.claim))
+    elif predicted.task == CLASSES_TASK:
         measured = {**measure(predicted, asked.ranks), **metrics_of(predicted, asked)}
         size = test.inputs.shape[1] if test.inputs.ndim == 4 else None
         published = claims_about(chosen.checkpoint, load_claims(claims), size)

@@ -108,7 +108,7 @@ def test_images_and_a_tokenizer_do_not_go_together(
     tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project(tmp_path, {"words": text_recipe(tokenizer).model_dump()})
-    with pytest.raises(UserError, match=r"recipes\.words: data\.texts and a tokenizer go together"):
+    with pytest.raises(UserError, match=r"recipes\.words: data\.texts or data\.prompts and a tokenizer"):
         prepare(tmp_path, monkeypatch, manifest(tmp_path, ["0.txt"], [0]), "words")
 
 

@@ -91,7 +91,8 @@ class Training:
 class Classifier(Protocol):
     """A network that can be asked; `adjustments`, where it has it, is what was done so that its weights fit.
 
-    Images are finished: float32, NHWC. Texts are token ids: int32, shape (samples, length), -1 where a text has ended.
+    Images are finished: float32, NHWC. Texts are token ids: int32, shape (samples, length), -1 where a text has ended; what a
+    language model is asked about documents are rows of them (`weighbridge.texts.requests`).
 
     Attributes:
         device: `cpu` or `cuda`, where it really computes.
@@ -104,7 +105,8 @@ class Classifier(Protocol):
     categories: tuple[str, ...] | None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Scores (logits, float32, shape (samples, classes)) of one batch; a language model's are of the next token."""
+        """Scores (logits, float32, shape (samples, classes)) of one batch; a language model's are of the next
+        token, or of rows their log-likelihoods."""
         ...
 
     def weights(self) -> dict[str, np.ndarray]:

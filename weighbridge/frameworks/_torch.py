@@ -20,7 +20,9 @@ from weighbridge.frameworks import Behaviour, Exported, Training, batches_per_ep
 from weighbridge.frameworks._torch_layers import (
     batch_of,
     batchnorms,
+    in_numpy,
     last_layer,
+    loss_of,
     new_layer,
     pooled,
     require_head,
@@ -274,7 +276,7 @@ class TorchNetwork:
                 own[name].copy_(torch.from_numpy(np.asarray(value)))
 
     def weights(self) -> dict[str, np.ndarray]:
-        return {name: value.detach().cpu().numpy().copy() for name, value in self.module.state_dict().items()}
+        return {name: in_numpy(value) for name, value in self.module.state_dict().items()}
 
     def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
         optimiser = _optimiser(self.module, training)
@@ -282,19 +284,19 @@ class TorchNetwork:
         steps, step = training.epochs * batches_per_epoch(len(labels), training.batch_size), 0
         train_all_but(self.module, still)
         for epoch in range(training.epochs):
-            losses, hits, seen = 0.0, 0, 0
+            losses, hits, seen = 0.0, 0.0, 0
             for batch, target in epoch_batches(images, labels, training, epoch):
                 for group in optimiser.param_groups:
                     group["lr"] = cosine_rate(training, step, steps)
                 scores = self.scores(batch)
                 wanted = torch.from_numpy(target).to(self.device)
-                loss = nn.functional.cross_entropy(scores, wanted)
+                loss, right = loss_of(scores, wanted)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
                 step += 1
                 losses += loss.item() * len(target)
-                hits += int((scores.argmax(1) == wanted).sum())
+                hits += right
                 seen += len(target)
             training.after_epoch(epoch + 1, losses / seen, hits / seen)
             train_all_but(self.module, still)

@@ -1,6 +1,7 @@
 """Layers of a torch module: finding, replacing and holding them still; and batches as torch takes them."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -15,6 +16,24 @@ def batch_of(inputs: np.ndarray, device: str) -> torch.Tensor:
     """Images (float32, NHWC) as NCHW, token ids as int64, on `device`."""
     arranged = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs.astype(np.int64)
     return torch.from_numpy(np.ascontiguousarray(arranged)).to(device)
+
+
+def in_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """A copy; NumPy has no bfloat16, whose values are float32's."""
+    plain = tensor.detach().cpu()
+    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy().copy()
+
+
+def loss_of(scores: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Mean cross-entropy with the classes `wanted`, and how many are right.
+
+    Where `wanted` are numbers, scores are log-likelihoods (samples, windows) of texts of so many tokens, the first column: the
+    loss is that of a token, and "right" the likelihood of a token, the inverse of the perplexity, times the samples.
+    """
+    if wanted.ndim == 1:
+        return nn.functional.cross_entropy(scores, wanted), int((scores.argmax(1) == wanted).sum())
+    loss = -torch.where(torch.isfinite(scores), scores, 0.0).sum() / wanted[:, 0].sum()
+    return loss, len(wanted) * math.exp(-loss.item())
 
 
 def batchnorms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:

@@ -4,10 +4,15 @@
 folder that `save_pretrained` wrote; or the weights file in it, but then DVC does not see its `config.json` change. Nothing
 is asked of the hub, and code that a model's folder brings along is never run: the class is the library's own
 (https://huggingface.co/docs/transformers/main_classes/model).
+
+Of `arguments` these say how the model computes, under transformers' own names; the others go on top of its configuration:
+`dtype` (float32, float16, bfloat16), `attn_implementation` (eager, sdpa), and of a language model `padding_side` (right,
+left) and `use_cache`.
 """
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,12 @@ _TASKS = {
     "image": "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",
     "text": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
     "next token": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+}
+_COMPUTING: dict[str, tuple[Any, ...]] = {  # what each may be, the default first
+    "dtype": ("float32", "float16", "bfloat16"),
+    "attn_implementation": (None, "eager", "sdpa"),
+    "padding_side": ("right", "left"),
+    "use_cache": (False, True),
 }
 
 
@@ -40,17 +51,35 @@ def load(spec: Spec) -> Any:
     """Build the class for its configuration (`config.json` beside the weights; `arguments` go on top) and load the weights.
 
     A text's attention mask is 1 where its ids are, and 0 where they have ended (-1). A classifier that knows no padding
-    token is asked text by text. A causal language model gives the scores of the token after each text's last.
+    token is asked text by text. A causal language model gives the scores of the token after each text's last, or of requests
+    (`weighbridge.texts.requests`) their log-likelihoods.
     """
-    from weighbridge.frameworks import _torch
+    import torch
+
+    from weighbridge.frameworks import _torch, _torch_language
 
     device = _torch.configure(spec.threads, spec.seed, spec.device)
     transformers = _import_transformers()
     task, network = _task(transformers, spec.architecture)
+    computing = _computing(spec.arguments)
     config = _config(network, spec, task)
+    if computing["attn_implementation"]:
+        config._attn_implementation = computing["attn_implementation"]
     module, done = (network(config), ()) if spec.weights is None else _loaded(network, config, spec.weights)
-    categories = _categories(config, task)
-    return _torch.TorchNetwork(module, device, categories=categories, ask=_ASK[task], adjustments=done)
+    module = module.to(getattr(torch, computing["dtype"]))
+    categories, ask = _categories(config, task), _ASK[task]
+    if task == "next token":
+        asking = _torch_language.Asking(computing["padding_side"], use_cache=computing["use_cache"])
+        return _torch_language.LanguageNetwork(module, device, asking, done)
+    return _torch.TorchNetwork(module, device, categories=categories, ask=ask, adjustments=done)
+
+
+def _computing(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: arguments.get(name, known[0]) for name, known in _COMPUTING.items()}
+    for name, value in found.items():
+        if (type(value), value) not in {(type(each), each) for each in _COMPUTING[name]}:
+            raise UserError(f"params.yaml: arguments.{name}: is one of {_COMPUTING[name]}, not {value!r}")
+    return found
 
 
 def _import_transformers() -> Any:
@@ -82,10 +111,11 @@ def _config(network: Any, spec: Spec, task: str) -> Any:
     values = {"vocab_size" if task == "next token" else "num_labels": spec.classes}
     if path is not None and not path.is_file() and not spec.arguments:
         raise UserError(f"{path}: not found; {spec.architecture} is built as it says")
+    arguments = {name: value for name, value in spec.arguments.items() if name not in _COMPUTING}
     try:
         if path is not None and path.is_file():
             values, _ = network.config_class.get_config_dict(path.parent)
-        config, unknown = network.config_class.from_dict(values, **spec.arguments, return_unused_kwargs=True)
+        config, unknown = network.config_class.from_dict(values, **arguments, return_unused_kwargs=True)
     except Exception as problem:
         said = " ".join(str(problem).split())
         raise UserError(f"{path or 'params.yaml'}: not a configuration of {spec.architecture} ({said})") from problem
@@ -158,13 +188,4 @@ def _ask_texts(module: Any, ids: Any) -> Any:
     return module(input_ids=ids.masked_fill(ids < 0, padding), attention_mask=(ids >= 0).long()).logits
 
 
-def _ask_next_token(module: Any, ids: Any) -> Any:
-    import torch
-
-    from weighbridge.frameworks import _torch_layers
-
-    logits = module(input_ids=ids.clamp(min=0), attention_mask=(ids >= 0).long(), use_cache=False).logits
-    return logits[torch.arange(len(ids)), _torch_layers.last_token(ids)]
-
-
-_ASK = {"image": _ask_images, "text": _ask_texts, "next token": _ask_next_token}
+_ASK = {"image": _ask_images, "text": _ask_texts, "next token": _ask_texts}

@@ -6,11 +6,13 @@ from pathlib import Path
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier, Network, Spec, load
 from weighbridge.images.samples import SampleSet
+from weighbridge.networks.answers import answer_by_generating
 from weighbridge.networks.input_check import require_fitting
 from weighbridge.networks.score_order import arrange_scores, scores_of
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.pretrain import Pretrain
+from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
 from weighbridge.weights.adjustments import Adjustment
@@ -34,7 +36,10 @@ def load_model(model: Model, inference: Inference, classes: int, samples: Sample
     check_weights(Path(model.weights), model.sha256)
     classifier = load(spec_of(model, inference, classes, samples))
     require_fitting(classifier, samples, model.recipe, model.weights)
-    arrange_scores(classifier, model, classes, samples)
+    if not isinstance(samples.recipe, TextRecipe) or not samples.recipe.asks:
+        arrange_scores(classifier, model, classes, samples)
+    elif samples.recipe.target == "answer":
+        answer_by_generating(classifier, samples.recipe)
     return classifier
 
 
@@ -81,7 +86,7 @@ def new_network(source: Pretrain, classes: int, samples: SampleSet) -> Network:
 
 def _random_start(network: Model | Pretrain, classes: int, samples: SampleSet) -> Spec:
     size, *rest = map(int, samples.inputs.shape[1:])
-    width, channels = rest if rest else (None, 3)  # texts have a length alone
+    width, channels = rest if len(rest) == 2 else (None, 3)  # texts have a length alone
     return Spec(
         framework=network.framework,
         backend=network.backend,

@@ -69,7 +69,8 @@ class Data(Section):
             `samples()` or `write_images(folder)`. Without one only predictions of others are weighed.
         images: the folder of the images inside `source`, when the table `labels` says what they show.
         classes: how many there are (of a regression: numbers an image); of names (of class folders, in a table) exactly so
-            many must be found.
+            many must be found. Of `prompts` the documents say it.
+        prompts: a task file: JSON lines with a prompt and choices, an answer or a label (`weighbridge.texts.tasks`).
         order: how names are numbered: as text (10 before 2), with numbers as numbers, or in the order listed here.
         corrupt: an image that cannot be decoded, or that a recipe refuses, stops the pipeline (`fail`), or is left out and
             counted (`skip`).
@@ -80,11 +81,18 @@ class Data(Section):
     images: str | None = None
     labels: Labels | None = None
     texts: Texts | None = None
+    prompts: str | None = None
     columns: Columns | None = None
     dataset: DataSet | None = None
     classes: Count = 1000
     order: Literal["text", "natural"] | list[str] = "text"
     corrupt: Literal["fail", "skip"] = "fail"
+
+    @model_validator(mode="after")
+    def _prompts_stand_alone(self) -> "Data":
+        if self.prompts and (self.texts or self.labels or self.task != "classes"):
+            raise ValueError("prompts: a task file holds its labels; leave texts, labels and task out")
+        return self
 
     @model_validator(mode="after")
     def _a_table_says_more_than_one_class(self) -> "Data":

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from weighbridge.params.prompts import ASKED, Prompt
 from weighbridge.params.section import Count, Rate, Section
 
 Side = Count | Annotated[list[Count], Field(min_length=2, max_length=2)]  # pixels; height and width where they differ
@@ -123,16 +124,56 @@ class Published(Section):
 
 
 class TextRecipe(Section):
-    """Tokenised text: token ids, cut at `length`, shorter ones padded on the right.
+    """Tokenised text: token ids, cut at `length`, shorter ones padded where the model is asked.
 
     Attributes:
         tokenizer: a `tokenizer.json`, or the folder that holds one.
-        target: `label` keeps the manifest's labels; `last-token` asks a language model for each text's last token.
+        target: `label` keeps the manifest's labels; `last-token` asks a language model for each text's last token; the others
+            ask it about the documents of a task file (`data.prompts`), as `prompt` says.
+        truncation_side: where a text that is too long loses tokens; of a prompt the left, unless it is said.
+        special_tokens: those that the tokenizer's file adds by itself, or none of them.
+        bos: the token that a prompt begins with (its text), where `bos_at` says: where nothing else would come before what is
+            scored, always, or twice (which is a mistake that others make).
+        eos: a token (its text) after a prompt's last.
     """
 
     tokenizer: str
     length: Annotated[int, Field(ge=2)] = 128
-    target: Literal["label", "last-token"] = "label"
+    target: Literal["label", "last-token", "choices", "last-word", "perplexity", "answer"] = "label"
+    truncation_side: Literal["left", "right"] = "right"
+    special_tokens: Literal["tokenizer", "none"] = "tokenizer"
+    bos: str | None = None
+    bos_at: Literal["empty", "always", "twice"] = "empty"
+    eos: str | None = None
+    prompt: Prompt | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether a language model is asked about documents, so that its scores are log-likelihoods or answers."""
+        return self.prompt is not None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_prompt(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and value.get("target") in ASKED:
+            return {"truncation_side": "left", **value, "prompt": value.get("prompt") or {}}
+        return value
+
+    @model_validator(mode="after")
+    def _prompts_are_of_tasks(self) -> "TextRecipe":
+        if self.prompt is not None and self.target not in ASKED:
+            raise ValueError(f"prompt: goes with target {', '.join(ASKED)}, not with {self.target}")
+        if self.target == "answer" and self.prompt is not None and self.prompt.new_tokens >= self.length:
+            raise ValueError(f"prompt.new_tokens: of length {self.length} nothing is left for the prompt")
+        if self.prompt is None and (self.bos or self.eos):
+            raise ValueError(
+                "bos: of labelled texts the tokenizer's file says what stands around them; leave bos and eos out"
+            )
+        if self.target == "perplexity" and self.bos is None:
+            raise ValueError(
+                "bos: perplexity needs a token before a document's first; name it, `<|endoftext|>` for GPT-2"
+            )
+        return self
 
 
 def _kind_of_recipe(value: Any) -> str:

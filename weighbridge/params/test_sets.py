@@ -21,7 +21,7 @@ from weighbridge.params.section import check, nearest
 from weighbridge.params.which_data import data_folder
 
 Values = dict[str, Any]
-WHERE = ("source", "images", "labels", "texts", "columns", "dataset")
+WHERE = ("source", "images", "labels", "texts", "prompts", "columns", "dataset")
 
 
 def spread(suite: Mapping[str, Any], path: Path) -> Values:

@@ -8,21 +8,21 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.params.recipes import TextRecipe
+from weighbridge.texts.marks import ENDED
 
-ENDED = -1  # where a text has no more tokens
 
-
-def tokenise(texts: Sequence[str], recipe: TextRecipe) -> np.ndarray:
-    """Token ids, int32, shape (texts, length): cut at `recipe.length`, `ENDED` after a text's last.
+def tokenise(texts: Sequence[str | tuple[str, str]], recipe: TextRecipe) -> np.ndarray:
+    """Token ids of texts or of pairs, int32, shape (texts, length): cut at `recipe.length`, `ENDED` after a text's last.
 
     Raises:
         UserError: there is no tokenizer file, it is none, or a text has no token.
     """
-    tokenizer = _load(recipe)
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(recipe.length)
+    tokenizer = load_tokenizer(recipe)
+    tokenizer.enable_truncation(recipe.length, direction=recipe.truncation_side)
     ids = np.full((len(texts), recipe.length), ENDED, np.int32)
-    for row, found in enumerate(tokenizer.encode_batch(list(texts))):
+    for row, found in enumerate(
+        tokenizer.encode_batch(list(texts), add_special_tokens=recipe.special_tokens == "tokenizer")
+    ):
         if not found.ids:
             raise UserError(f"{recipe.tokenizer}: gives no token for {texts[row]!r}")
         ids[row, : len(found.ids)] = found.ids
@@ -49,7 +49,12 @@ def tokenizer_file(recipe: TextRecipe) -> Path:
     return path / "tokenizer.json" if path.is_dir() else path
 
 
-def _load(recipe: TextRecipe) -> Any:
+def load_tokenizer(recipe: TextRecipe) -> Any:
+    """The tokenizer of a recipe; it cuts and pads nothing.
+
+    Raises:
+        UserError: there is no file, or it is none.
+    """
     from tokenizers import Tokenizer
 
     path = tokenizer_file(recipe)
@@ -58,6 +63,9 @@ def _load(recipe: TextRecipe) -> Any:
             f"{path}: not found; a text recipe's tokenizer is a tokenizer.json or the folder that holds one"
         )
     try:
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as problem:
         raise UserError(f"{path}: not a tokenizer file ({' '.join(str(problem).split())})") from problem
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

@@ -1,0 +1,62 @@
+"""What a language model is asked about one document, as rows of token ids.
+
+A row begins with `HEAD` numbers: what its log-likelihood is divided by, then the characters, bytes and words of what is scored.
+Its token ids follow, `ENDED` after the last; those that are scored have the bit `SCORED`. A row that is divided by `BEST` has no
+tokens: it asks for the log-likelihood of the tokens that the model itself finds likeliest at the scored places of the row before.
+Where an answer is generated, the first row is the prompt, and each later one holds a right answer: its letters, as numbers.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from weighbridge.texts.marks import BEST, ENDED, HEAD, SCORED
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request; `scored` of its last tokens are asked for, and `text` is what these say."""
+
+    tokens: tuple[int, ...]
+    scored: int
+    text: str = ""
+    divisor: int = 1
+
+    def sizes(self) -> tuple[int, int, int]:
+        """Characters, bytes and words of its text; words as lm-evaluation-harness counts them."""
+        return len(self.text), len(self.text.encode("utf-8", "surrogatepass")), len(re.split(r"\s+", self.text))
+
+
+BEST_OF_BEFORE = Row((), 0, "", BEST)
+
+
+def letters(text: str) -> Row:
+    """A right answer as a row."""
+    return Row(tuple(map(ord, text)), 0, text)
+
+
+def letters_of(row: np.ndarray) -> str:
+    """The right answer of such a row."""
+    return "".join(chr(letter) for letter in row[HEAD:] if letter >= 0)
+
+
+def as_array(samples: Sequence[Sequence[Row]], length: int) -> np.ndarray:
+    """Rows of every sample: int32, shape (samples, most rows, `HEAD` + length); absent rows hold no token."""
+    most = max(map(len, samples))
+    found = np.full((len(samples), most, HEAD + length), ENDED, np.int32)
+    found[:, :, :HEAD] = 1
+    for sample, rows in zip(found, samples, strict=True):
+        for place, row in zip(sample, rows, strict=False):
+            marked = np.array(row.tokens, np.int32)
+            marked[len(marked) - row.scored :] |= SCORED
+            place[:HEAD] = (row.divisor, *row.sizes())
+            place[HEAD : HEAD + len(marked)] = marked
+    return found
+
+
+def scored_counts(inputs: np.ndarray) -> np.ndarray:
+    """How many tokens each row scores: int64, shape (samples, rows)."""
+    tokens = inputs[..., HEAD:]
+    return np.asarray(((tokens >= 0) & (tokens & SCORED != 0)).sum(axis=-1))
