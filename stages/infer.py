@@ -38,6 +38,7 @@ from weighbridge.params.inference import Inference
 from weighbridge.params.loading import Loading
 from weighbridge.params.models import Model
 from weighbridge.params.section import read
+from weighbridge.process.node_facts import node_facts
 from weighbridge.process.partial import PARTIAL, PartialRows
 from weighbridge.process.stage import TIMINGS, replacing, run
 from weighbridge.weights.files import check_weights
@@ -57,6 +58,7 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, rows: Partia
     scores = in_batches(classifier.predict, samples, model.batch_size, "infer", kept)
     weights = classifier.weights()
     process = {
+        **node_facts(),
         **settings(),
         **network_settings(classifier.inside),
         **randomness(random_before, random_states()),

@@ -78,7 +78,7 @@ def record(
         command=redact(command),
         params=flat(params),
         inputs=dict(sorted({**inputs, **beside}.items())),
-        environment={**environment, **process},
+        environment={fact: value for fact, value in {**environment, **process}.items() if value is not None},
         code=code_state(),
         results={**_numbers(findings), **measured, **digests(predictions)},
         findings=tuple(_without_curves(finding) for finding in findings),

@@ -13,6 +13,7 @@ PACKAGES = ("stages", "weighbridge", "tracking")  # left may import right, here 
 ROOMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "weighbridge": (
         ("cli",),
+        ("cluster",),
         ("script",),
         ("networks",),
         ("frameworks",),

@@ -74,7 +74,8 @@ def run_jobs_at_once(option: int | None) -> None:
     Raises:
         UserError: `--jobs` is less than 1, or params.yaml cannot be read.
     """
-    from weighbridge.cli.side_by_side import places, run_side_by_side, side_by_side
+    from weighbridge.cli.side_by_side import places, run_side_by_side, side_by_side, threads_of
+    from weighbridge.params.cluster import Cluster
     from weighbridge.params.inference import Inference
     from weighbridge.params.section import PARAMS, Count, check, load_yaml
 
@@ -83,8 +84,16 @@ def run_jobs_at_once(option: int | None) -> None:
     params = load_yaml(PARAMS) if PARAMS.is_file() else {}
     asked = check(Count | None, params.get("jobs"), PARAMS, "jobs") if option is None else option  # type: ignore[arg-type]
     inference = check(Inference, params.get("inference", {}), PARAMS, "inference")
-    jobs = side_by_side(asked, inference.threads, inference.device)
-    run_side_by_side(jobs, places(params, jobs))
+    here = side_by_side(asked, inference.threads, inference.device)
+    if params.get("executor") != "ray":
+        run_side_by_side(here, places(params, here))
+        return
+    from weighbridge.cluster.on_ray import OnRay, connect
+
+    cluster = check(Cluster, params.get("cluster", {}), PARAMS, "cluster")
+    say = lambda line: print(f"weighbridge: {line}", flush=True)  # noqa: E731
+    far = OnRay(connect(), cluster, threads_of(params), Path().resolve(), say)
+    run_side_by_side(asked or max(1, far.cpus // (inference.threads or 1)), {}, far, side_by_side(None, 1, "cpu"))
 
 
 def say_job(options: argparse.Namespace) -> None:

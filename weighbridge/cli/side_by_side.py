@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from weighbridge.process.exit_codes import INTERRUPTED
 
@@ -44,23 +44,47 @@ def has_gpu() -> bool:
 def places(params: Mapping[str, Any], jobs: int) -> dict[str, int]:
     """Of how many of the `jobs` a stage takes the place, where it is not one: training has its own number of threads."""
     each = params.get("inference", {}).get("threads") or 1
-    asked = {name: source.get("threads", 1) for name, source in params.get("pretrain", {}).items()}
+    sources = params.get("pretrain", {})
+    asked = {name: source.get("threads", 1) for name, source in sources.items()}
     return {f"pretrain@{name}": min(jobs, -(-threads // each)) if threads else jobs for name, threads in asked.items()}
 
 
-def run_side_by_side(jobs: int, taken: Mapping[str, int]) -> None:
+def threads_of(params: Mapping[str, Any]) -> dict[str, int]:
+    """How many threads the stages of models have, by stage, where they are not one."""
+    each = params.get("inference", {}).get("threads") or 1
+    pipeline = params.get("pipeline", {})
+    threads = {f"{stage}@{name}": each for stage, entries in pipeline.items() for name in entries if each != 1}
+    return threads | {
+        f"pretrain@{name}": source.get("threads") or 1 for name, source in params.get("pretrain", {}).items()
+    }
+
+
+class Far(Protocol):
+    """Runs the commands of some stages elsewhere (`weighbridge.cluster`)."""
+
+    def takes(self, stage: str) -> bool: ...
+    def look_at_nodes(self, command: str) -> None: ...
+    def run(self, stage: Any) -> int: ...
+    def stop(self) -> None: ...
+
+
+def run_side_by_side(jobs: int, taken: Mapping[str, int], far: Far | None = None, here: int = 1) -> None:
     """Let DVC, in this process, run up to `jobs` stages at once; the lines of each begin with its name.
 
     Args:
         jobs: how many.
         taken: of how many a stage takes the place, by its name, where it is not one.
+        far: what runs some of them elsewhere.
+        here: how many of the others run at once then.
     """
     from dvc.repo import reproduce
     from dvc.stage import run
 
-    if jobs == 1:
+    if jobs == 1 and far is None:
         return
-    turn, commands = Turn(), Commands()
+    turn, commands = Turn(), Commands(far)
+    if far is not None:
+        run.cmd_run = commands.elsewhere_or(run.cmd_run, here)
     alone = reproduce._reproduce
 
     def _reproduce(stages: list[Any], graph: Any = None, on_error: str = "fail", **kwargs: Any) -> list[Any]:
@@ -193,9 +217,30 @@ class Schedule:
 class Commands:
     """The commands that run now."""
 
-    def __init__(self) -> None:
+    def __init__(self, far: Far | None = None) -> None:
+        self._far = far
         self._running: set[subprocess.Popen[str]] = set()
         self._stopping = False
+
+    def elsewhere_or(self, alone: Callable[..., None], here: int) -> Callable[..., None]:
+        """What DVC does for a stage: its command is run elsewhere, or as `alone` does; `here` of these at once."""
+        from dvc.stage.exceptions import StageCmdFailedError
+
+        assert self._far is not None
+        far, places = self._far, threading.Semaphore(here)
+
+        def cmd_run(stage: Any, dry: bool = False, run_env: Any = None) -> None:
+            if dry or not far.takes(stage.addressing):
+                with places:
+                    alone(stage, dry=dry, run_env=run_env)
+                if stage.addressing == "capture" and not dry:
+                    far.look_at_nodes(stage.cmd)
+                return
+            print(f"Running stage '{stage.addressing}' on a node:\n> {stage.cmd}", flush=True)
+            if (code := far.run(stage)) != 0:
+                raise StageCmdFailedError(stage.cmd, code)
+
+        return cmd_run
 
     def run(self, executable: str, command: str, **kwargs: Any) -> None:
         """What DVC does for one command of a stage, each line of output after the stage's name.
@@ -233,6 +278,8 @@ class Commands:
             yield
         except BaseException:
             self._stopping = True
+            if self._far is not None:
+                self._far.stop()
             for process in list(self._running):
                 try:
                     process.wait(TO_END)  # an interrupt from the keyboard has reached it as well

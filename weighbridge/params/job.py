@@ -1,13 +1,14 @@
 """All that is asked at once: every section, and what sections say of one another."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import create_model, model_validator
 
 from tracking.runs.test_sets import test_set_of
 from weighbridge.params.checks import CHECKS, SECTIONS
 from weighbridge.params.claims import Claims
+from weighbridge.params.cluster import Cluster
 from weighbridge.params.data import NO_IMAGES, Data
 from weighbridge.params.downloads import Download
 from weighbridge.params.imports import Import
@@ -29,12 +30,15 @@ class Subjects(Section):
         suite: the file that asks it.
         checks: the optional checks that run; accuracy, records, `published_check`, report and publishing always do.
         jobs: how many stages run at once, which moves no number; null: what cores and memory carry, one where there is a GPU.
+        executor: where stages of single models run: here, or on the Ray cluster of `cluster`.
         test_sets: in place of `data`, where there are several; `model+set` is a model on one of them (`params.test_sets`).
     """
 
     suite: str | None = None
     checks: list[Name] = list(CHECKS)
     jobs: Count | None = None
+    executor: Literal["local", "ray"] = "local"
+    cluster: Cluster = Cluster()
     data: Data = Data()
     test_sets: dict[Name, Data] = {}
     recipes: dict[Name, AnyRecipe] = {}
@@ -76,6 +80,14 @@ class Job(Checked):
     def run_names(self) -> tuple[str, ...]:
         """The subject of every run: the models, then the imported predictions."""
         return (*self.models, *self.imports)
+
+    @model_validator(mode="after")
+    def _a_cluster_has_a_store(self) -> "Job":
+        if self.executor == "ray" and self.cluster.store is None:
+            raise ValueError(
+                "cluster.store: name a folder that this machine and all nodes reach, such as s3://bucket/folder"
+            )
+        return self
 
     @model_validator(mode="after")
     def _models_have_something_to_see(self) -> "Job":

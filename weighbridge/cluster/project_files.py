@@ -1,0 +1,57 @@
+"""What of this project goes to the nodes: its own files, and the variables that can move a number."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tracking.capture.repository import find_repository
+from tracking.capture.variables import READ_BY
+from tracking.runs.errors import UserError
+
+NOT_SENT = {".dvc", ".git", ".venv", "data", "docs", "tests", "dvc.lock"}
+LARGEST = 100_000_000  # bytes
+
+
+def own_conditions(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that can move a number; no other one leaves this machine."""
+    patterns = [pattern for names in READ_BY.values() for pattern in names]
+    return {name: value for name, value in environ.items() if any(fnmatchcase(name, each) for each in patterns)}
+
+
+def copy_project(project: Path, target: Path) -> str:
+    """Copy the project's files (no data, no results) to `target`; their digest.
+
+    Raises:
+        UserError: they are too large to be sent for every change of a line.
+    """
+    digest, size = hashlib.sha256(), 0
+    for name in sorted(_names(project)):
+        source = project / name
+        if Path(name).parts[0] in NOT_SENT or not source.is_file():
+            continue
+        size += source.stat().st_size
+        if size > LARGEST:
+            raise UserError(
+                f"{name}: the project's own files are more than {LARGEST // 10**6} MB: keep data and weights in data/"
+            )
+        content = source.read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target / name)
+    return digest.hexdigest()
+
+
+def _names(project: Path) -> Iterator[str]:
+    """What git has or would add; where there is no git, every file."""
+    if find_repository(project) is not None:
+        from git import Git
+
+        listed = str(Git(project).ls_files("-z", "--cached", "--others", "--exclude-standard"))
+        yield from dict.fromkeys(filter(None, listed.split("\0")))
+        return
+    for path in project.rglob("*"):
+        name = path.relative_to(project)
+        if name.parts[0] not in NOT_SENT and "__pycache__" not in name.parts:
+            yield name.as_posix()

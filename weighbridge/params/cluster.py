@@ -1,0 +1,21 @@
+"""Where stages run, if not here: `cluster` in `params.yaml`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from weighbridge.params.section import Section
+
+
+class Cluster(Section):
+    """A Ray cluster, asked where `executor` is `ray`; `RAY_ADDRESS` says where it is.
+
+    Attributes:
+        store: a folder that this machine and all nodes reach, as fsspec names it: `s3://bucket/folder`, `file:///shared/folder`.
+        nodes: `alike`: only those like most of them; `any`: also others infer, and their runs record in what they differ.
+        gpus: that each stage gets.
+    """
+
+    store: str | None = None
+    nodes: Literal["alike", "any"] = "alike"
+    gpus: Annotated[int, Field(ge=0)] = 0
