@@ -74,6 +74,8 @@ def run_jobs_at_once(option: int | None) -> None:
     Raises:
         UserError: `--jobs` is less than 1, or params.yaml cannot be read.
     """
+    from tracking.capture import nvml
+    from weighbridge.cli.gpus_apart import CHOSEN, alike
     from weighbridge.cli.side_by_side import places, run_side_by_side, side_by_side, threads_of
     from weighbridge.params.cluster import Cluster
     from weighbridge.params.inference import Inference
@@ -84,16 +86,18 @@ def run_jobs_at_once(option: int | None) -> None:
     params = load_yaml(PARAMS) if PARAMS.is_file() else {}
     asked = check(Count | None, params.get("jobs"), PARAMS, "jobs") if option is None else option  # type: ignore[arg-type]
     inference = check(Inference, params.get("inference", {}), PARAMS, "inference")
-    here = side_by_side(asked, inference.threads, inference.device)
+    gpus = alike(nvml.gpus(), os.environ.get(CHOSEN)) if inference.device in ("auto", "cuda") else []
+    here = side_by_side(asked, inference.threads, inference.device, len(gpus))
     if params.get("executor") != "ray":
-        run_side_by_side(here, places(params, here))
+        run_side_by_side(here, places(params, here), gpus)
         return
     from weighbridge.cluster.on_ray import OnRay, connect
 
     cluster = check(Cluster, params.get("cluster", {}), PARAMS, "cluster")
     say = lambda line: print(f"weighbridge: {line}", flush=True)  # noqa: E731
     far = OnRay(connect(), cluster, threads_of(params), Path().resolve(), say)
-    run_side_by_side(asked or max(1, far.cpus // (inference.threads or 1)), {}, far, side_by_side(None, 1, "cpu"))
+    jobs = asked or max(1, far.cpus // (inference.threads or 1))
+    run_side_by_side(jobs, {}, far=far, here=side_by_side(None, 1, "cpu", 0))
 
 
 def say_job(options: argparse.Namespace) -> None:

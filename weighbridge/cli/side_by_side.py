@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from weighbridge.cli.gpus_apart import SharedOut, has_gpu
 from weighbridge.process.exit_codes import INTERRUPTED
 
 MEMORY_OF_A_STAGE = 4 * 2**30  # bytes: what a check may take at most
@@ -19,26 +20,23 @@ TO_END = 10  # seconds that a stage has after an interrupt, before it is stopped
 TO_SAY = 2  # seconds for its last lines
 
 
-def side_by_side(asked: int | None, threads: int | None, device: str) -> int:
-    """How many stages to run at once: as `jobs` asks; null: what cores and memory carry, one where a GPU may be used.
+def side_by_side(asked: int | None, threads: int | None, device: str, gpus: int) -> int:
+    """How many stages to run at once: as `jobs` asks; null: what cores and memory carry, and where GPUs are used one for each.
 
     Args:
         asked: `jobs` of the params.
         threads: of each model; null takes all cores.
         device: on which the models run.
+        gpus: how many there are to share out.
     """
     import psutil
 
     if asked is not None:
         return asked
-    if device != "cpu" and has_gpu():
-        return 1
+    if device != "cpu" and (gpus or has_gpu()):
+        return max(1, gpus)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores // (threads or cores), psutil.virtual_memory().available // MEMORY_OF_A_STAGE))
-
-
-def has_gpu() -> bool:
-    return any(os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128"))
 
 
 def places(params: Mapping[str, Any], jobs: int) -> dict[str, int]:
@@ -68,12 +66,15 @@ class Far(Protocol):
     def stop(self) -> None: ...
 
 
-def run_side_by_side(jobs: int, taken: Mapping[str, int], far: Far | None = None, here: int = 1) -> None:
+def run_side_by_side(
+    jobs: int, taken: Mapping[str, int], gpus: Sequence[str] = (), far: Far | None = None, here: int = 1
+) -> None:
     """Let DVC, in this process, run up to `jobs` stages at once; the lines of each begin with its name.
 
     Args:
         jobs: how many.
         taken: of how many a stage takes the place, by its name, where it is not one.
+        gpus: to share out among them.
         far: what runs some of them elsewhere.
         here: how many of the others run at once then.
     """
@@ -82,7 +83,7 @@ def run_side_by_side(jobs: int, taken: Mapping[str, int], far: Far | None = None
 
     if jobs == 1 and far is None:
         return
-    turn, commands = Turn(), Commands(far)
+    turn, commands = Turn(), Commands(SharedOut(gpus, jobs), far)
     if far is not None:
         run.cmd_run = commands.elsewhere_or(run.cmd_run, here)
     alone = reproduce._reproduce
@@ -217,8 +218,8 @@ class Schedule:
 class Commands:
     """The commands that run now."""
 
-    def __init__(self, far: Far | None = None) -> None:
-        self._far = far
+    def __init__(self, gpus: SharedOut, far: Far | None = None) -> None:
+        self._gpus, self._far = gpus, far
         self._running: set[subprocess.Popen[str]] = set()
         self._stopping = False
 
@@ -259,15 +260,17 @@ class Commands:
             "text": True,
             "errors": "replace",
         }
-        process = subprocess.Popen(_make_cmd(executable, command), **out, **kwargs)
-        self._running.add(process)
-        said = threading.Thread(target=_say, args=(process.stdout, kwargs["env"]["DVC_STAGE"]), daemon=True)
-        said.start()
-        try:
-            code = process.wait()
-        finally:
-            self._running.discard(process)
-        said.join(TO_SAY)  # a process that it left behind may hold the pipe
+        with self._gpus.one() as gpu:
+            environ = {**kwargs["env"], **gpu}
+            process = subprocess.Popen(_make_cmd(executable, command), **out, **{**kwargs, "env": environ})
+            self._running.add(process)
+            said = threading.Thread(target=_say, args=(process.stdout, environ["DVC_STAGE"]), daemon=True)
+            said.start()
+            try:
+                code = process.wait()
+            finally:
+                self._running.discard(process)
+            said.join(TO_SAY)  # a process that it left behind may hold the pipe
         if code != 0:
             raise StageCmdFailedError(command, code)
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.import_graph import ROOT
 from weighbridge.cli.dvc_shortcuts import ABSENT, value_at, with_entry
+from weighbridge.cli.gpus_apart import CHOSEN, SharedOut, alike
 from weighbridge.cli.main import main
 from weighbridge.cli.side_by_side import places, side_by_side
 from weighbridge.params.lock import entries
@@ -239,30 +240,59 @@ def test_an_interrupt_ends_all_that_run_and_starts_no_more(project: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("asked", "threads", "device", "cores", "gibibytes", "jobs"),
+    ("asked", "threads", "device", "gpus", "cores", "gibibytes", "jobs"),
     [
-        (3, 1, "auto", 2, 1, 3),
-        (None, 1, "cpu", 8, 100, 8),
-        (None, 4, "cpu", 8, 100, 2),
-        (None, None, "cpu", 8, 100, 1),
-        (None, 1, "cpu", 8, 9, 2),
-        (None, 1, "cpu", 1, 1, 1),
-        (None, 1, "auto", 8, 100, 1),
+        (3, 1, "auto", 0, 2, 1, 3),
+        (None, 1, "cpu", 0, 8, 100, 8),
+        (None, 4, "cpu", 0, 8, 100, 2),
+        (None, None, "cpu", 0, 8, 100, 1),
+        (None, 1, "cpu", 0, 8, 9, 2),
+        (None, 1, "cpu", 4, 1, 1, 1),
+        (None, 1, "auto", 0, 8, 100, 1),
+        (None, 1, "auto", 4, 8, 100, 4),
     ],
 )
-def test_as_many_run_as_cores_and_memory_carry_and_one_where_there_is_a_gpu(
+def test_as_many_run_as_cores_and_memory_carry_and_where_gpus_are_used_one_for_each(
     monkeypatch: pytest.MonkeyPatch,
-    asked: int | None,
-    threads: int | None,
-    device: str,
-    cores: int,
-    gibibytes: int,
-    jobs: int,
-) -> None:
+    asked: int | None, threads: int | None, device: str, gpus: int, cores: int, gibibytes: int, jobs: int,
+) -> None:  # fmt: skip
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=gibibytes * 2**30))
     monkeypatch.setattr("weighbridge.cli.side_by_side.has_gpu", lambda: True)
-    assert side_by_side(asked, threads, device) == jobs
+    assert side_by_side(asked, threads, device, gpus) == jobs
+
+
+H200 = [{"name": "H200", "uuid": f"GPU-{number}"} for number in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "chosen", "shared"),
+    [
+        (None, None, []),
+        ([], None, []),
+        (H200, None, ["GPU-0", "GPU-1"]),
+        (H200, "1, 0", ["1", "0"]),
+        ([*H200, {"name": "A100", "uuid": "GPU-2"}], None, []),
+        ([*H200, {"name": "H200"}], None, []),
+        ([{**H200[0], "mig.0": "1g.5gb"}, H200[1]], None, []),
+    ],
+)
+def test_gpus_are_shared_out_where_they_are_alike(rows: list | None, chosen: str | None, shared: list[str]) -> None:
+    assert alike(rows, chosen) == shared
+
+
+def test_each_of_those_that_run_at_once_has_a_gpu_of_its_own() -> None:
+    gpus = SharedOut(["a", "b"], jobs=2)
+    with gpus.one() as first, gpus.one() as second:
+        assert {first[CHOSEN], second[CHOSEN]} == {"a", "b"}
+    with gpus.one() as again:
+        assert again in (first, second)
+    for alone in (SharedOut([], 2), SharedOut(["a"], 2)):
+        with alone.one() as nothing:
+            assert nothing == {}
+    shared = SharedOut(["a", "b"], jobs=3)
+    with shared.one() as first, shared.one(), shared.one() as third:
+        assert first == third
 
 
 def test_training_takes_the_place_of_as_many_as_it_has_threads() -> None:
