@@ -1,5 +1,6 @@
 """How far the results of two runs agree: score bits, top-1 decisions, top-1 accuracy, and whether chance could do it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,10 @@ from tracking.runs.facts import is_number
 from tracking.runs.run import Run, Scalar
 from tracking.runs.test_sets import test_set_of
 
+COST = re.compile(  # metrics of how long it took, which differ every time: they decide where they are asked for
+    r"(?:^|[/_. ])(?:runtime|duration|elapsed|time|(?:samples|steps|tokens|items|images)_per_sec(?:ond)?)"
+    r"(?:_?(?:s|ms|sec|seconds))?$"
+)
 NOISE = 0.05  # two accuracies are `within noise` when the p-value is at least this
 
 
@@ -102,7 +107,7 @@ def grade(before: Run, after: Run, metrics: Sequence[str] = ()) -> Grades:
 
     Args:
         metrics: results that decide, and nothing else; without them decisions and accuracy do, or, where the two have none in
-            common, every number that both have.
+            common, every number that both have, times and rates left out.
 
     Raises:
         UserError: one of `metrics` is no result of both runs.
@@ -139,7 +144,7 @@ def _both(before: Run, after: Run, name: str) -> tuple[Scalar, Scalar]:
 
 def _numbers_of_both(before: Run, after: Run) -> dict[str, tuple[Scalar, Scalar]]:
     both = numbers_of(before).keys() & numbers_of(after).keys()
-    shared = {name for name in both if name != "samples" and "_stderr" not in name}
+    shared = {name for name in both if name != "samples" and "_stderr" not in name and not COST.search(name)}
     return {name: (before.results[name], after.results[name]) for name in sorted(shared)}
 
 

@@ -47,7 +47,8 @@ def read(path: Path) -> list[Run]:
     subject = held["name"] or folder.name.rpartition("-")[2]
     run = foreign_run(subject, held["params"], held["metrics"], held["tags"])
     curves = {name: tuple(points) for name, points in held["curves"].items()}
-    return [replace(run, environment={**packages, **held["facts"], **run.environment}, curves=curves)]
+    listed = {} if CONDITIONS in held["tags"] else packages  # the script's own conditions name those that it used
+    return [replace(run, environment={**listed, **held["facts"], **run.environment}, curves=curves)]
 
 
 def _of_log(content: bytes) -> dict[str, Any]:

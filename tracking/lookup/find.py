@@ -9,6 +9,7 @@
 | `main~3:resnet18-torchvision` | that model's run at a git revision, through its `dvc.lock` and the DVC cache |
 | `results.json`, `log.eval`, a folder | each task in the results of another tool (`tracking.foreign`), of a folder the newest |
 | `results.json:mmlu` | that task of it |
+| `dvc:<revision>`, `dvc:workspace` | somebody's DVC project at that revision, or as it lies here |
 | `mlflow:<run id>` | the run in MLflow (`MLFLOW_TRACKING_URI`, else the store in the folder) |
 | `comet:<archive.zip>`, `comet:<key>` | the run in a Comet archive, or of that experiment online |
 """
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from tracking.capture.repository import NoRepositoryError, repository
 from tracking.foreign.read import foreign_runs, foreign_task
+from tracking.lookup.dvc_project import from_dvc
 from tracking.lookup.read_back import from_comet, from_mlflow
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
@@ -67,6 +69,8 @@ def find_runs(written: str, folder: Path = FOLDER) -> list[Run]:
         return [from_mlflow(rest, folder)]
     if head == "comet" and rest:
         return [from_comet(rest, folder)]
+    if head == "dvc" and rest:
+        return [from_dvc(rest, _cached)]
     path = Path(written)
     if path.is_dir():
         return _in_folder(path)
@@ -211,8 +215,9 @@ def _locked_hash(lock: str, path: str) -> str | None:
 
 
 def _cached(root: Path, digest: str) -> bytes | None:
-    path = cache_folder(root) / "files" / "md5" / digest[:2] / digest[2:]
-    return path.read_bytes() if path.is_file() else None
+    cache = cache_folder(root)
+    places = (folder / digest[:2] / digest[2:] for folder in (cache / "files/md5", cache))  # the latter before DVC 3
+    return next((path.read_bytes() for path in places if path.is_file()), None)
 
 
 def cache_folder(root: Path) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.capture.comet_settings import comet_setting
+from tracking.foreign.comet_details import details_of_archive, details_online, with_details
 from tracking.foreign.flat_run import OURS, foreign_run
 from tracking.lookup.mlflow_files import data_sets, environment_of
 from tracking.runs.errors import UserError
@@ -161,7 +162,7 @@ def _foreign_archive(key: str, messages: list[Any]) -> Run:
             metrics[metric["metricName"]] = float(metric["metricValue"])
         elif message["type"] == "log_other":
             others[payload["key"]] = payload["value"]
-    return foreign_run(key, params, metrics, others)
+    return with_details(foreign_run(key, params, metrics, others), details_of_archive(messages), others)
 
 
 def _from_comet_online(key: str) -> Run:
@@ -183,4 +184,5 @@ def _foreign_online(key: str, experiment: Any) -> Run:
     """What there is of somebody's experiment: parameters, the last values of metrics, and others."""
     summaries = (experiment.get_parameters_summary(), experiment.get_metrics_summary(), experiment.get_others_summary())
     params, metrics, others = ({row["name"]: row["valueCurrent"] for row in rows or []} for rows in summaries)
-    return foreign_run(key, params, {name: float(value) for name, value in metrics.items()}, others)
+    run = foreign_run(key, params, {name: float(value) for name, value in metrics.items()}, others)
+    return with_details(run, details_online(experiment), others)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from tracking.lookup.find import FOLDER
 
 RUN = (
-    "a run: its file, the model's name, an id prefix, mlflow:<run id>, comet:<key or archive>, "
-    "or <git revision>:<model>"
+    "a run: its file, another tool's result, the model's name, an id prefix, mlflow:<run id>, comet:<key or archive>, "
+    "dvc:<revision>, or <git revision>:<model>"
 )
 
 

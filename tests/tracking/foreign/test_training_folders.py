@@ -44,6 +44,20 @@ def test_ultralytics_pads_its_columns(tmp_path: Path) -> None:
     )
 
 
+def test_how_long_it_took_decides_nothing_unless_it_is_asked_for(tmp_path: Path) -> None:
+    runs = []
+    for seconds in (10.5, 99.0):
+        folder = tmp_path / str(seconds)
+        folder.mkdir()
+        (folder / "args.yaml").write_text("seed: 0\n")
+        (folder / "results.csv").write_text(
+            f"epoch,time,train/fit_time_s,mAP,loss_time_weighted\n1,{seconds},{seconds},0.5,1\n"
+        )
+        runs.append(find_run(str(folder)))
+    assert audit(*runs).grades.metrics == {"loss_time_weighted": (1.0, 1.0), "mAP": (0.5, 0.5)}
+    assert audit(*runs, ["time"]).grades.moved == {"time": (10.5, 99.0)}
+
+
 def test_dvclive_has_nested_metrics_and_a_file_for_each_curve(tmp_path: Path) -> None:
     (tmp_path / "plots/metrics/train").mkdir(parents=True)
     (tmp_path / "params.yaml").write_text("lr: 0.1\n")

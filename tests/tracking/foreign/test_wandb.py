@@ -46,12 +46,12 @@ def log(*messages: bytes) -> bytes:
     return bytes(written)
 
 
-def run(folder: Path, rate: float, *, note: str = "", accuracy: float = 0.9) -> Path:
+def run(folder: Path, rate: float, *, note: str = "", accuracy: float = 0.9, marked: bool = True) -> Path:
     messages = [
         field(17, field(1, "abc") + field(4, row({"lr": rate, "_wandb": {}})) + field(8, "good-name-1")) + b"\x08\x01",
         field(26, field(1, "Linux") + field(18, "NVIDIA H100")),
         *(field(2, row({"loss": 1 / (step + 1), "_step": step, "_runtime": 3})) for step in range(3)),
-        field(5, row({"torch.threads": 2, "note": note, "weighbridge.conditions": "1"})),
+        field(5, row({"torch.threads": 2, "note": note, **({"weighbridge.conditions": "1"} if marked else {})})),
         field(3, row({"accuracy": accuracy, "_runtime": 9, "table": {"_type": "x"}})),
     ]
     folder.mkdir(parents=True)
@@ -65,9 +65,16 @@ def test_a_log_holds_config_summary_history_and_packages(tmp_path: Path) -> None
     found = find_run(str(run(tmp_path / "offline-run-1-abc", 0.1)))
     assert (found.subject, found.params["lr"], found.results) == ("good-name-1", 0.1, {"accuracy": 0.9})
     assert found.curves["loss"] == ((0.0, 1.0), (1.0, 0.5), (2.0, 1 / 3))
-    facts = {"torch.threads": 2, "gpu.0.name": "NVIDIA H100", "package.torch": "2.3.1", "package.numpy-x": "1.0"}
+    facts = {"torch.threads": 2, "gpu.0.name": "NVIDIA H100"}
     assert {name: found.environment.get(name) for name in facts} == facts
+    assert "package.torch" not in found.environment
     assert find_run(str(tmp_path / "offline-run-1-abc/run-abc.wandb")) == found
+
+
+def test_packages_are_those_of_the_list_where_the_script_logged_no_conditions(tmp_path: Path) -> None:
+    found = find_run(str(run(tmp_path / "a", 0.1, marked=False)))
+    assert {name for name in found.environment if name.startswith("package.")} == {"package.torch", "package.numpy-x"}
+    assert found.params["torch.threads"] == 2
 
 
 def test_a_record_longer_than_a_block_is_put_together(tmp_path: Path) -> None:

@@ -312,13 +312,27 @@ def of_comet(path: Path, duration: float, **params: object) -> Path:
 
 def test_what_comet_adds_of_its_own_is_no_suspect_and_no_result(tmp_path: Path) -> None:
     paths = [
-        of_comet(tmp_path / "old.zip", 10.5, curr_step=7, batch_size=64),
-        of_comet(tmp_path / "new.zip", 99.0, curr_step=9, batch_size=32),
+        of_comet(tmp_path / "old.zip", 10.5, curr_step=7, batch_size=64, run_arg_0="a"),
+        of_comet(tmp_path / "new.zip", 99.0, curr_step=9, batch_size=32, run_arg_0="b"),
     ]
     compared = audit(*(find_run(f"comet:{path}") for path in paths))
     assert [each.name for each in compared.suspects] == ["param.batch_size"]
-    assert [each.name for each in compared.harmless] == ["param.curr_step", "param.process duration"]
+    assert [each.name for each in compared.harmless] == ["param.curr_step", "param.process duration", "param.run_arg_0"]
     assert compared.grades.other == {}
+
+
+def test_what_comet_notes_of_the_machine_are_facts(tmp_path: Path) -> None:
+    details = {
+        "system_details": {"os": "Linux-6", "python_version": "3.11.7", "hostname": "h", "command": ["t.py", "1"]},
+        "installed_packages": {"installed_packages": ["torch==2.13.0", "Foo_Bar==1", "local @ file:///x"]},
+        "gpu_static_info": {"gpu_static_info": [{"gpuIndex": 0, "name": "NVIDIA H100", "uuid": "u"}]},
+        "git_metadata": {"git_metadata": {"parent": "c" * 40, "branch": "b"}},
+    }
+    rows = [{"type": kind, "payload": payload} for kind, payload in details.items()]
+    run = find_run(f"comet:{archive(tmp_path / 'theirs.zip', [*FOREIGN, *rows])}")
+    facts = {"os.platform": "Linux-6", "python.version": "3.11.7", "gpu.0.name": "NVIDIA H100"}
+    assert run.environment == facts | {"package.torch": "2.13.0", "package.foo-bar": "1"}
+    assert run.code == {"commit": "c" * 40}
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
@@ -383,6 +397,15 @@ class ForeignExperiment:
     def get_others_summary(self) -> None:
         return None
 
+    def get_system_details(self) -> dict[str, object]:
+        return {"os": "Linux-6", "pythonVersion": "3.11.7", "gpuStaticInfoList": [{"gpuIndex": 1, "name": "A100"}]}
+
+    def get_installed_packages(self) -> list[str]:
+        return ["torch==2.13.0"]
+
+    def get_git_metadata(self) -> dict[str, str]:
+        return {"parent": "c" * 40}
+
 
 def test_with_a_key_the_experiment_is_read_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"abcdef12": OnlineExperiment(), "abcdef34": ForeignExperiment()}
@@ -393,6 +416,8 @@ def test_with_a_key_the_experiment_is_read_online(tmp_path: Path, monkeypatch: p
     assert find_run("comet:abcdef12", tmp_path) == RUN
     theirs = find_run("comet:abcdef34", tmp_path)
     assert (theirs.params["lr"], theirs.results) == (0.1, {"top1": 0.75, "loss": "nan"})
+    assert (theirs.environment["gpu.1.name"], theirs.environment["package.torch"]) == ("A100", "2.13.0")
+    assert theirs.code == {"commit": "c" * 40}
     with pytest.raises(UserError, match="no such experiment online"):
         find_run("comet:00000000", tmp_path)
 
