@@ -20,13 +20,14 @@ from weighbridge.cli import main as cli
 from weighbridge.params.whole import load_params
 
 # Every command of ours is in one of these two tables.
-EXECUTED = {"gate", "runs", "show", "audit", "compare", "matrix", "params", "use"}
+EXECUTED = {"gate", "runs", "show", "diff", "audit", "compare", "matrix", "params", "use", "completion"}
 PARSED = {
     "explain": "runs models",
     "verify": "runs models",
     "band": "runs models",
     "reproduce": "runs models",
     "repro": "runs the stages",
+    "doctor": "says what is missing here, which is not known; tests/weighbridge/cli/test_environments.py",
     "gc": "removes what tests of others made; tests/tracking/replay/test_collection.py",
     "sign": "wants an SSH key; tests/tracking/explain/test_signature.py",
     "sync": "writes to trackers, which takes seconds each; tests/weighbridge/cli/test_sync.py",
@@ -68,7 +69,7 @@ def _weighbridge(arguments: list[str]) -> str:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            cli._parser().parse_args(arguments)
+            cli.parser().parse_args(arguments)
     except SystemExit as ended:
         return "" if ended.code in (0, None) else said.getvalue().splitlines()[-1]
     return ""
@@ -139,7 +140,7 @@ def is_name(words: tuple[str, ...]) -> bool:
     """Whether this is the name of a command of ours or of DVC and nothing more, as in "see `weighbridge explain`"."""
     from dvc.cli.parser import get_main_parser
 
-    parsers = {"weighbridge": cli._parser, "dvc": get_main_parser}
+    parsers = {"weighbridge": cli.parser, "dvc": get_main_parser}
     return len(words) == 2 and words[0] in parsers and words[1] in subcommands(parsers[words[0]]())
 
 
@@ -185,7 +186,7 @@ def test_an_option_that_does_not_exist_is_found() -> None:
 
 def known_options() -> set[str]:
     """Those of our commands, and of the stages as `dvc.yaml` starts them."""
-    ours = {option for each in subcommands(cli._parser()).values() for option in each._option_string_actions}
+    ours = {option for each in subcommands(cli.parser()).values() for option in each._option_string_actions}
     return ours | set(re.findall(r"--[a-z-]+", (ROOT / "dvc.yaml").read_text(encoding="utf-8")))
 
 

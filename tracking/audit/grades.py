@@ -143,9 +143,13 @@ def _both(before: Run, after: Run, name: str) -> tuple[Scalar, Scalar]:
 
 
 def _numbers_of_both(before: Run, after: Run) -> dict[str, tuple[Scalar, Scalar]]:
-    both = numbers_of(before).keys() & numbers_of(after).keys()
-    shared = {name for name in both if name != "samples" and "_stderr" not in name and not COST.search(name)}
+    shared = set(deciding(before)) & set(deciding(after))
     return {name: (before.results[name], after.results[name]) for name in sorted(shared)}
+
+
+def deciding(run: Run) -> list[str]:
+    """The numbers that decide where no metric is asked for: no count of samples, standard error, time or rate."""
+    return [name for name in numbers_of(run) if name != "samples" and "_stderr" not in name and not COST.search(name)]
 
 
 def numbers_of(run: Run) -> dict[str, Scalar]:

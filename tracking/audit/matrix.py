@@ -11,8 +11,10 @@ from math import factorial
 from typing import TYPE_CHECKING, Any
 
 from tracking.audit.causes import cause_of
+from tracking.audit.grades import deciding
 from tracking.audit.recorded import section
 from tracking.runs.errors import UserError
+from tracking.runs.extras import needed
 from tracking.runs.run import FOREIGN, Run, Scalar
 from tracking.runs.secrets import HIDDEN
 from tracking.runs.words import value_text
@@ -50,7 +52,7 @@ class Matrix:
 
     Attributes:
         runs: the runs, best first.
-        result: what was compared: ``top1``, or ``scores.sha256`` where all have the same top-1 accuracy.
+        result: what was compared: ``top1``, or ``scores.sha256`` where all have the same top-1 accuracy; or the metric asked for.
         groups: every varying condition, those that go with the result best first.
         same: how many conditions are the same in every run that recorded them.
     """
@@ -59,12 +61,17 @@ class Matrix:
     result: str
     groups: tuple[Group, ...]
     same: int
+    metric: str = "top1"
+
+    def value(self, run: Run) -> float | None:
+        """What a run has of the metric by which they are ordered."""
+        return _number(run, self.metric)
 
     def table(self) -> "pd.DataFrame":
-        """One row for each run: id, subject, top1, then every varying condition, those that go with it best first."""
-        import pandas as pd
+        """One row for each run: id, subject, the metric, then every varying condition, those that go with it best first."""
+        pd = needed("pandas")
 
-        rows = [{"id": run.id[:12], "subject": run.subject, "top1": run.results.get("top1")} for run in self.runs]
+        rows = [{"id": run.id[:12], "subject": run.subject, self.metric: self.value(run)} for run in self.runs]
         for group in self.groups:
             for row, value in zip(rows, group.values, strict=True):
                 row[group.names[0]] = value
@@ -72,9 +79,7 @@ class Matrix:
 
     def ranking(self) -> "pd.DataFrame":
         """One row for each group: condition, in_step (further names), can_change, share, chance, values."""
-        import pandas as pd
-
-        return pd.DataFrame(
+        return needed("pandas").DataFrame(
             [
                 {
                     "condition": group.names[0],
@@ -90,18 +95,22 @@ class Matrix:
         )
 
     def by_value(self, group: Group) -> dict[str, list[float | None]]:
-        """The top-1 accuracies that came with each value of the group's first condition, best first."""
+        """The values of the metric that came with each value of the group's first condition, best first."""
         found: dict[str, list[float | None]] = {}
         for run, value in zip(self.runs, group.values, strict=True):
             if value is not UNRECORDED:
-                found.setdefault(value, []).append(_top1(run))
+                found.setdefault(value, []).append(self.value(run))
         return found
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "result": self.result,
             "same": self.same,
-            "runs": [{"id": run.id, "subject": run.subject, "top1": run.results.get("top1")} for run in self.runs],
+            "metric": self.metric,
+            "runs": [
+                {"id": run.id, "subject": run.subject, "top1": run.results.get("top1"), "value": self.value(run)}
+                for run in self.runs
+            ],
             "conditions": [
                 {
                     "names": list(group.names),
@@ -115,17 +124,23 @@ class Matrix:
         }
 
 
-def matrix(runs: Sequence[Run]) -> Matrix:
+def matrix(runs: Sequence[Run], metric: str | None = None, *, lower: bool = False) -> Matrix:
     """Put runs side by side.
 
+    Args:
+        metric: the result by which they are ordered: by default top-1 accuracy, or the only number that all have.
+        lower: whether a lower one is better.
+
     Raises:
-        UserError: there are fewer than two different runs, or they have no top-1 accuracy in common.
+        UserError: there are fewer than two different runs, or they have no such number in common.
     """
-    distinct = {run.id: run for run in runs}.values()
-    ordered = sorted(distinct, key=lambda run: (-(_top1(run) or 0.0), run.subject, run.id))
-    if len(ordered) < 2:
+    distinct = list({run.id: run for run in runs}.values())
+    if len(distinct) < 2:
         raise UserError("a matrix needs at least two different runs")
-    results = _results(ordered)
+    chosen = metric or _common(distinct)
+    sign = 1 if lower else -1
+    ordered = sorted(distinct, key=lambda run: (sign * (_number(run, chosen) or 0.0), run.subject, run.id))
+    results = _results(ordered, chosen)
     varying = _varying(ordered)
     hidden = {name for run in ordered for name, value in run.conditions.items() if HIDDEN in str(value)}
     same = len({name for run in ordered for name in run.conditions} - hidden - varying.keys())
@@ -133,27 +148,39 @@ def matrix(runs: Sequence[Run]) -> Matrix:
     shares = [_share(codes, results) for codes in steps]
     chances = _chances(list(steps), results, shares)
     groups = [_group(names, varying, *numbers) for names, *numbers in zip(steps.values(), shares, chances, strict=True)]
-    return Matrix(tuple(ordered), _result_name(ordered), tuple(sorted(groups, key=_place)), same)
+    return Matrix(tuple(ordered), _result_name(ordered, chosen), tuple(sorted(groups, key=_place)), same, chosen)
 
 
-def _top1(run: Run) -> float | None:
-    value = run.results.get("top1")
+def _common(runs: Sequence[Run]) -> str:
+    """``top1``, unless nobody has it and all have one other number in common."""
+    if any(_number(run, "top1") is not None for run in runs):
+        return "top1"
+    shared = set.intersection(*(set(deciding(run)) for run in runs))
+    if len(shared) != 1:
+        named = f"--metric: {', '.join(sorted(shared))[:300]}" if shared else "no other number is in all of them"
+        raise UserError(f"{runs[0].subject} {runs[0].id[:12]} has no top1 to put beside the others; {named}")
+    return shared.pop()
+
+
+def _number(run: Run, metric: str) -> float | None:
+    value = run.results.get(metric)
     return float(value) if isinstance(value, int | float) else None
 
 
-def _result_name(runs: Sequence[Run]) -> str:
-    return "top1" if len({_top1(run) for run in runs}) > 1 else "scores.sha256"
+def _result_name(runs: Sequence[Run], metric: str) -> str:
+    if metric == "top1" and len({_number(run, metric) for run in runs}) == 1:
+        return "scores.sha256"
+    return metric
 
 
-def _results(runs: Sequence[Run]) -> "np.ndarray":
-    """What to explain: accuracies (float), or where they are all the same, which runs share their score bits (int)."""
+def _results(runs: Sequence[Run], metric: str) -> "np.ndarray":
+    """What to explain: numbers (float), or where accuracies are all the same, which runs share their score bits (int)."""
     import numpy as np
 
-    if any(_top1(run) is None for run in runs):
-        missing = next(run for run in runs if _top1(run) is None)
-        raise UserError(f"{missing.subject} {missing.id[:12]} has no top1 to put beside the others")
-    if _result_name(runs) == "top1":
-        return np.array([_top1(run) for run in runs])
+    if missing := [run for run in runs if _number(run, metric) is None]:
+        raise UserError(f"{missing[0].subject} {missing[0].id[:12]} has no {metric} to put beside the others")
+    if _result_name(runs, metric) == metric:
+        return np.array([_number(run, metric) for run in runs])
     digests = [str(run.results.get("scores.sha256")) for run in runs]
     return np.array([sorted(set(digests)).index(digest) for digest in digests])
 

@@ -16,6 +16,7 @@ from tracking.audit.recorded import COMPLETE, RECORDER
 from tracking.foreign.bounded import LARGEST
 from tracking.foreign.samples import Sample, documents_of, packed, share_right, verdict
 from tracking.runs.errors import UserError
+from tracking.runs.extras import needed
 from tracking.runs.flat import flat
 from tracking.runs.run import FOREIGN, Run, Scalar
 
@@ -131,9 +132,7 @@ def _details(results: Path, task: str) -> Iterator[Mapping[str, Any]]:
         return
     if file.stat().st_size > LARGEST:
         raise UserError(f"{file}: larger than {LARGEST >> 20} MiB: not read")
-    import pyarrow
-    from pyarrow import parquet
-
+    pyarrow, parquet = needed("pyarrow"), needed("pyarrow.parquet")
     try:
         table = parquet.ParquetFile(file)
         columns = set(table.schema_arrow.names)

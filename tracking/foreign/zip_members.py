@@ -3,6 +3,8 @@
 import struct
 import zipfile
 
+from tracking.runs.extras import needed
+
 ZSTANDARD = 93
 LOCAL_HEADER = 30  # bytes, before the name and the extra field
 LARGEST = 256 * 2**20  # bytes of one member
@@ -20,8 +22,7 @@ def member(archive: zipfile.ZipFile, name: str) -> bytes:
         raise ValueError(f"{name} would be {found.file_size >> 20} MiB")
     if found.compress_type != ZSTANDARD:
         return archive.read(name)
-    import pyarrow
-
+    pyarrow = needed("pyarrow")
     file = archive.fp
     assert file is not None
     file.seek(found.header_offset)

@@ -15,6 +15,7 @@ from tracking.foreign.comet_details import details_of_archive, details_online, w
 from tracking.foreign.flat_run import OURS, foreign_run
 from tracking.lookup.mlflow_files import data_sets, environment_of
 from tracking.runs.errors import UserError
+from tracking.runs.extras import missing
 from tracking.runs.run import Run, Scalar
 
 DOCUMENT = "run.json"  # what every tracker keeps of ours
@@ -88,7 +89,7 @@ def _sdk(name: str, source: str) -> Any:
             os.environ.setdefault(setting, value)
         return importlib.import_module(name)
     except ModuleNotFoundError as problem:
-        raise UserError(f"{source}: the package {problem.name!r} is not installed") from problem
+        raise UserError(f"{source}: {missing(problem)}") from problem
 
 
 def _first_line(problem: BaseException) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tracking.pages.terminal import PIPE, Screen, aligned, and_more, indented, joined, table_lines
-from tracking.runs.run import Run
 from tracking.runs.words import counted
 
 if TYPE_CHECKING:
@@ -30,15 +29,15 @@ def matrix_text(found: "Matrix", screen: Screen = PIPE) -> str:
 def _side_by_side(found: "Matrix", screen: Screen) -> list[str]:
     """Conditions down and runs across, best first."""
     heads = ["", *(run.id[:12] for run in found.runs)]
-    top = [["subject", *(run.subject for run in found.runs)], ["top1", *(top1_text(run) for run in found.runs)]]
+    numbers = (number_text(found.value(run)) for run in found.runs)
+    top = [["subject", *(run.subject for run in found.runs)], [found.metric, *numbers]]
     rows = [[group.names[0], *("-" if value is None else value for value in group.values)] for group in found.groups]
     return table_lines([*top, *rows], heads, screen)
 
 
-def top1_text(run: Run) -> str:
-    """Its top-1 accuracy with four digits, or a dash."""
-    top1 = run.results.get("top1")
-    return f"{top1:.4f}" if isinstance(top1, int | float) else "-"
+def number_text(value: float | None) -> str:
+    """With four digits, or a dash."""
+    return "-" if value is None else f"{value:.4f}"
 
 
 COLUMNS = 6  # runs that fit on a terminal side by side; --html and --json hold all

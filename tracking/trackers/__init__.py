@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from tracking.runs.cut_texts import cut
 from tracking.runs.errors import UserError
+from tracking.runs.extras import missing
 from tracking.runs.facts import is_number
 from tracking.runs.run import Run, Scalar
 from tracking.runs.secrets import redact
@@ -64,7 +65,7 @@ def connect(name: str, folder: Path, experiment: str) -> Tracker:
     try:
         tracker: Tracker = module.connect(folder, experiment)
     except ModuleNotFoundError as problem:
-        raise UserError(f"tracker {name}: {problem.name!r} is not installed; {_installing(problem.name)}") from problem
+        raise UserError(f"tracker {name}: {missing(problem)}") from problem
     return tracker
 
 
@@ -125,10 +126,6 @@ def document(run: Run) -> str:
 def one_line(problem: BaseException) -> str:
     """What went wrong, in one line of at most 500 characters, without credentials."""
     return redact(" ".join(str(problem).split()))[:500] or type(problem).__name__
-
-
-def _installing(package: str | None) -> str:
-    return "pip install 'weighbridge[comet]'" if package == "comet_ml" else f"pip install {package}"
 
 
 def _results(run: Run) -> Iterator[Metric]:

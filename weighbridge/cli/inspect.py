@@ -1,4 +1,4 @@
-"""Commands that read what was recorded and run nothing: show, runs, audit, compare, matrix."""
+"""Commands that read what was recorded and run nothing: runs, audit, compare, matrix."""
 
 import argparse
 import sys
@@ -14,33 +14,6 @@ from weighbridge.cli.output import print_json, screen, write_file
 if TYPE_CHECKING:
     from tracking.audit.audit import Audit
     from tracking.runs.run import Run
-
-
-# ---- show
-
-
-def show_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runtime", metavar="NAME", help="only this runtime, for example torchvision-torch")
-    add_json(parser)
-
-
-def show(options: argparse.Namespace) -> int:
-    """Print the conditions of this machine."""
-    from tracking.capture.environment import capture
-    from weighbridge.networks.adapters import runtimes
-
-    known = runtimes()
-    if options.runtime and options.runtime not in known:
-        raise UserError(f"--runtime: unknown runtime {options.runtime!r}; known: {', '.join(known)}")
-    chosen = [options.runtime] if options.runtime else list(known)
-    facts = {name: dict(capture(known[name]).facts) for name in chosen}
-    if options.json:
-        print_json({"runtimes": facts})
-    else:
-        from tracking.pages.text_environment import environment_text
-
-        print(environment_text(facts), end="")
-    return 0
 
 
 # ---- runs
@@ -237,6 +210,8 @@ def _compare_tasks(first: "list[Run]", second: "list[Run]", options: argparse.Na
 
 def matrix_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help=f"{RUN}, or a folder of runs")
+    parser.add_argument("--metric", metavar="NAME", help="the result by which they are ordered (default: top1)")
+    parser.add_argument("--lower", action="store_true", help="a lower one is better")
     add_html(parser)
     add_folder(parser)
     add_json(parser)
@@ -247,7 +222,8 @@ def matrix(options: argparse.Namespace) -> int:
     from tracking.audit.matrix import matrix as side_by_side
     from tracking.pages.text_matrix import matrix_text
 
-    found = side_by_side([run for reference in options.runs for run in find_runs(reference, options.folder)])
+    chosen = [run for reference in options.runs for run in find_runs(reference, options.folder)]
+    found = side_by_side(chosen, options.metric, lower=options.lower)
     if options.html:
         from tracking.pages.html_matrix import matrix_page
 
@@ -260,7 +236,6 @@ def matrix(options: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "show": Command("print this environment: everything here that could move a number", show_options, show),
     "runs": Command("list the runs that are known here", runs_options, runs),
     "audit": Command(
         "compare two runs: is the result the same, and if not, what could have changed it", audit_options, audit

@@ -9,24 +9,54 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, RootModel
+from pydantic import RootModel
 
 from tracking.explain.schema import CertificateForm, Place
 from tracking.runs.forms import Form, Number, Pair, Value
 from tracking.runs.writing import write_text
-from weighbridge.cli.output import OUTPUT_SCHEMA
+from weighbridge.cli.json_audits import Audit, Compare, Gate, Matrix, Output
 
 SCHEMAS = Path("docs/schemas")
 
 
-class Output(Form):
-    version: int = Field(OUTPUT_SCHEMA, alias="schema", ge=1, le=OUTPUT_SCHEMA)
-
-
-class Show(Output):
+class ShowEnvironment(Output):
     """The facts of every runtime."""
 
     runtimes: dict[str, dict[str, Value]]
+
+
+class ShowRun(Output):
+    """A run, as its file holds it."""
+
+    run: dict[str, Any]
+
+
+class Show(RootModel[ShowEnvironment | ShowRun]):
+    """This machine, or a run."""
+
+
+class FactRow(Form):
+    name: str
+    first: Value
+    second: Value
+    absent: str
+    can_change: str
+    reason: str
+
+
+class Diff(Output):
+    differences: Sequence[FactRow]
+    same: int
+
+
+class LookedRow(Form):
+    what: str
+    good: bool
+    words: str
+
+
+class Doctor(Output):
+    looked: Sequence[LookedRow]
 
 
 class RunRow(Form):
@@ -45,180 +75,6 @@ class RunRow(Form):
 
 class Runs(Output):
     runs: Sequence[RunRow]
-
-
-class Named(Form):
-    id: str
-    subject: str
-
-
-class Results(Form):
-    """How far the results agree; what a run did not record is left out."""
-
-    bits_same: bool = False
-    samples: int = 0
-    flips: int = 0
-    relabelled: int = 0
-    top1_before: Number = 0
-    top1_after: Number = 0
-    only_before: int = 0
-    only_after: int = 0
-    change: Pair[Number] = (0, 0)
-    p_value: Number = 0
-    other: dict[str, Pair[Value]] = Field({})
-    metrics: dict[str, Pair[Value]] = Field({})
-    documents: Sequence[int] = ()
-    texts: dict[str, int] = Field({})
-    task: str
-    finest: str | None
-    same: bool
-    within_noise: bool | None
-
-
-class DifferenceRow(Form):
-    name: str
-    before: Value
-    after: Value
-    absent: str
-    can_change: str
-    rank: int
-    reason: str
-    effect: str
-    follows: str
-
-
-class AuditForm(Form):
-    outcome: str
-    before: Named
-    after: Named
-    results: Results
-    suspects: Sequence[str]
-    differences: Sequence[DifferenceRow]
-    same: dict[str, int]
-    first_divergence: dict[str, Place]
-    not_recorded_at_all: Sequence[str]
-    not_recorded: dict[str, Sequence[str]]
-    hidden: Sequence[str]
-
-
-class OneAudit(AuditForm, Output):
-    """Of two runs."""
-
-
-class Audits(Output):
-    """Of more than two, or of folders."""
-
-    audits: Sequence[AuditForm]
-
-
-class Audit(RootModel[OneAudit | Audits]):
-    """Of two runs, or of several."""
-
-
-class Claim(Form):
-    checkpoint: str
-    framework: str
-    model: str
-    weights: str
-    top1: Number
-    top5: Number | None
-    preprocessing: str
-    source: str
-    date: str
-    samples: Number | None
-    measured: str
-
-
-class Side(Form):
-    id: str
-    subject: str
-    right: int
-    samples: int
-    low: Number
-    high: Number
-    top1: Number
-    published: Sequence[Claim]
-
-
-class OneComparison(Form):
-    samples: int
-    runs: Pair[Side]
-    difference: Number
-    difference_bootstrap: Pair[Number]
-    difference_interval: Pair[Number]
-    only_first: int
-    only_second: int
-    p_value: Number
-    metrics: dict[str, Pair[Sequence[Number]]]
-    documents: Sequence[int] = ()
-    texts: dict[str, int] = Field({})
-    flips: int
-    flipped: Sequence[Sequence[str | int]]
-    flipped_columns: Sequence[str]
-
-
-class Compared(OneComparison, Output):
-    """Of two runs."""
-
-
-class TaskComparison(OneComparison):
-    p_adjusted: Number
-
-
-class OverTasks(Form):
-    samples: int
-    only_first: int
-    only_second: int
-    p_value: Number
-    first_better: int
-    second_better: int
-    sign_p_value: Number
-    mean_difference: Number
-
-
-class ComparedTasks(Output):
-    """Of two results of several tasks each."""
-
-    tasks: Sequence[TaskComparison]
-    left_out: dict[str, str]
-    over_tasks: OverTasks
-
-
-class Compare(RootModel[Compared | ComparedTasks]):
-    """Of two runs, or of several tasks."""
-
-
-class GateCondition(Form):
-    name: str
-    met: bool | None
-    words: str
-
-
-class Gate(Output):
-    """`open` is null where a condition could not be looked at."""
-
-    run: Named
-    open: bool | None
-    conditions: Sequence[GateCondition]
-
-
-class MatrixRun(Named):
-    top1: Value
-
-
-class Conditions(Form):
-    names: Sequence[str]
-    can_change: str
-    share: Number | None
-    chance: Number | None
-    values: Sequence[str | None]
-
-
-class Matrix(Output):
-    result: str
-    same: int
-    runs: Sequence[MatrixRun]
-    conditions: Sequence[Conditions]
 
 
 class Explain(RootModel[CertificateForm]):
@@ -308,6 +164,8 @@ class Params(Output):
 
 FORMS: Mapping[str, type[Form] | type[RootModel[Any]]] = {
     "show": Show,
+    "diff": Diff,
+    "doctor": Doctor,
     "runs": Runs,
     "audit": Audit,
     "compare": Compare,

@@ -15,12 +15,27 @@ from typing import Any, TextIO, cast
 from tracking.runs.errors import UserError
 from tracking.runs.secrets import redact
 from tracking.runs.words import printable
-from weighbridge.cli import certificates, clearing, gates, inspect, jobs, prove, repro, sync, ui
+from weighbridge.cli import (
+    certificates,
+    clearing,
+    completion,
+    doctor,
+    environments,
+    gates,
+    inspect,
+    jobs,
+    prove,
+    repro,
+    sync,
+    ui,
+)
+from weighbridge.cli.examples import EXAMPLES
 from weighbridge.cli.options import Command
 from weighbridge.cli.output import HarmlessStream
 from weighbridge.process.exit_codes import BUG, CLOSED_PIPE, INTERRUPTED, MISTAKE, WORDS
 
 COMMANDS: dict[str, Command] = {
+    **environments.COMMANDS,
     **inspect.COMMANDS,
     **prove.COMMANDS,
     **certificates.COMMANDS,
@@ -30,12 +45,14 @@ COMMANDS: dict[str, Command] = {
     **gates.COMMANDS,
     **clearing.COMMANDS,
     **ui.COMMANDS,
+    **doctor.COMMANDS,
+    **completion.COMMANDS,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `arguments` default to the process's own."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         with redirect_stdout(cast(TextIO, HarmlessStream(sys.stdout))):
             code: int = options.command(options)
@@ -48,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("weighbridge: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except ModuleNotFoundError as problem:
+        return _not_installed(problem)
     except OSError as problem:
         if problem.errno is None or os.environ.get("WEIGHBRIDGE_DEBUG"):
             return _bug(problem)
@@ -63,26 +82,35 @@ def _mistake(words: str) -> int:
     return MISTAKE
 
 
+def _not_installed(problem: ModuleNotFoundError) -> int:
+    """A package of an extra that is not there is no bug; a module of ours is."""
+    from tracking.runs.extras import missing
+
+    own = (problem.name or "weighbridge").partition(".")[0] in ("weighbridge", "tracking", "stages")
+    return _bug(problem) if own else _mistake(missing(problem))
+
+
 def _bug(problem: Exception) -> int:
     text = redact("".join(traceback.format_exception(problem)))
     print(f"{text}weighbridge: this is an error of Weighbridge; please report it with the lines above", file=sys.stderr)
     return BUG
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="weighbridge",
-        description="What moved the number?",
-        epilog=WORDS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands and options."""
+    form = argparse.RawDescriptionHelpFormatter
+    whole = argparse.ArgumentParser(
+        prog="weighbridge", description="What moved the number?", epilog=WORDS, formatter_class=form
     )
-    parser.add_argument("--version", action=_Version, help="print the version and exit")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    whole.add_argument("--version", action=_Version, help="print the version and exit")
+    commands = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, (words, options, run) in COMMANDS.items():
-        own = commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        epilog = "\n".join(["examples:", *(f"  weighbridge {each}" for each in EXAMPLES[name]), "", WORDS])
+        described = f"{words[0].upper()}{words[1:]}."
+        own = commands.add_parser(name, help=words, description=described, epilog=epilog, formatter_class=form)
         options(own)
-        own.set_defaults(command=run)
-    return parser
+        own.set_defaults(command=run, parser=whole)
+    return whole
 
 
 class _Version(argparse.Action):

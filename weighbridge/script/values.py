@@ -75,10 +75,15 @@ def compare(first: Reference, second: Reference, folder: Path | str = FOLDER) ->
     return ComparisonShown(**vars(compared(_run(first, folder), _run(second, folder), load_claims(None))))
 
 
-def matrix(runs: Iterable[Reference], folder: Path | str = FOLDER) -> MatrixShown:
-    """Many runs side by side; one of `runs` may be a folder of run files. Errors as those of `audit`."""
+def matrix(
+    runs: Iterable[Reference], folder: Path | str = FOLDER, metric: str | None = None, *, lower: bool = False
+) -> MatrixShown:
+    """Many runs side by side, by `metric` (top-1 accuracy), of which `lower` says whether less is better.
+
+    One of `runs` may be a folder of run files. Errors as those of `audit`.
+    """
     found = [each for written in runs for each in _runs(written, Path(folder))]
-    return MatrixShown(**vars(side_by_side(found)))
+    return MatrixShown(**vars(side_by_side(found, metric, lower=lower)))
 
 
 def _run(written: Reference, folder: Path | str) -> Run:

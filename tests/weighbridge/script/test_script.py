@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import weighbridge
 from tests.import_graph import ROOT
 from tracking.foreign.flat_run import CONDITIONS, foreign_run
 from tracking.runs.errors import UserError
+from tracking.runs.extras import INSTALLED_AS
 from weighbridge.script.active import active_trackers
 from weighbridge.script.callbacks import keras_callback
 from weighbridge.script.event_file import EventFile
@@ -32,26 +34,68 @@ def script(folder: Path, source: str, *arguments: str) -> subprocess.CompletedPr
     return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
 
 
-def test_importing_takes_no_framework_no_tracker_and_nothing_of_the_pipeline(tmp_path: Path) -> None:
-    done = script(
-        tmp_path,
-        "import sys, weighbridge\nweighbridge.capture, weighbridge.track, weighbridge.audit\nprint(*sys.modules)",
-    )
-    loaded = set(done.stdout.split())
-    assert done.returncode == 0, done.stderr
-    assert "weighbridge.script.track" in loaded
-    assert not loaded & {
-        "torch",
-        "tensorflow",
-        "keras",
-        "jax",
+WITHOUT_EXTRAS = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {refused}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+import weighbridge
+loaded = set(sys.modules)
+runs = []
+for rate in (1, 2):
+    with weighbridge.track("a", {{"rate": rate}}) as run:
+        run.log_metrics({{"acc": rate / 2}})
+        run.log_predictions([0, 1], [0, rate % 2])
+    runs.append(run.run)
+print(weighbridge.audit(*runs), weighbridge.compare(*runs), weighbridge.matrix(runs, metric="acc"))
+assert "<" in weighbridge.audit(*runs)._repr_html_() and "<" in weighbridge.matrix(runs, metric="acc")._repr_html_()
+try:
+    weighbridge.matrix(runs, metric="acc").table()
+except weighbridge.UserError as problem:
+    print(problem)
+from weighbridge.cli.main import main
+print(main(["show", "--runtime", "onnx-onnxruntime"]), main(["repro"]))
+print(loaded & {{"numpy", "rich", "git", "tracking.capture.environment"}})
+"""
+
+
+def extras() -> set[str]:
+    """What is imported of the packages that only an extra installs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = {re.match(r"[\w-]+", each)[0] for each in project["dependencies"]}  # type: ignore[index]
+    further = {
+        re.match(r"[\w-]+", each)[0]
+        for name, extra in project["optional-dependencies"].items()
+        if name != "test"
+        for each in extra
+    }  # type: ignore[index]
+    imported = {package: module for module, package in INSTALLED_AS.items()}
+    return {imported.get(name, name.replace("-", "_")) for name in further - named - {"weighbridge", "requests"}}
+
+
+def test_scripts_need_nothing_of_any_extra_and_importing_costs_nothing(tmp_path: Path) -> None:
+    refused = extras()
+    assert {
+        "dvc",
         "mlflow",
         "comet_ml",
-        "wandb",
-        "dvc",
-        "stages",
+        "torch",
+        "tensorflow",
         "pandas",
-    }
+        "PIL",
+        "sklearn",
+        "pyarrow",
+        "werkzeug",
+    } <= refused
+    done = script(tmp_path, WITHOUT_EXTRAS.format(refused=sorted(refused)))
+    assert done.returncode == 0, done.stderr
+    assert "param.rate: 1 -> 2" in done.stdout
+    assert "the package 'pandas' is not installed: pip install " in done.stdout
+    assert done.stdout.endswith("0 2\nset()\n")
 
 
 def test_every_public_name_is_there() -> None:
