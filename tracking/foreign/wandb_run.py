@@ -7,15 +7,16 @@ underscore are W&B's own.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tracking.foreign.bounded import read_text
 from tracking.foreign.flat_run import CONDITIONS, foreign_run
 from tracking.foreign.wandb_log import Fields, fields, items, records, text
 from tracking.runs.errors import UserError
-from tracking.runs.facts import is_number
+from tracking.runs.facts import Facts, is_number
 from tracking.runs.flat import flat
 from tracking.runs.run import Run, Scalar
 
@@ -39,7 +40,7 @@ def read(path: Path) -> list[Run]:
     log = next(iter(sorted(folder.glob("run-*.wandb"))), None) if path.is_dir() else path
     try:
         held = _of_log(log.read_bytes()) if log else _of_files(folder / "files")
-        packages = dict(_packages(folder / "files/requirements.txt"))
+        packages = packages_of(read_text(folder / "files/requirements.txt") or "")
     except OSError as problem:
         raise UserError(f"{problem.filename or path}: cannot be read ({problem.strerror})") from problem
     except (ValueError, TypeError, KeyError) as problem:
@@ -107,8 +108,15 @@ def _facts(record: Fields) -> dict[str, Scalar]:
     return {name: value for name, value in told.items() if value}
 
 
-def _packages(path: Path) -> Iterator[tuple[str, str]]:
+def packages_of(text: str) -> dict[str, Scalar]:
     """Facts of the packages in a list as `pip freeze` writes it."""
-    if path.is_file():
-        for name, version in re.findall(r"^([\w.-]+)==(\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE):
-            yield f"package.{name.lower().replace('_', '-')}", version
+    found = re.findall(r"^([\w.-]+)==(\S+)$", text, re.MULTILINE)
+    return {f"package.{name.lower().replace('_', '-')}": version for name, version in found}
+
+
+def run_of(subject: str, params: Mapping[str, Any], summary: Mapping[str, Any], packages: Facts, facts: Facts) -> Run:
+    """The run that the server keeps: what it was asked for, its summary, and what W&B noted of the machine."""
+    held = _plain({"params": dict(params), "metrics": {}, "tags": {}}, summary)
+    run = foreign_run(subject, held["params"], held["metrics"], held["tags"])
+    listed = {} if CONDITIONS in held["tags"] else packages
+    return replace(run, environment={**listed, **facts, **run.environment})

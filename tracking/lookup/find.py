@@ -9,6 +9,7 @@
 | `main~3:resnet18-torchvision` | that model's run at a git revision, through its `dvc.lock` and the DVC cache |
 | `results.json`, `log.eval`, a folder | each task in the results of another tool (`tracking.foreign`), of a folder the newest |
 | `results.json:mmlu` | that task of it |
+| `wandb:<entity>/<project>/<run id>` | the run of W&B online |
 | `dvc:<revision>`, `dvc:workspace` | somebody's DVC project at that revision, or as it lies here |
 | `mlflow:<run id>` | the run in MLflow (`MLFLOW_TRACKING_URI`, else the store in the folder) |
 | `comet:<archive.zip>`, `comet:<key>` | the run in a Comet archive, or of that experiment online |
@@ -27,6 +28,7 @@ from tracking.capture.repository import NoRepositoryError, repository
 from tracking.foreign.read import foreign_runs, foreign_task
 from tracking.lookup.dvc_project import from_dvc
 from tracking.lookup.read_back import from_comet, from_mlflow
+from tracking.lookup.wandb_online import from_wandb
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 
@@ -69,6 +71,8 @@ def find_runs(written: str, folder: Path = FOLDER) -> list[Run]:
         return [from_mlflow(rest, folder)]
     if head == "comet" and rest:
         return [from_comet(rest, folder)]
+    if head == "wandb" and rest:
+        return [from_wandb(rest)]
     if head == "dvc" and rest:
         return [from_dvc(rest, _cached)]
     path = Path(written)

@@ -9,7 +9,7 @@ from tracking.lookup.find import FOLDER
 
 RUN = (
     "a run: its file, another tool's result, the model's name, an id prefix, mlflow:<run id>, comet:<key or archive>, "
-    "dvc:<revision>, or <git revision>:<model>"
+    "wandb:<entity>/<project>/<run>, dvc:<revision>, or <git revision>:<model>"
 )
 
 
