@@ -108,7 +108,7 @@ def _facts(record: Fields) -> dict[str, Scalar]:
     return {name: value for name, value in told.items() if value}
 
 
-def packages_of(text: str) -> dict[str, Scalar]:
+def packages_of(text: str) -> Facts:
     """Facts of the packages in a list as `pip freeze` writes it."""
     found = re.findall(r"^([\w.-]+)==(\S+)$", text, re.MULTILINE)
     return {f"package.{name.lower().replace('_', '-')}": version for name, version in found}
