@@ -6,6 +6,7 @@ writes  <predictions>/  scores.npy (float32; the data's classes first, in order)
         this process really was, and what the scores are); under DVC also a note of when it was asked, for trackers, which is no
         output: it would make equal results differ
 keeps   data/partial/infer-<model> until it is done: what a killed one has computed (`weighbridge.process.partial`)
+Of <rows>, `0:640`, it computes these alone and keeps them in data/partial/infer-<model>-0-640, for somebody to join the parts.
 params  models.<model>, inference, data.classes; loading.workers, which changes no score and is none for DVC
 """
 
@@ -22,6 +23,7 @@ import numpy as np
 from tracking.capture.network_settings import network_settings
 from tracking.capture.process_settings import random_states, randomness, settings
 from tracking.capture.variables import READ_BY, variables
+from tracking.runs.errors import UserError
 from tracking.runs.run import Scalar
 from tracking.runs.times import DIGEST, Times, inference_note, note_times
 from weighbridge.frameworks import Classifier
@@ -101,12 +103,30 @@ def _about_scores(classifier: Classifier, scores: np.ndarray, task: str) -> dict
     return known | ({OUTSIDE: order.outside} if order.outside else {})
 
 
-def main(model: str, samples: Path, images: Path, weights: Path, conditions: str, predictions: Path) -> None:
+def infer_part(classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows) -> None:
+    """Predict these samples alone and keep them as part of all.
+
+    Raises:
+        UserError: the model's answers depend on what it was asked before, so that parts are not the whole.
+    """
+    in_batches(classifier.predict, samples, model.batch_size, "infer", Kept(rows, lambda: _state(classifier)))
+    if not rows.confirmed:
+        raise UserError("the model changes while it is asked: its samples cannot be shared out (cluster.shards: 1)")
+
+
+def main(
+    model: str, samples: Path, images: Path, weights: Path, conditions: str, predictions: Path, rows: str = ""
+) -> None:
     """Load the model, predict, write."""
     chosen, inference, classes = asked_model(model, weights)
     test = open_samples(samples / "test", images, read(Loading, "loading").workers)
     classifier = load_model(chosen, inference, classes, test)
     asked = conditions_of(chosen, inference, classes, samples / "test", [Path(each) for each in conditions.split()])
+    if rows:
+        start, stop = (int(number) for number in rows.split(":"))
+        part = test.part(start, stop)
+        infer_part(classifier, part, chosen, PartialRows(PARTIAL / f"infer-{model}-{start}-{stop}", asked, len(part)))
+        return
     kept = PartialRows(PARTIAL / f"infer-{model}", asked, len(test))
     started = datetime.now(UTC)
     predicted = infer(classifier, test, chosen, kept)

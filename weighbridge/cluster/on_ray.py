@@ -9,6 +9,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from weighbridge.cluster import node, store
 from weighbridge.cluster.alike import differences, most_common, sentences
 from weighbridge.cluster.node import Done, Job
 from weighbridge.cluster.project_files import copy_project, own_conditions
+from weighbridge.cluster.shards import joined, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +140,19 @@ class OnRay:
         if not self._looked:
             raise UserError(f"{stage.addressing}: what the nodes are is not known: let `capture` run first")
         job = self._job_of(stage)
+        parts = parts_of(job, self._project, self._cluster.shards) if job.stage.startswith("infer@") else []
+        if not parts:
+            return self._run(job)
+        with ThreadPoolExecutor(len(parts)) as pool:
+            if code := max(pool.map(self._run, parts)):
+                return code
+        try:
+            return self._run(joined(job, parts, self._project))
+        finally:
+            store.forget(self._store, f"{job.key}-rows")
+
+    def _run(self, job: Job) -> int:
+        """Run a job on a node, and on another one where that is lost; its exit code."""
         cpus = self._threads.get(job.stage, 1)
         lost = self._ray.exceptions
         for _ in range(ATTEMPTS):
@@ -209,7 +224,8 @@ class OnRay:
 
     def _may(self, job: Job, each: Node) -> bool:
         """What a node that differs predicts is recorded as its own; nothing else that a stage finds is."""
-        return not each.differs or (self._cluster.nodes == "any" and job.stage.startswith("infer@"))
+        any_node = self._cluster.nodes == "any" and self._cluster.shards == 1 and job.stage.startswith("infer@")
+        return any_node or not each.differs
 
     def _ask(self, job: Job, chosen: Node, cpus: int) -> tuple[Job, Done]:
         special = {name: value for path in job.inputs for name, value in chosen.differs.get(path, {}).items()}

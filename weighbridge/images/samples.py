@@ -110,6 +110,12 @@ class SampleSet:
             return self.inputs.taken(np.arange(first, len(self))).batches(size)
         return (self.images(slice(start, start + size)) for start in range(first, len(self), size))
 
+    def part(self, start: int, stop: int) -> "SampleSet":
+        """Those numbered from `start` to before `stop`, no more in memory than these are."""
+        rows = np.arange(start, min(stop, len(self)))
+        inputs = self.inputs.taken(rows) if isinstance(self.inputs, Undecoded) else self.inputs[start:stop]
+        return SampleSet(self.names[start:stop], self.labels[start:stop], inputs, self.classes, self.recipe)
+
     def shuffled(self, samples: int | None = None) -> "SampleSet":
         """The first `samples` (or all) of one fixed shuffle, so that batches and parts are mixed whatever the order."""
         return self._chosen(np.random.default_rng(0).permutation(len(self))[:samples])

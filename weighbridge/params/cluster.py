@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from weighbridge.params.section import Section
+from weighbridge.params.section import Count, Section
 
 
 class Cluster(Section):
@@ -14,8 +14,10 @@ class Cluster(Section):
         store: a folder that this machine and all nodes reach, as fsspec names it: `s3://bucket/folder`, `file:///shared/folder`.
         nodes: `alike`: only those like most of them; `any`: also others infer, and their runs record in what they differ.
         gpus: that each stage gets.
+        shards: parts into which the samples of `infer` are shared out, whole batches each; a small set has fewer.
     """
 
     store: str | None = None
     nodes: Literal["alike", "any"] = "alike"
     gpus: Annotated[int, Field(ge=0)] = 0
+    shards: Count = 1

@@ -41,6 +41,11 @@ class PartialRows:
             self.done = max((line["stop"] for line in self._believed(self._rows)), default=0)
 
     @property
+    def confirmed(self) -> bool:
+        """Whether all that was added is believed by whoever goes on."""
+        return self.done > 0 and not self._pending
+
+    @property
     def rows(self) -> np.ndarray:
         """Those that are there, memory-mapped."""
         assert self._rows is not None
