@@ -45,6 +45,16 @@ class Tracker(Protocol):
         ...
 
 
+class Nothing:
+    """A place that is not there, and is not made by looking."""
+
+    def log(self, run: Run) -> str:
+        raise UserError(f"{run.subject}: nothing is written where one only looks")
+
+    def holds(self, run: Run) -> Held:
+        return "absent"
+
+
 class Metric(NamedTuple):
     """One number of a run; `step` counts along a curve and is None for a result."""
 
@@ -53,8 +63,10 @@ class Metric(NamedTuple):
     step: int | None
 
 
-def connect(name: str, folder: Path, experiment: str) -> Tracker:
+def connect(name: str, folder: Path, experiment: str, *, looking: bool = False) -> Tracker:
     """The tracker `name`, keeping its files (if it has any) under `folder` and its runs under `experiment`.
+
+    With `looking` nothing is made: a store that is not there holds nothing.
 
     Raises:
         UserError: there is no such tracker, its SDK is not installed, or it cannot be reached.
@@ -63,7 +75,8 @@ def connect(name: str, folder: Path, experiment: str) -> Tracker:
         raise UserError(f"publish.trackers: unknown tracker {name!r}; known: {', '.join(names())}")
     module = importlib.import_module(f"{__name__}.{name}")
     try:
-        tracker: Tracker = module.connect(folder, experiment)
+        opening = getattr(module, "look", module.connect) if looking else module.connect
+        tracker: Tracker = opening(folder, experiment)
     except ModuleNotFoundError as problem:
         raise UserError(f"tracker {name}: {missing(problem)}") from problem
     return tracker

@@ -22,7 +22,7 @@ from tracking.runs.run import Run
 from tracking.runs.secrets import redact_url
 from tracking.runs.times import times_of
 from tracking.runs.writing import sync
-from tracking.trackers import RUN_ID, Held, document, ends, local, metrics, one_line, parameters, tags
+from tracking.trackers import RUN_ID, Held, Nothing, Tracker, document, ends, local, metrics, one_line, parameters, tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as Record
 
 LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000
-LOCK = "mlflow.lock"
+SQLITE, LOCK = "sqlite:///", "mlflow.lock"
 FILES = "mlartifacts"  # the folder of files beside a store in a file
 DATASETS, LONGEST_DIGEST = ("images", "manifest", "samples"), 36  # roles of inputs; characters that MLflow keeps
 METRICS_PER_BATCH, TEXTS_PER_BATCH = 1000, 100
@@ -184,6 +184,18 @@ def connect(folder: Path, experiment: str) -> MLflow:
     return MLflow(client, identifier, folder)
 
 
+def look(folder: Path, experiment: str) -> Tracker:
+    """As `connect`, and makes nothing: a store or an experiment that is not there holds nothing."""
+    client_class = _import_quietly()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or _sqlite(folder.absolute() / "mlflow.db")
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE).partition("?")[0]).is_file():
+        return Nothing()
+    with _one_line_errors(uri):
+        client = client_class(tracking_uri=uri)
+        found = client.get_experiment_by_name(experiment)
+    return MLflow(client, found.experiment_id, folder.absolute()) if found else Nothing()
+
+
 def address() -> str:
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     return _discreet(uri) if uri else "sqlite"
@@ -235,7 +247,7 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def _sqlite(database: Path) -> str:
-    return f"sqlite:///{database}"
+    return f"{SQLITE}{database}"
 
 
 def _artifacts(folder: Path, uri: str) -> str | None:

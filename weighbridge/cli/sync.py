@@ -31,7 +31,7 @@ def sync(options: argparse.Namespace) -> int:
     """Bring every run of the journal into the trackers, and say what each holds; 1 where something is still lacking."""
     from tracking.pages.text_runs import held_text
 
-    trackers = _trackers(options.to, options.folder)
+    trackers = _trackers(options.to, options.folder, looking=options.dry_run)
     found, damaged = _journal(options.folder)
     rows = []
     for run in found:
@@ -58,7 +58,7 @@ def _journal(folder: Path) -> "tuple[list[Run], list[str]]":
     return found, damaged
 
 
-def _trackers(named: Sequence[str] | None, folder: Path) -> "dict[str, Tracker | str]":
+def _trackers(named: Sequence[str] | None, folder: Path, *, looking: bool) -> "dict[str, Tracker | str]":
     """Each tracker, or why it cannot be reached."""
     from tracking.trackers import connect, names, one_line
     from weighbridge.params.publish import Publish
@@ -72,7 +72,7 @@ def _trackers(named: Sequence[str] | None, folder: Path) -> "dict[str, Tracker |
         if name == JOURNAL:
             continue
         try:
-            trackers[name] = connect(name, folder, asked.experiment)
+            trackers[name] = connect(name, folder, asked.experiment, looking=looking)
         except UserError as problem:
             trackers[name] = one_line(problem)
     return trackers

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import ANY
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.tracking.trackers.stores import empty_store
 from tracking.lookup.find import find_run
 from tracking.runs.errors import UserError
 from tracking.runs.times import DIGEST, Times, note_times
-from tracking.trackers import mlflow
+from tracking.trackers import connect, mlflow
 
 LOG_ONE = """
 import sys
@@ -256,6 +257,22 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, and long enough to look at" * 10)
     with pytest.raises(UserError, match=r"MLflow at sqlite:///.*mlflow\.db: .*not a database"):
         mlflow.connect(tmp_path, "e")
+
+
+@pytest.mark.parametrize("uri", [None, "sqlite:///typo/mlflow.db"])
+def test_looking_makes_nothing(uri: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert connect("mlflow", tmp_path / "data", "e", looking=True).holds(weighed()) == "absent"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_at_a_store_makes_no_experiment(folder: Path) -> None:
+    tracker = mlflow.connect(folder, "e")
+    assert connect("mlflow", folder, "another", looking=True).holds(weighed()) == "absent"
+    assert tracker.client.get_experiment_by_name("another") is None
+    assert connect("mlflow", folder, "e", looking=True) == replace(tracker, client=ANY)
 
 
 def test_a_variable_that_the_user_set_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

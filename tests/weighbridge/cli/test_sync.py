@@ -44,7 +44,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InMemory:
         local.connect(Path("data"), "e").log(run)
     kept = InMemory()
 
-    def connect(name: str, folder: Path, experiment: str) -> Tracker:
+    def connect(name: str, folder: Path, experiment: str, *, looking: bool) -> Tracker:
         if name == "comet":
             raise UserError("Comet at h: no answer")
         return kept
