@@ -1,11 +1,14 @@
 """Whether a record is lost or doubled: `publish` is killed at random moments, then `weighbridge sync` runs, and all is counted.
 
-    python -m benchmarks.kills --kills 200 --writers 8 --each 50
+    python -m benchmarks.kills --kills 200 --writers 8 --each 50                     # MLflow on SQLite, Comet's archives
+    python -m benchmarks.kills --kills 200 --writers 8 --each 50 --postgresql        # MLflow on PostgreSQL (pgserver)
+    python -m benchmarks.kills --kills 0 --writers 0 --pipelines 200                 # whole pipelines, half an hour or more
 
 Each kill is a SIGKILL of a real process that runs the stage `publish` for two new runs, at a moment drawn evenly over the time
 that a whole one takes (and a little more). A run is acknowledged when it is in the journal. Afterwards eight processes publish
 at once to another new store. What is counted is read back without the trackers' code: MLflow's tables by SQL, the files beside
 them, and Comet's offline archives as zip files. Processes are forks of one that has imported both SDKs, which takes longest.
+With `--pipelines` whole `weighbridge repro`s of a tiny job are killed, with all that they started, and each is run again.
 """
 
 import argparse
@@ -13,17 +16,20 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import sys
 import tempfile
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sqlalchemy import NullPool, create_engine, text
+
+from benchmarks.killed_pipelines import killed_pipelines, tiny_project
 from stages import publish
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run, readable
@@ -128,14 +134,17 @@ def _counted(place: str, runs: Sequence[Run], records: Counter[str], whole: set[
 
 
 def _in_mlflow(folder: Path, runs: Sequence[Run]) -> Counted:
-    with sqlite3.connect(f"file:{folder / 'mlflow.db'}?mode=ro", uri=True) as store:
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.absolute() / 'mlflow.db'}"
+    with create_engine(uri, poolclass=NullPool).connect() as store:
         rows = store.execute(
-            "SELECT tags.value, run_uuid, status, artifact_uri FROM runs JOIN tags USING (run_uuid)"
-            " WHERE tags.key = ? AND lifecycle_stage = 'active'",
-            (RUN_ID,),
+            text(
+                "SELECT tags.value, run_uuid, status, artifact_uri FROM runs JOIN tags USING (run_uuid)"
+                " WHERE tags.key = :key AND lifecycle_stage = 'active'"
+            ),
+            {"key": RUN_ID},
         ).fetchall()
         stored = {
-            table: Counter(row[0] for row in store.execute(f"SELECT run_uuid FROM {table}"))  # noqa: S608
+            table: Counter(row[0] for row in store.execute(text(f"SELECT run_uuid FROM {table}")))  # noqa: S608
             for table in ("params", "metrics")
         }
     known, whole = {run.id: run for run in runs}, set()
@@ -145,7 +154,12 @@ def _in_mlflow(folder: Path, runs: Sequence[Run]) -> Counted:
             document = Path(urlsplit(files).path, "run.json").read_text(encoding="utf-8")
             if (stored["params"][uuid], stored["metrics"][uuid]) == numbers and json.loads(document)["id"] == run_id:
                 whole.add(run_id)
-    return _counted("MLflow (SQLite)", runs, Counter(row[0] for row in rows), whole)
+    return _counted(
+        f"MLflow ({'SQLite' if uri.startswith('sqlite') else 'PostgreSQL'})",
+        runs,
+        Counter(row[0] for row in rows),
+        whole,
+    )
 
 
 def _in_comet(folder: Path, runs: Sequence[Run]) -> Counted:
@@ -200,38 +214,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--each", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--places", nargs="+", choices=PLACES, default=PLACES)
+    parser.add_argument("--pipelines", type=int, default=0, help="kill so many whole pipelines")
+    parser.add_argument("--postgresql", action="store_true", help="MLflow keeps its runs in PostgreSQL")
     options = parser.parse_args(arguments)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     os.environ["COMET_API_KEY"] = ""  # whatever files say
     for place in options.places:
         {"mlflow": mlflow._import_quietly, "comet": comet._sdk}[place]()
-    counted: list[Counted] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
-        if options.kills:
-            fresh(Path(made, "kills"), options.places)
-            rng = random.Random(options.seed)  # noqa: S311 -- moments, no secrets
-            counted += kill_and_sync(options.kills, options.seconds, rng, options.places)
-        if options.writers:
-            fresh(Path(made, "writers"), options.places)
-            counted += writers(options.writers, options.each, options.places)
+        Path(made).chmod(0o755)  # PostgreSQL runs as another user where this is root
+        with postgresql(Path(made, "postgresql")) if options.postgresql else nullcontext():
+            counted = counted_of(options, Path(made))
         os.chdir("/")
     say(*counted)
     return int(any(each.lost or each.doubled or each.partial for each in counted))
 
 
-def kill_and_sync(kills: int, seconds: float, rng: random.Random, places: Sequence[str]) -> list[Counted]:
-    """Kill, sync, and count the runs that the journal acknowledged."""
-    begun, hit, made = killed_publishes(kills, seconds, rng)
+@contextmanager
+def postgresql(folder: Path) -> Iterator[None]:
+    """A server of its own, which every MLflow client in this process and its children is told of."""
+    import pgserver
+
+    server = pgserver.get_server(folder, cleanup_mode="delete")
+    os.environ["MLFLOW_TRACKING_URI"] = server.get_uri().replace("postgresql://", "postgresql+psycopg2://")
+    try:
+        yield
+    finally:
+        server.cleanup()
+
+
+def counted_of(options: argparse.Namespace, made: Path) -> list[Counted]:
+    """All that the options ask for, in folders of their own."""
+    rng, counted = random.Random(options.seed), list[Counted]()  # noqa: S311 -- moments, no secrets
+    if options.kills:
+        fresh(made / "kills", options.places)
+        begun, hit, number = killed_publishes(options.kills, options.seconds, rng)
+        counted += synced(f"{begun} publishes, {hit} killed before their end; {number} runs", [], options.places)
+    if options.pipelines:
+        tiny_project(made / "pipelines", options.places)
+        begun, hit, runs = killed_pipelines(options.pipelines, options.seconds, rng)
+        counted += synced(f"{begun} pipelines, {hit} killed before their end; {len(runs)} runs", runs, options.places)
+    if options.writers:
+        fresh(made / "writers", options.places)
+        counted += writers(options.writers, options.each, options.places)
+    return counted
+
+
+def synced(what: str, made: Sequence[Run], places: Sequence[str]) -> list[Counted]:
+    """Sync, and count the runs that the journal acknowledged, and those of whole pipelines."""
     damaged: list[str] = []
     kept = [run for _, run in readable(local.files(Path("data")), lambda problem: damaged.append(str(problem)))]
-    before = count(Path("data"), kept, places)
-    code = ended(forked(lambda: weighbridge(["sync"])))
-    say(
-        f"{begun} publishes, {hit} killed before their end; {made} runs, {len(kept)} acknowledged, {len(damaged)} damaged"
-    )
-    say("before sync:", *before, "")
-    say(f"sync ended with {code}")
-    return count(Path("data"), kept, places)
+    say(f"{what}, {len(kept)} acknowledged, {len(damaged)} damaged")
+    say("before sync:", *count(Path("data"), kept, places), "")
+    say(f"sync ended with {ended(forked(lambda: weighbridge(['sync'])))}")
+    return count(Path("data"), list({run.id: run for run in (*kept, *made)}.values()), places)
 
 
 if __name__ == "__main__":
