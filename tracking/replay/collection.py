@@ -1,11 +1,13 @@
 """What was kept of runs that were run again, bounded: the oldest goes, by age or until the rest is small enough.
 
-Kept as `<folder>/<kind>/<name>`: outcomes, canaries, prepared samples, environments, and code (git worktrees). Everything can be
-made again, for the time that it took. What a living process uses stays (`tracking.replay.folders`), and so does everything
-else in the folder. Of git's worktrees only those in this folder are ever touched.
+Kept as `<folder>/<kind>/<name>`: outcomes, canaries, prepared samples, environments, and code (git worktrees); and beside the
+folder the runs that `reproduce` made. Everything can be made again, for the time that it took. What a living process uses stays
+(`tracking.replay.folders`), and so does everything else in the folder. Of git's worktrees only those in this folder are ever
+touched. Certificates and the changes that `record` kept in git stay: nothing makes these again.
 """
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +22,8 @@ from tracking.replay.folders import USERS, in_use
 from tracking.replay.replayer import COMPLETE
 
 CODE = "code"
-KINDS = ("outcomes", "canaries", "prepared", "environments", CODE)
+REPRODUCED = "reproduced"  # beside the folder
+KINDS = ("outcomes", "canaries", "prepared", "environments", CODE, REPRODUCED)
 MARKS = (".lock", ".complete", ".partial")  # of files beside what is kept
 OF_PROCESSES = ("scratch-", "anew-")  # folders of one process each, which it removes itself unless it is killed
 REMOVED = ".removed-"
@@ -80,6 +83,7 @@ def collect(
 
 def _everything(folder: Path, used: set[str]) -> Iterator[Kept]:
     kept = [path for kind in KINDS for path in _entries(folder / kind) if path.suffix not in MARKS]
+    kept += [path for path in _entries(folder.parent / REPRODUCED) if re.fullmatch(r"[0-9a-f]{12}\.json", path.name)]
     own = [path for path in _entries(folder) if path.name.startswith(OF_PROCESSES)]
     left = [*filter(_unfinished, kept), *(path for path in own if not any(f"-{user}-" in path.name for user in used))]
     for path in (*kept, *own):

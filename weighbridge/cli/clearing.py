@@ -47,7 +47,7 @@ def _size(text: str) -> int:
 
 
 def gc(options: argparse.Namespace) -> int:
-    """Remove what is old, or too much, of environments, worktrees and answers; say what went."""
+    """Remove what is old, or too much, of environments, worktrees, answers and reproduced runs; say what went."""
     from tracking.replay.collection import DAY, collect
 
     folder = options.folder / "hybrids"

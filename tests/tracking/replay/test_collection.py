@@ -124,6 +124,16 @@ def test_only_our_own_worktrees_are_removed_and_forgotten(project: git.Repo, tmp
     assert by_hand.is_dir()
 
 
+def test_reproduced_runs_go_too_and_certificates_and_files_of_somebody_s_own_stay(tmp_path: Path) -> None:
+    for name in ("reproduced/0123456789ab.json", "reproduced/mine.json", "certificates/c.json", "journal/x.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (0, 0))
+    found = collected(tmp_path / "hybrids", tmp_path, older_than=30 * DAY, max_size=0)
+    assert names(found.freed) == ["reproduced/0123456789ab.json"]
+    assert sorted(path.name for path in tmp_path.rglob("*.json")) == ["c.json", "mine.json", "x.json"]
+
+
 def test_it_says_what_went_in_words_and_as_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
