@@ -3,6 +3,10 @@
 A planted text is a template; S stands for one of several made-up secrets of the kind that the place takes.
 """
 
+from collections.abc import Iterator
+
+from tracking.runs.secrets import redact
+
 RANDOM = ("Zk3v9QwXy7Lm2NpR5tBd8Hs1", "q7x2mz0v4k9c1r8t5w3y6b2n", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b")
 PASSWORDS = (*RANDOM, "hunter2", "Tr0ub4dor&3", "pa$$w0rd!", "ab,cd;ef", "correct-horse-battery")
 
@@ -373,3 +377,16 @@ HARMLESS = (
     '{"layers": {"token_embedding": 512, "pass_through": true}}',
     '["--model", "resnet18", "--pass-through", "yes"]',
 )
+
+
+def planted() -> Iterator[tuple[str, str]]:
+    """Every text of the corpus with its secret."""
+    for templates, secrets in ((NAMED, PASSWORDS), (TOKENS, RANDOM)):
+        yield from ((text.replace("{S}", secret), secret) for text in templates for secret in secrets)
+    yield from ODD
+
+
+def leaks(text: str, secret: str) -> bool:
+    """Whether the secret, or its second half, is still there."""
+    shown = redact(text)
+    return secret in shown or (len(secret) > 8 and secret[len(secret) // 2 :] in shown)

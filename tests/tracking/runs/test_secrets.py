@@ -4,12 +4,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.tracking.runs.secret_corpus import HARMLESS, NAMED, ODD, PASSWORDS, RANDOM, TOKENS
+from tests.tracking.runs.secret_corpus import HARMLESS, RANDOM, leaks, planted
 from tracking.runs.findings import Finding, Verdict, load_findings, save_findings
 from tracking.runs.flat import flat
 from tracking.runs.secret_forms import looks_random
@@ -17,19 +16,6 @@ from tracking.runs.secret_names import Level, level_of
 from tracking.runs.secrets import HIDDEN, is_hidden, redact, redact_url, redacted
 
 SECRET = RANDOM[0]
-
-
-def planted() -> Iterator[tuple[str, str]]:
-    """Every text of the corpus with its secret."""
-    for templates, secrets in ((NAMED, PASSWORDS), (TOKENS, RANDOM)):
-        yield from ((text.replace("{S}", secret), secret) for text in templates for secret in secrets)
-    yield from ODD
-
-
-def leaks(text: str, secret: str) -> bool:
-    """Whether the secret, or its second half, is still there."""
-    shown = redact(text)
-    return secret in shown or (len(secret) > 8 and secret[len(secret) // 2 :] in shown)
 
 
 def test_no_planted_secret_of_the_corpus_comes_through() -> None:
