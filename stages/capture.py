@@ -11,6 +11,7 @@ writes  <environment>/<runtime>.json for every runtime, and <environment>/recipe
         loads a model, <code>/<stage>/<framework>.json, with that framework's adapter alone
         <factories>/<model>.json: the same of the file that a model's `architecture` names and what it imports from beside
         itself, {} where it names none; of a source that `pretrain` trains, <factories>/pretrain/<source>.json
+        .dvc/tmp/weighbridge/code.json: what was read of code, by the hash of each file, so that it is not read again
         <context>: load, clocks, memory and whatever else moves timings and no prediction; beside the timings and, like
         them, not an output
 removes files in <results>/findings, runs and together that this job does not make (a check or a model that is gone), and the
@@ -21,7 +22,7 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from tracking.capture.code_files import code_digests
+from tracking.capture.code_files import code_digests, remembered
 from tracking.capture.environment import Environment, capture_preparing
 from tracking.capture.environment import capture as capture_one
 from tracking.capture.machine import Machine, this_machine
@@ -44,6 +45,7 @@ from weighbridge.weights.parts import digests_beside
 PROJECT = Path(__file__).resolve().parents[1]
 STAGES = PROJECT / "stages"
 ADAPTERS = "weighbridge.frameworks"
+READ_BEFORE = Path(".dvc/tmp/weighbridge/code.json")  # only time is lost with it
 
 
 def capture(machine: Machine) -> tuple[Environment, ...]:
@@ -148,8 +150,9 @@ def _write_code(params: Params, code: Path, factories: Path) -> None:
     fetched = [data.source for data in (params.data, *params.test_sets.values())]
     sources = {"fetch": fetched, "transfer_check": [params.transfer_check.target.images]}
     starts = {stage: [Path(each) for each in named if each.endswith(".py")] for stage, named in sources.items()}
-    for name, digests in stage_code(frameworks, starts):
-        write_json(code / f"{name}.json", digests)
+    with remembered(READ_BEFORE):
+        for name, digests in stage_code(frameworks, starts):
+            write_json(code / f"{name}.json", digests)
 
 
 def _write_environments(params: Params, machine: Machine, folder: Path) -> None:

@@ -8,10 +8,15 @@ moves `sys.path`: those above it up to the project's, and those that its strings
 
 import ast
 import hashlib
+import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+from tracking.runs.writing import write_text
 
 Chosen = Mapping[str, Collection[str]]
 _NO_CONTENT = ("kind", "type_comment", "type_ignores")
@@ -139,9 +144,43 @@ def _files(name: str, folder: Path, root: Path, further: tuple[Path, ...]) -> tu
 
 # ---- one file
 
+_known: dict[str, _Source] = {}
+_before: dict[str, _Source] = {}
 
-@lru_cache(maxsize=4096)
+
+@contextmanager
+def remembered(file: Path) -> Iterator[None]:
+    """Spare reading again what has not changed since the last time: what files say is kept in `file`, by their content's hash.
+
+    What an other version of this module wrote there, or nobody, is not looked at.
+    """
+    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if kept["version"] == version:
+            _before.update({key: _as_source(values) for key, values in kept["files"].items()})
+    yield
+    with suppress(OSError):  # only time is lost
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"version": version, "files": {key: astuple(each) for key, each in _known.items()}})
+        write_text(file, text)
+
+
+def _as_source(values: list[Any]) -> _Source:
+    names, packages, strings, digest, folders = values
+    if not all(isinstance(text, str) for text in (digest, *names, *packages, *strings, *(folders or ()))):
+        raise TypeError("not what was written")
+    return _Source(tuple(names), tuple(packages), tuple(strings), digest, None if folders is None else tuple(folders))
+
+
 def _read(content: bytes, package: str) -> _Source:
+    key = f"{package} {hashlib.sha256(content).hexdigest()}"
+    if key not in _known:
+        _known[key] = _before.get(key) or _parsed(content, package)
+    return _known[key]
+
+
+def _parsed(content: bytes, package: str) -> _Source:
     tree = ast.parse(content)
     names: list[str] = []
     packages: list[str] = []
@@ -157,11 +196,13 @@ def _read(content: bytes, package: str) -> _Source:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _could_name_a_file(node.value):
             strings.append(node.value)
     digest = hashlib.sha256(_canonical(tree).encode()).hexdigest() if tree.body else ""
-    return _Source(_once(names), _once(packages), _once(strings), digest, _folders(tree))
+    return _Source(_once(names), _once(packages), _once(strings), digest, _folders(content, tree))
 
 
-def _folders(tree: ast.AST) -> tuple[str, ...] | None:
+def _folders(content: bytes, tree: ast.AST) -> tuple[str, ...] | None:
     """The strings of a file that mentions `sys.path`; None for any other."""
+    if b"sys" not in content or b"path" not in content:
+        return None
     nodes = list(ast.walk(tree))
     if not any(_is_sys_path(node) for node in nodes):
         return None
@@ -195,10 +236,14 @@ def _code(tree: ast.AST) -> Iterator[ast.AST]:
                 and isinstance(first.value.value, str)
             ):
                 del node.body[0]
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        elif isinstance(node, ast.If) and any(_is_type_checking(part) for part in ast.walk(node.test)):
             continue
         yield node
         waiting.extend(ast.iter_child_nodes(node))
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return "TYPE_CHECKING" in (getattr(node, "id", ""), getattr(node, "attr", ""))
 
 
 def _canonical(node: object) -> str:

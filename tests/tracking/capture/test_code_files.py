@@ -1,11 +1,13 @@
 """Which files a program can reach, and digests of them that no comment changes."""
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from tests.import_graph import ROOT
+from tracking.capture import code_files
 from tracking.capture.code_files import code_digests, digest_of
 
 
@@ -150,7 +152,9 @@ LOADING = {
 }  # fmt: skip
 
 
-DECODING = {"fingerprint", "isolation_check", "layers", "preprocess", "preprocess_check", "transfer_check"}
+DECODING = (LOADING - {"backend_check"}) | {
+    "preprocess"
+}  # sets that are too large to be kept as pixels are decoded anew
 
 
 @pytest.mark.parametrize(
@@ -183,3 +187,33 @@ def test_no_file_of_the_project_is_out_of_reach() -> None:
         if digest_of(path.read_bytes(), python=True)
     }
     assert own - known == {"stages/capture.py"}
+
+
+def test_what_was_read_before_is_not_read_again_and_what_somebody_broke_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_known", "_before"):
+        monkeypatch.setattr(code_files, name, {})
+    (tmp_path / "a.py").write_text("import b\n")
+    (tmp_path / "b.py").write_text("x = 1\n")
+    kept = tmp_path / "kept/code.json"
+    with code_files.remembered(kept):
+        found = code_digests([tmp_path / "a.py"], tmp_path)
+    assert {*found} == {"a.py", "b.py"}
+
+    def again() -> dict[str, str]:
+        code_files._known.clear()
+        code_files._before.clear()
+        with code_files.remembered(kept):
+            return code_digests([tmp_path / "a.py"], tmp_path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(code_files, "_parsed", lambda *_: pytest.fail("read again"))
+        assert again() == found
+    text = kept.read_text()
+    for broken in ("", "{}", text[:50], text.replace('"version": "', '"version": "0'), text.replace('"b"', "7")):
+        kept.write_text(broken)
+        assert again() == found
+    (tmp_path / "b.py").write_text("x = 2\n")
+    assert again()["b.py"] != found["b.py"]
+    assert len(json.loads(kept.read_text())["files"]) == 2
