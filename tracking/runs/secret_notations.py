@@ -91,9 +91,10 @@ def _user_end(rest: str) -> int:
 
 # ---- name and value
 
+_BLOCK = r"(?:[ \t]*[|>][-+]?[ \t]*\n[ \t]+)?"  # of YAML: the value begins on the next line
 _ASSIGNMENT = re.compile(
     rf"(?<!\w)(?P<name>[\w.-]{{1,200}})(?:\[[\w\"']*\])?"
-    rf"(?P<sep>(?:{_QUOTE})?\s*(?:=>|:=|==?|:|%3D|\bis\b)[ \t]*|(?:{_QUOTE})\s*,\s*(?={_QUOTE}))",
+    rf"(?P<sep>(?:{_QUOTE})?\s*(?:=>|:=|==?|:{_BLOCK}|%3D|\bis\b)[ \t]*|(?:{_QUOTE})\s*,\s*(?={_QUOTE}))",
     re.IGNORECASE,
 )
 _OPTION = re.compile(r"(?<![\w-])(?P<name>--?[A-Za-z][\w.-]*)(?:,?[ \t]+|\s*\n\s*-[ \t]+)(?![-*])")

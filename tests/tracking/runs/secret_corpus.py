@@ -22,6 +22,8 @@ NAMED = (
     "PASSWORD={S} python train.py",
     "password: {S}",
     "password: {S}\nepochs: 3",
+    "password: >-\n  {S}\nepochs: 3",
+    "DB_TOKEN: |\n    {S}\n",
     "  password : '{S}'",
     "db:\n  password: {S}\n  host: x",
     "client_secret = {S}",
@@ -235,6 +237,9 @@ ODD = (
 
 # Nothing secret in these: they must stay as they are.
 HARMLESS = (
+    "pad_token: >-\n  [PAD]",
+    "max_tokens: |\n  128",
+    "note: >-\n  tokens of some words",
     "models/token_mixer.py:build",
     "auth.py:network",
     "nets/pass.py:net",
