@@ -122,8 +122,8 @@ def grade(before: Run, after: Run, metrics: Sequence[str] = ()) -> Grades:
         if pair.decided:
             paired = _paired(pair.before, pair.after)
             if (
-                pair.only_before or pair.only_after
-            ):  # the accuracies are of other sets: what is paired says nothing of them
+                pair.only_before or pair.only_after or pair.unscored
+            ):  # accuracies of other sets: pairs say nothing of them
                 paired |= {"change": _unpaired(before, after), "p_value": None}
             return Grades(**own, **paired, other=other)
     elif _same_samples(before, after):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 DOCUMENTS = "documents"
 TEXTS = ("prompts", "targets", "outputs")
+UNSCORED = "unscored"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Pairing:
         shared: how many there are.
         only_before, only_after: how many samples only one of the runs holds, or holds twice.
         differing: of `prompts`, `targets` and `outputs` how many differ; what one run did not log is left out.
+        unscored: of how many shared samples one does not say whether they are right, while both do of others: these are left out
+            of the decisions of `before` and `after`.
         decided: whether both say of their samples what was right.
     """
 
@@ -33,6 +36,7 @@ class Pairing:
     only_after: int
     differing: Mapping[str, int]
     decided: bool
+    unscored: int = 0
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -54,8 +58,12 @@ def pairing(before: Run, after: Run) -> Pairing | None:
         one, other = _cut(before, old, shared), _cut(after, new, shared)
     kinds = [kind for kind in TEXTS if kind in one.decisions and kind in other.decisions]
     differing = {kind: _differing(one, other, kind) for kind in kinds}
-    decided = len(shared) > 0 and all((unpack_decisions(run.decisions["top1"]) >= 0).all() for run in (one, other))
-    return Pairing(one, other, len(shared), len(old) - len(shared), len(new) - len(shared), differing, decided)
+    counts = len(shared), len(old) - len(shared), len(new) - len(shared)
+    scored = np.logical_and(*(unpack_decisions(run.decisions["top1"]) >= 0 for run in (one, other)))
+    if scored.all() or not scored.any():
+        return Pairing(one, other, *counts, differing, bool(scored.any()))
+    left = int((~scored).sum())
+    return Pairing(_rows(one, scored), _rows(other, scored), *counts, {**differing, UNSCORED: left}, True, left)
 
 
 def _once(ids: "np.ndarray") -> "np.ndarray":
@@ -70,7 +78,11 @@ def _cut(run: Run, ids: "np.ndarray", shared: "np.ndarray") -> Run:
     import numpy as np
 
     order = np.argsort(ids, kind="stable")
-    rows = order[np.searchsorted(ids, shared, sorter=order)]
+    return _rows(run, order[np.searchsorted(ids, shared, sorter=order)])
+
+
+def _rows(run: Run, rows: "np.ndarray") -> Run:
+    """The run with these of its samples: their places, or whether each is kept."""
     kept = {name: pack(unpack_decisions(text)[rows]) for name, text in run.decisions.items() if name != "names.sha256"}
     return replace(run, decisions=kept)
 

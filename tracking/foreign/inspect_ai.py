@@ -18,6 +18,26 @@ from tracking.runs.run import FOREIGN, Run, Scalar
 
 TOOL = "inspect_ai"
 LISTS = "param.model_args.* param.task_args.* param.generate.* param.config.*"
+HOW = (
+    *(
+        "log_",
+        "max_connections",
+        "adaptive_connections",
+        "max_samples",
+        "max_tasks",
+        "max_subprocesses",
+        "max_sandboxes",
+    ),
+    *(
+        "max_retries",
+        "timeout",
+        "attempt_timeout",
+        "max_dataset_memory",
+        "sandbox_cleanup",
+        "score_display",
+        "notification",
+    ),
+)
 RIGHT = {"C": True, "I": False, 1: True, 0: False}
 
 
@@ -75,9 +95,10 @@ def _run(values: Mapping[str, Any]) -> Run:
         "model_args": asked.get("model_args") or {},
         "task_args": asked.get("task_args") or {},
         "task_version": asked.get("task_version"),
-        "config": asked.get("config") or {},
+        "config": _conditions(asked.get("config") or {}),
+        "model_base_url": asked.get("model_base_url"),
         "dataset": {name: dataset.get(name) for name in ("name", "location", "shuffled")},
-        "generate": {name: value for name, value in (plan.get("config") or {}).items() if name != "max_connections"},
+        "generate": _conditions({**(asked.get("model_generate_config") or {}), **(plan.get("config") or {})}),
         "steps": json.dumps(plan.get("steps") or [], sort_keys=True),
         "scorers": json.dumps([each.get("name") for each in asked.get("scorers") or ()]),
     }
@@ -94,6 +115,11 @@ def _run(values: Mapping[str, Any]) -> Run:
         decisions=decisions,
         schema=FOREIGN,
     )
+
+
+def _conditions(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Without how many run at once, how often is tried again, and what is logged."""
+    return {name: value for name, value in config.items() if not name.startswith(HOW)}
 
 
 def _environment(asked: Mapping[str, Any]) -> dict[str, Scalar]:

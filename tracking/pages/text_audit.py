@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from tracking.audit.audit import Audit, AuditOutcome, Difference
 from tracking.audit.divergence import divergence
 from tracking.audit.grades import Grades, other_test_sets
+from tracking.audit.pairing import UNSCORED
 from tracking.pages.terminal import PIPE, Screen, aligned, and_more, indented, joined, table_lines
 from tracking.pages.text_divergence import divergence_lines
 from tracking.runs.run import Run, Scalar
@@ -154,8 +155,10 @@ def document_rows(counts: tuple[int, int, int], differing: Mapping[str, int]) ->
     texts = [
         (kind, f"{count:,} of {shared:,} differ" if count else f"same: all {shared:,}")
         for kind, count in differing.items()
+        if kind != UNSCORED
     ]
-    return [("documents", sets), *texts]
+    left = [(UNSCORED, f"{differing[UNSCORED]:,} of {shared:,} in one: left out")] if UNSCORED in differing else []
+    return [("documents", sets), *texts, *left]
 
 
 def _metric(before: Scalar, after: Scalar) -> str:

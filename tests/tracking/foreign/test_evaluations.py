@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from tracking.audit.audit import Audit, audit
+from tracking.audit.compare import compare
 from tracking.foreign.lm_eval import arguments
 from tracking.foreign.read import foreign_runs
 from tracking.foreign.torch_env import torch_environment
 from tracking.lookup.find import find_run, find_runs
+from tracking.pages.text_audit import audit_text
 from tracking.runs.errors import UserError
 
 
@@ -263,6 +265,19 @@ def test_a_log_is_read_in_each_of_its_forms(kind: str, tmp_path: Path) -> None:
         2,
     )
     assert (run.params["config.limit"], run.environment["package.inspect-ai"]) == (2, "0.3")
+
+
+def test_answers_of_which_some_are_unscored_are_compared_on_the_others(tmp_path: Path) -> None:
+    rows = [{**ROWS[number % 2], "id": number} for number in range(6)]
+    failed = [{**rows[0], "scores": {}, "output": {"choices": []}, "error": {"message": "timed out"}}, *rows[1:]]
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, samples in zip(paths, (rows, failed), strict=True):
+        path.write_text(json.dumps({**LOG, "samples": samples}))
+    found = audited(*paths)
+    assert (found.grades.documents, found.grades.samples, found.grades.flips) == ((6, 0, 0), 5, 0)
+    assert found.grades.texts == {"prompts": 0, "targets": 0, "outputs": 1, "unscored": 1}
+    assert "unscored         1 of 6 in one: left out" in audit_text(found)
+    assert compare(found.before, found.after).accuracies[0].samples == 5
 
 
 def test_an_archive_cut_anywhere_is_one_clear_line(tmp_path: Path) -> None:
