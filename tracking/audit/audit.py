@@ -147,14 +147,14 @@ class Audit:
         }
 
 
-def audit(before: Run, after: Run, metrics: Sequence[str] = ()) -> Audit:
+def audit(before: Run, after: Run, metrics: Sequence[str] = (), tolerance: float = 0.0) -> Audit:
     """Compare two runs.
 
     A condition that one run lacks is a difference where that run would have held it (equal schema, and it recorded
     others of its kind); where it would not (another schema, another tool), it is `unrecorded` and no suspect.
 
     Args:
-        metrics: the results that decide, as in `tracking.audit.grades.grade`.
+        metrics, tolerance: the results that decide, as in `tracking.audit.grades.grade`.
 
     Raises:
         UserError: the runs recorded no result that could be compared, or not those.
@@ -168,7 +168,7 @@ def audit(before: Run, after: Run, metrics: Sequence[str] = ()) -> Audit:
     hidden = {name for name in old.keys() & new.keys() if is_hidden(old[name], new[name])}
     comparable = (old.keys() | new.keys()) - silent - hidden
     differing = {name for name in comparable if not _equal(old, new, name)}
-    grades = grade(before, after, metrics)
+    grades = grade(before, after, metrics, tolerance)
     if grades.finest is None:
         names = " and ".join(f"{run.subject} {run.id[:12]}" for run in (before, after))
         raise UserError(f"{names} recorded no result in common")

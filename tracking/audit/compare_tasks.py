@@ -39,9 +39,17 @@ class TaskComparisons:
         return found
 
     @property
+    def pooled(self) -> tuple[Comparison, ...]:
+        """The first of each task: of answers that were filtered in several ways each counts once."""
+        first: dict[str, Comparison] = {}
+        for each in self.compared:
+            first.setdefault(str(each.first.params.get("task.name", each.first.subject)), each)
+        return tuple(first.values())
+
+    @property
     def discordant(self) -> tuple[int, int]:
         """How many samples of all tasks only the first, only the second gets right."""
-        return sum(each.only_first for each in self.compared), sum(each.only_second for each in self.compared)
+        return sum(each.only_first for each in self.pooled), sum(each.only_second for each in self.pooled)
 
     @property
     def p_value(self) -> float:
@@ -51,7 +59,7 @@ class TaskComparisons:
     @property
     def moved(self) -> tuple[int, int]:
         """In how many tasks the first, the second is better."""
-        differences = [each.difference for each in self.compared]
+        differences = [each.difference for each in self.pooled]
         return sum(each < 0 for each in differences), sum(each > 0 for each in differences)
 
     @property
@@ -62,7 +70,7 @@ class TaskComparisons:
     @property
     def mean_difference(self) -> float:
         """The mean over the tasks of the difference of accuracy, a fraction."""
-        return sum(each.difference for each in self.compared) / len(self.compared)
+        return sum(each.difference for each in self.pooled) / len(self.pooled)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -73,7 +81,7 @@ class TaskComparisons:
             ],
             "left_out": dict(self.left_out),
             "over_tasks": {
-                "samples": sum(each.accuracies[0].samples for each in self.compared),
+                "samples": sum(each.accuracies[0].samples for each in self.pooled),
                 "only_first": self.discordant[0],
                 "only_second": self.discordant[1],
                 "p_value": self.p_value,

@@ -38,6 +38,7 @@ class Grades:
         documents: where samples say what was asked: how many both hold, how many only one of them.
         texts: of the shared ones, how many have another prompt, target or output, as far as both logged them.
         metrics: numbers that decide where there is nothing finer, or where they were asked for, by name: (before, after).
+        tolerance: metrics that differ by no more are the same.
     """
 
     bits_same: bool | None = None
@@ -55,6 +56,7 @@ class Grades:
     metrics: Mapping[str, tuple[Scalar, Scalar]] | None = None
     documents: tuple[int, int, int] | None = None
     texts: Mapping[str, int] | None = None
+    tolerance: float = 0.0
 
     @property
     def finest(self) -> str | None:
@@ -80,7 +82,7 @@ class Grades:
     @property
     def moved(self) -> dict[str, tuple[Scalar, Scalar]]:
         """The metrics that decide and that differ."""
-        return {name: pair for name, pair in (self.metrics or {}).items() if pair[0] != pair[1]}
+        return {name: pair for name, pair in (self.metrics or {}).items() if not _within(*pair, self.tolerance)}
 
     @property
     def accuracy_same(self) -> bool | None:
@@ -102,18 +104,25 @@ class Grades:
         return None if self.change is None else self.change[0] <= 0 <= self.change[1]
 
 
-def grade(before: Run, after: Run, metrics: Sequence[str] = ()) -> Grades:
+def _within(before: Scalar, after: Scalar, tolerance: float) -> bool:
+    if is_number(before) and is_number(after):
+        return abs(float(before or 0) - float(after or 0)) <= tolerance
+    return before == after
+
+
+def grade(before: Run, after: Run, metrics: Sequence[str] = (), tolerance: float = 0.0) -> Grades:
     """How far the results of two runs agree.
 
     Args:
         metrics: results that decide, and nothing else; without them decisions and accuracy do, or, where the two have none in
             common, every number that both have, times and rates left out.
+        tolerance: metrics that differ by no more are the same; decisions and accuracies are compared exactly.
 
     Raises:
         UserError: one of `metrics` is no result of both runs.
     """
     if metrics:
-        return Grades(metrics={name: _both(before, after, name) for name in metrics})
+        return Grades(metrics={name: _both(before, after, name) for name in metrics}, tolerance=tolerance)
     bits_same = _same_or_unknown(before.results, after.results, "scores.sha256")
     own: dict[str, Any] = {"bits_same": bits_same, "task": task_of_run(after), **_accuracies(before, after)}
     other = _other_results(before, after)
@@ -131,7 +140,7 @@ def grade(before: Run, after: Run, metrics: Sequence[str] = ()) -> Grades:
     found = Grades(**own, change=_unpaired(before, after), other=other)
     if found.finest and found.finest != "outputs":
         return found
-    return replace(found, other=None, metrics=_numbers_of_both(before, after) or None)
+    return replace(found, other=None, metrics=_numbers_of_both(before, after) or None, tolerance=tolerance)
 
 
 def _both(before: Run, after: Run, name: str) -> tuple[Scalar, Scalar]:

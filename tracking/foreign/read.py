@@ -115,9 +115,10 @@ def foreign_task(path: Path, task: str) -> list[Run]:
     if lm_eval.recognises(values):
         return lm_eval.read(values, path, task)
     runs = foreign_runs(path) or []
-    if runs and not any(run.subject == task for run in runs):
+    found = [run for run in runs if task in (run.subject, run.params.get("task.name"))]
+    if runs and not found:
         raise UserError(f"{path}:{task}: no such task; it has: {', '.join(sorted(run.subject for run in runs))[:500]}")
-    return [run for run in runs if run.subject == task]
+    return found
 
 
 def _json(path: Path) -> Any:

@@ -40,7 +40,7 @@ def _over(found: "TaskComparisons") -> list[tuple[str, str]]:
     first, second = found.discordant
     worse, better = found.moved
     return [
-        ("mean of B - A", f"{100 * found.mean_difference:+.2f} points over {len(found.compared):,} tasks"),
+        ("mean of B - A", f"{100 * found.mean_difference:+.2f} points over {len(found.pooled):,} tasks"),
         ("documents", f"only A right {first:,}, only B right {second:,}; exact McNemar p {p_text(found.p_value)}"),
         ("tasks", f"A better in {worse:,}, B better in {better:,}; exact sign test p {p_text(found.sign_p_value)}"),
     ]

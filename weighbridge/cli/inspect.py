@@ -81,11 +81,24 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
         help="the result that decides (several times for several); by default decisions and accuracy, else all that both have",
     )
     parser.add_argument(
+        "--tolerance", metavar="X", type=_tolerance, default=0.0, help="metrics that differ by no more are the same (0)"
+    )
+    parser.add_argument(
         "--format", choices=("text", "markdown", "junit", "github"), default="text", help="how it is printed (text)"
     )
     add_html(parser)
     add_folder(parser)
     add_json(parser)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
+    return value
 
 
 def audit(options: argparse.Namespace) -> int:
@@ -116,7 +129,7 @@ def _audits(options: argparse.Namespace) -> "tuple[list[Audit], bool]":
     after = [run for reference in options.after for run in find_runs(reference, options.folder)]
     pairs = _pairs(before, after)
     several = len(pairs) > 1 or any(Path(name).is_dir() for name in (options.before, *options.after))
-    return [audited(*pair, options.metric) for pair in pairs], several
+    return [audited(*pair, options.metric, options.tolerance) for pair in pairs], several
 
 
 def _pairs(before: "list[Run]", after: "list[Run]") -> "list[tuple[Run, Run]]":

@@ -35,6 +35,7 @@ class Results(Form):
     metrics: dict[str, Pair[Value]] = Field({})
     documents: Sequence[int] = ()
     texts: dict[str, int] = Field({})
+    tolerance: Number
     task: str
     finest: str | None
     same: bool

@@ -16,6 +16,7 @@ import pytest
 
 from tracking.audit.audit import Audit, audit
 from tracking.audit.compare import compare
+from tracking.audit.compare_tasks import compare_tasks
 from tracking.foreign.lm_eval import arguments
 from tracking.foreign.read import foreign_runs
 from tracking.foreign.torch_env import torch_environment
@@ -117,7 +118,9 @@ def test_each_filter_of_a_task_is_a_run_with_its_own_accuracy(named: bool, tmp_p
         ("t.strict", 0.0, 0.5),
         ("t.flexible", 1.0, 0.5),
     ]
-    assert find_run(f"{path}:t.flexible") == runs[1]
+    assert find_run(f"{path}:t.flexible") == find_run(f"{path.parent}:t.flexible") == runs[1]
+    assert find_runs(f"{path}:t") == find_runs(f"{path.parent}:t") == runs
+    assert len(compare_tasks(runs, runs).pooled) == 1
     other = filtered(tmp_path / "b", named=True, flexible=False)
     assert [audited(f"{path}:t.{name}", f"{other}:t.{name}").grades.flips for name in ("strict", "flexible")] == [0, 2]
 

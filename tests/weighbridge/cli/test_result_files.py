@@ -117,6 +117,13 @@ def test_a_missing_bos_comes_first_and_the_batch_size_behind_it(
         assert [round(value, 3) for value in found["results"]["metrics"]["acc"]] == values
 
 
+def test_a_tolerance_takes_small_moves_of_a_metric_for_none(said: Said) -> None:
+    pair = [f"{BOS}/suite_{name}.json:piqa" for name in ("add_bos_token", "no_bos")]
+    asked = ["--metric", "acc", "--strict", "--tolerance"]
+    assert said("audit", *pair, *asked, "0.3")["outcome"] == "robust"
+    assert said("audit", *pair, *asked, "0.2", code=1)["outcome"] == "explained"
+
+
 def test_two_differences_are_never_one_cause(capsys: pytest.CaptureFixture[str]) -> None:
     pair = [f"{BOS}/suite_{name}.json:piqa" for name in ("add_bos_token", "no_bos")]
     for form in ([], ["--format", "markdown"], ["--format", "github"], ["--format", "junit"]):
