@@ -9,8 +9,8 @@ reads   <images> (a few of them), <samples>/test, the weights file, environment/
         environment/recipes/<recipe>.json
 writes  <canaries>: rows of text (`tracking.runs.canaries`)
         <outputs>/  layers.json (names, kinds, shapes, what feeds what, in the order of running), values.npy (float32);
-        no layers but a reason, where a model's layers cannot be seen
-params  models.<model>, inference, data.classes, layers
+        no layers but a reason, where a model's layers cannot be seen or no pair names it
+params  models.<model>, inference, data.classes, layers, backend_parity
 """
 
 import hashlib
@@ -28,6 +28,7 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.networks.layer_outputs import SCORES, Layer, LayerSet, Recorder
 from weighbridge.networks.loading import asked_model, load_model
 from weighbridge.networks.watching import record_layers
+from weighbridge.params.backend_parity import Parity
 from weighbridge.params.layers import Layers
 from weighbridge.params.recipes import Recipe, TextRecipe
 from weighbridge.params.section import read
@@ -38,6 +39,7 @@ from weighbridge.process.stage import replacing, run
 VALUES = 256  # of each layer and input, at most
 BATCH = 8, 16
 TOKENS = 16
+NO_PAIR = "no pair of backend_parity names this model"
 
 
 def layers(classifier: Classifier, samples: SampleSet, weights: Path, params: Layers) -> LayerSet:
@@ -68,7 +70,7 @@ def canary_rows(
 
 def _layers(classifier: Classifier, images: np.ndarray, weights: Path) -> tuple[Layer, ...]:
     """What the layers say; where they cannot be seen, the scores alone."""
-    recorder = Recorder(len(images), VALUES)
+    recorder = Recorder(len(images), VALUES, links=False)
     if record_layers(classifier, images, weights, recorder) is None:
         return recorder.layers
     scores = classifier.predict(images)
@@ -131,8 +133,10 @@ def main(model: str, images: Path, samples: Path, weights: Path, outputs: Path, 
     if asked.inputs:
         looked_at = canary_rows(classifier, test, weights, chosen.batch_size, asked)
         rows = [*steps(images, test, asked.images), *looked_at]
+    pairs: dict[str, Parity] = read(dict[str, Parity], "backend_parity")
+    paired = any(model in (pair.reference, pair.candidate) for pair in pairs.values())
     with replacing(outputs) as partial:
-        layers(classifier, test, weights, asked).save(partial)
+        (layers(classifier, test, weights, asked) if paired else LayerSet((), (), NO_PAIR)).save(partial)
     with replacing(canaries) as partial:
         write_json(partial, rows)
 

@@ -4,8 +4,10 @@ Whole outputs of a large network would be gigabytes, so of every layer and sampl
 drawn from the layer's shape alone, with channels last, so that two frameworks keep the same ones.
 """
 
+import functools
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -61,10 +63,12 @@ class Recorder:
     Args:
         samples: how many there are; outputs of another first axis are ignored, unless it is a multiple (windows of an image).
         places: how many values of each sample's output are kept, at most.
+        links: whether it is found out which layer feeds which, for which every output is hashed whole; without, two outputs
+            are the same where a few of their values are.
     """
 
-    def __init__(self, samples: int, places: int) -> None:
-        self._samples, self._places = samples, places
+    def __init__(self, samples: int, places: int, *, links: bool = True) -> None:
+        self._samples, self._places, self.links = samples, places, links
         self._layers: list[Layer] = []
         self._calls: dict[str, int] = {SCORES: 1}  # a layer of that name is called `scores#2`
         self._makers: dict[bytes, str] = {}
@@ -76,13 +80,13 @@ class Recorder:
 
     def maker(self, output: np.ndarray) -> str | None:
         """The layer that gave these bits, in whatever shape; None where none did."""
-        return self._makers.get(_digest(output))
+        return self._makers.get(self._digest(output))
 
     def add(self, name: str, kind: str, output: np.ndarray, inputs: Sequence[str], *, channels: int = -1) -> None:
         """Keep a layer's output (batch first); `channels` is its channel axis."""
         if output.dtype.kind != "f" or not output.size or output.ndim < 2 or len(output) % self._samples:
             return
-        known = self._makers.get(digest := _digest(output))
+        known = self._makers.get(digest := self._digest(output))
         if known is not None:
             self._kept_as[name] = known
             return
@@ -96,19 +100,28 @@ class Recorder:
         maker = self.maker(scores)
         self._keep(SCORES, SCORES, scores, [maker] if maker else [])
 
+    def _digest(self, output: np.ndarray) -> bytes:
+        whole = output if self.links else _few(output, len(output), self._places)
+        size = b"" if self.links else str(output.size).encode()
+        return hashlib.blake2b(np.ascontiguousarray(whole).data, digest_size=16, key=size).digest()
+
     def _keep(self, name: str, kind: str, output: np.ndarray, inputs: Sequence[str]) -> None:
         parts = len(output) // self._samples
         shape = (*((parts,) if parts > 1 else ()), *output.shape[1:])
-        values = np.ascontiguousarray(output, dtype=np.float32).reshape(self._samples, -1)
-        kept = values[:, _places(values.shape[1], self._places)]
+        kept = np.asarray(_few(output, self._samples, self._places), np.float32)
         makers = tuple(dict.fromkeys(self._kept_as.get(each, each) for each in inputs))
         self._layers.append(Layer(name, kind, shape, makers, kept))
 
 
-def _digest(output: np.ndarray) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(output).data, digest_size=16).digest()
+def _few(output: np.ndarray, samples: int, limit: int) -> np.ndarray:
+    """The values of each sample's output at the kept places, in the order of its axes: shape (samples, places)."""
+    if len(output) != samples:
+        output = output.reshape(samples, -1)
+    places = _places(math.prod(output.shape[1:]), limit)
+    return np.asarray(output[(slice(None), *np.unravel_index(places, output.shape[1:]))])
 
 
+@functools.lru_cache(maxsize=64)
 def _places(size: int, limit: int) -> np.ndarray:
     if size <= limit:
         return np.arange(size)

@@ -56,7 +56,7 @@ def _of_torch(classifier: Classifier, images: np.ndarray, _weights: Path, record
     hooks, entered = [], []
 
     def before(_module: Any, inputs: Any) -> None:
-        made = [recorder.maker(_as_array(each)) for each in inputs if _is_tensor(each)]
+        made = [recorder.maker(_as_array(each)) for each in inputs if _is_tensor(each)] if recorder.links else []
         entered.append([maker for maker in made if maker])
 
     def after(name: str) -> Callable[..., None]:
@@ -82,7 +82,8 @@ def _add_from_torch(recorder: Recorder, name: str, module: Any, output: Any, inp
     kind = type(module).__name__
     in_the_middle = first.ndim == 4 or (first.ndim == 3 and kind.endswith("1d"))
     channels = 1 if in_the_middle and kind not in _CHANNELS_LAST_IN_TORCH else -1
-    recorder.add(name, kind_of(kind), _as_array(first), inputs, channels=channels)
+    values = _as_array(first) if recorder.links else first.detach().float().cpu().numpy()  # a few are taken at once
+    recorder.add(name, kind_of(kind), values, inputs, channels=channels)
 
 
 def _is_tensor(value: Any) -> bool:
