@@ -1,22 +1,33 @@
 """Train a source model from a seed, where no published weights can be had.
 
-reads   <samples>/train and /test
+reads   <samples>/train and /test, <images> where no pixels are kept there; and, so that nothing of before is gone on with after a
+        change of theirs, what <conditions> names
 writes  <weights>/  weights.safetensors, model.onnx (when `export` asks for it), card.json (what was trained, on what, and
         how well it did), curve.csv (epoch, loss, train, test: mean loss and accuracies as fractions), findings.json (how
         well it did, with the curve)
-params  pretrain.<source>, data.classes
+keeps   data/partial/pretrain-<source> until it is done: what a killed one had come to after its last epoch
+params  pretrain.<source>, data.classes; loading.workers, which changes nothing and is none for DVC
 
 It does not depend on the environment, on purpose: its weights stand in for a published file, and such a file does not
 change when a reader's machine does (DECISIONS.md, 3).
 """
 
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from dataclasses import replace as with_other
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from tracking.capture.process_settings import settings
+from tracking.capture.variables import READ_BY, variables
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Exportable, Network, Training
@@ -30,13 +41,34 @@ from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
 from weighbridge.process.files import write_json
+from weighbridge.process.partial import PARTIAL, PartialEpochs
 from weighbridge.process.stage import replacing, run
-from weighbridge.weights.files import save_tensors
+from weighbridge.weights.files import check_weights, save_tensors
+
+CURVE = "curve"  # an array that is kept beside those of the network
 
 
-def pretrain(network: Network, train: SampleSet, test: SampleSet, source: Pretrain) -> pd.DataFrame:
-    """Fit `network` to the training images; one row an epoch: epoch, loss, train, test."""
-    rows: list[tuple[int, float, float, float]] = []
+@dataclass
+class WithCurve:
+    """Where training is gone on with after it was killed, its curve included."""
+
+    kept: PartialEpochs
+    rows: Sequence[tuple[float, ...]]
+
+    @property
+    def found(self) -> tuple[int, Mapping[str, np.ndarray]] | None:
+        return self.kept.found
+
+    def keep(self, epochs: int, arrays: Mapping[str, np.ndarray]) -> None:
+        self.kept.keep(epochs, {**arrays, CURVE: np.array(self.rows)})
+
+
+def pretrain(
+    network: Network, train: SampleSet, test: SampleSet, source: Pretrain, kept: PartialEpochs | None = None
+) -> pd.DataFrame:
+    """Fit `network` to the training images; one row an epoch: epoch, loss, train, test. Epochs in `kept` are not done again."""
+    found = kept.found if kept else None
+    rows = [(int(epoch), *values) for epoch, *values in found[1][CURVE].tolist()] if found else []
 
     def after_epoch(epoch: int, loss: float, accuracy: float) -> None:
         scores = in_batches(network.predict, test, source.batch_size, "pretrain: test")
@@ -45,8 +77,17 @@ def pretrain(network: Network, train: SampleSet, test: SampleSet, source: Pretra
 
     if source.batchnorm_momentum is not None:
         network.set_batchnorm_momentum(source.batchnorm_momentum)
-    network.fit(train.images(), train.labels, _training(source, after_epoch))
+    training = with_other(_training(source, after_epoch), kept=WithCurve(kept, rows) if kept else None)
+    network.fit(train, train.labels, training)
     return pd.DataFrame(rows, columns=["epoch", "loss", "train", "test"])
+
+
+def conditions_of(source: Pretrain, classes: int, samples: Path, files: Sequence[Path]) -> str:
+    """What an epoch depends on: params, images, the content of `files`, versions, variables and this process's settings."""
+    every = [*files, *sorted(path for path in samples.rglob("*") if path.is_file())]
+    digests = [check_weights(path, None) for path in every]
+    here = {**variables(os.environ, READ_BY), **settings(), **_versions(source)}
+    return json.dumps([source.model_dump(), classes, digests, here, platform.processor()], sort_keys=True, default=str)
 
 
 def _training(source: Pretrain, after_epoch: Any) -> Training:
@@ -99,7 +140,7 @@ def _require_training_images(source: str, samples: Path) -> None:
         )
 
 
-def main(source: str, samples: Path, images: Path, weights: Path) -> None:
+def main(source: str, samples: Path, images: Path, conditions: str, weights: Path) -> None:
     """Build, train, write the weights with their card."""
     chosen, workers = read(Pretrain, "pretrain", source), read(Loading, "loading").workers
     _require_training_images(source, samples)
@@ -108,8 +149,11 @@ def main(source: str, samples: Path, images: Path, weights: Path) -> None:
         raise UserError(
             f"params.yaml: pretrain.{source}: networks are trained here on classes, but data.task is {test.task}"
         )
-    network = new_network(chosen, read(int, *data_keys(chosen.recipe), "classes"), test)
-    curve = pretrain(network, train, test, chosen)
+    classes = read(int, *data_keys(chosen.recipe), "classes")
+    network = new_network(chosen, classes, test)
+    asked = conditions_of(chosen, classes, samples, [Path(each) for each in conditions.split()])
+    kept = PartialEpochs(PARTIAL / f"pretrain-{source}", asked)
+    curve = pretrain(network, train, test, chosen, kept)
     with replacing(weights) as partial:
         partial.mkdir()
         save_tensors(network.weights(), partial / "weights.safetensors")
@@ -118,6 +162,7 @@ def main(source: str, samples: Path, images: Path, weights: Path) -> None:
         curve.to_csv(partial / "curve.csv", index=False, lineterminator="\n")
         card = {"top1": float(curve["test"].iloc[-1]), "samples": len(test), **chosen.model_dump()}
         write_json(partial / "card.json", {**card, "versions": _versions(chosen)})
+    kept.forget()
 
 
 if __name__ == "__main__":

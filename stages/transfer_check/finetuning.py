@@ -128,7 +128,7 @@ def fit(
         after_epoch=lambda epoch, loss, reached: curve.append((float(epoch), loss, reached)),
         warmup=task.warmup,
     )
-    network.fit(data.train.images(), data.train.labels, training)
+    network.fit(data.train, data.train.labels, training)
     return tuple(curve)
 
 

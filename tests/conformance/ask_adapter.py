@@ -265,7 +265,40 @@ def inside(network: Network, scores: np.ndarray, images: np.ndarray) -> dict[str
         "losses": losses,
         "backbone_moved": any(not np.array_equal(before[name], after[name]) for name in network.trainable()),
         **held(network, images, labels, before),
+        "gone_on_with_equal": gone_on_with(network, images, labels),
     }
+
+
+class Kept:
+    """Where training is gone on with, in memory."""
+
+    found: tuple[int, dict[str, np.ndarray]] | None = None
+
+    def keep(self, epochs: int, arrays: dict[str, np.ndarray]) -> None:
+        self.found = epochs, arrays
+
+
+def gone_on_with(network: Network, images: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether three epochs, killed in the third and gone on with, come to the bits of three at a stretch."""
+    before, kept, reached = network.weights(), Kept(), []
+
+    def fit(store: Kept | None, killed_after: int) -> None:
+        def after_epoch(epoch: int, *_: float) -> None:
+            if epoch == killed_after:
+                raise KeyboardInterrupt
+
+        network.restore(before)
+        head = network.retarget(3, 2)
+        try:
+            head.fit(images, labels, Training("sgd", 0.05, 0.9, 3, 4, 0, 0, "kept", after_epoch, kept=store))
+        except KeyboardInterrupt:
+            return
+        reached.append(list(head.weights().values()))
+
+    for store, killed_after in ((None, 0), (kept, 3), (kept, 0)):
+        fit(store, killed_after)
+    whole, gone_on = reached
+    return kept.found is not None and all(np.array_equal(*pair) for pair in zip(whole, gone_on, strict=True))
 
 
 def held(network: Network, images: np.ndarray, labels: np.ndarray, before: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -117,6 +117,7 @@ def test_fitting_learns_and_moves_the_shared_backbone(answers: dict) -> None:
 def test_what_is_held_stays_while_the_rest_learns_and_weights_can_be_set(answers: dict) -> None:
     if answers["is_network"]:
         assert answers["not_set_back"] == []
+        assert answers["gone_on_with_equal"]
         assert answers["held"] > 0
         assert answers["held_but_moved"] == []
         assert answers["layers"] == 1 or answers["moved_with_half_held"] > 0

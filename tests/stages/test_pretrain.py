@@ -15,4 +15,4 @@ def test_a_source_without_training_images_is_named(tmp_path: Path, monkeypatch: 
     with pytest.raises(
         UserError, match=r"pretrain\.resnet18-digits: there are no images to train on; .* a folder train/"
     ):
-        main("resnet18-digits", tmp_path, tmp_path / "weights")
+        main("resnet18-digits", tmp_path, tmp_path / "images", "", tmp_path / "weights")

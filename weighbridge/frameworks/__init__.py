@@ -6,17 +6,47 @@ imports no framework at its top. Nothing else has to be told of it.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.process.progress import progress
+from weighbridge.frameworks._training import (
+    FinishedImages,
+    Images,
+    KeptEpochs,
+    Training,
+    batches_per_epoch,
+    cosine_rate,
+    epoch_batches,
+)
 from weighbridge.weights.files import save_tensors
+
+__all__ = [
+    "Adapter",
+    "Behaved",
+    "Behaviour",
+    "Classifier",
+    "Exportable",
+    "Exported",
+    "FinishedImages",
+    "Images",
+    "KeptEpochs",
+    "Network",
+    "Spec",
+    "Training",
+    "batches_per_epoch",
+    "cosine_rate",
+    "epoch_batches",
+    "find_adapter",
+    "frameworks",
+    "load",
+    "save_weights",
+]
 
 
 @dataclass(frozen=True)
@@ -59,33 +89,6 @@ class Spec:
     def image(self) -> tuple[int, int, int]:
         """The shape of one image: height, width, channels."""
         return self.size, self.width or self.size, self.channels
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a network is fitted: softmax cross-entropy, mini-batches, learning rate falling to 0 along a half cosine.
-
-    Attributes:
-        optimiser: `sgd` (with `momentum`) or `adam`.
-        learning_rate: at the first step; falls as in Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983.
-        shift_pixels: augmentation: each image is moved by up to so many pixels, edges repeated.
-        seed: of the shuffling and the shifts.
-        label: what the progress line calls it.
-        after_epoch: called with (epoch counted from 1, mean loss, training accuracy).
-        warmup: the share of the steps in which the learning rate first rises linearly from 0, as in Goyal et al. 2017,
-            https://arxiv.org/abs/1706.02677.
-    """
-
-    optimiser: str
-    learning_rate: float
-    momentum: float
-    epochs: int
-    batch_size: int
-    shift_pixels: int
-    seed: int
-    label: str
-    after_epoch: Callable[[int, float, float], None] = field(default=lambda *_: None)
-    warmup: float = 0.0
 
 
 class Classifier(Protocol):
@@ -233,8 +236,8 @@ class Network(Classifier, Protocol):
         """Give the weights and buffers of these names new values, of their shape."""
         ...
 
-    def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
-        """Train every trainable weight."""
+    def fit(self, images: Images, labels: np.ndarray, training: Training) -> None:
+        """Train every trainable weight; what `training.kept` has of an earlier time is not done again."""
         ...
 
 
@@ -305,44 +308,3 @@ def load(spec: Spec) -> Classifier:
     if spec.layout is not None:
         classifier.lay_out(spec.layout)
     return classifier
-
-
-def batches_per_epoch(samples: int, batch_size: int) -> int:
-    """How many mini-batches `epoch_batches` gives; a last one of a single image is left out (BatchNorm needs two)."""
-    full, rest = divmod(samples, batch_size)
-    return full + (rest > 1)
-
-
-def epoch_batches(
-    images: np.ndarray, labels: np.ndarray, training: Training, epoch: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The shuffled, shifted mini-batches of one epoch (from 0): the same for every framework, from `training.seed`.
-    Without a batch of two, which BatchNorm needs, it raises a `UserError`.
-    """
-    if not batches_per_epoch(len(labels), training.batch_size):
-        raise UserError(
-            f"{training.label}: {len(labels)} training image: two are needed; add images or leave the training out"
-        )
-    rng = np.random.default_rng([training.seed, epoch])
-    order = rng.permutation(len(labels))
-    shifted = _shift(images, training.shift_pixels, rng)
-    starts = range(0, len(order), training.batch_size)
-    chosen = [order[start : start + training.batch_size] for start in starts]
-    label = f"{training.label}: epoch {epoch + 1} of {training.epochs}, batch"
-    for batch in progress([rows for rows in chosen if len(rows) > 1], label):
-        yield shifted[batch], labels[batch]
-
-
-def _shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
-    if pixels == 0:
-        return images
-    height, width = images.shape[1:3]
-    padded = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode="edge")
-    corners = rng.integers(0, 2 * pixels + 1, size=(len(images), 2))
-    return np.stack([image[y : y + height, x : x + width] for image, (y, x) in zip(padded, corners, strict=True)])
-
-
-def cosine_rate(training: Training, step: int, steps: int) -> float:
-    """The learning rate of `step` (from 0) out of `steps`."""
-    risen = min(1.0, (step + 1) / (training.warmup * steps)) if training.warmup else 1.0
-    return float(training.learning_rate * risen * 0.5 * (1 + np.cos(np.pi * step / steps)))

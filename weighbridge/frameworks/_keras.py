@@ -20,8 +20,18 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Behaviour, Exported, Spec, Training, batches_per_epoch, cosine_rate, epoch_batches
+from weighbridge.frameworks import (
+    Behaviour,
+    Exported,
+    Images,
+    Spec,
+    Training,
+    batches_per_epoch,
+    cosine_rate,
+    epoch_batches,
+)
 from weighbridge.frameworks._keras_layers import batchnorms, named, no_gradient
+from weighbridge.frameworks._keras_training import going_on, training_state
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.declared_inputs import DeclaredInput
 
@@ -294,7 +304,7 @@ class KerasNetwork:
         for name, value in tensors.items():
             own[name].assign(value)
 
-    def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
+    def fit(self, images: Images, labels: np.ndarray, training: Training) -> None:
         import keras
 
         optimisers = {
@@ -304,8 +314,10 @@ class KerasNetwork:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         jit = keras.backend.backend() == "jax"  # where a step that is not compiled takes seconds
         self.model.compile(optimisers[training.optimiser](), loss, metrics=["accuracy"], jit_compile=jit)
-        steps, step = training.epochs * batches_per_epoch(len(labels), training.batch_size), 0
-        for epoch in range(training.epochs):
+        an_epoch = batches_per_epoch(len(labels), training.batch_size)
+        done = going_on(self.model, training.kept)
+        steps, step = training.epochs * an_epoch, done * an_epoch
+        for epoch in range(done, training.epochs):
             sums, seen = np.zeros(2), 0
             for batch, target in epoch_batches(images, labels, training, epoch):
                 self.model.optimizer.learning_rate = cosine_rate(training, step, steps)
@@ -314,6 +326,8 @@ class KerasNetwork:
                 step += 1
                 seen += len(target)
             training.after_epoch(epoch + 1, *(sums / seen).tolist())
+            if training.kept:
+                training.kept.keep(epoch + 1, training_state(self.model))
 
     def last_features(self) -> Any:
         """The symbolic tensor that the last layer takes, flat."""

@@ -16,7 +16,15 @@ import torch
 from torch import nn
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Behaviour, Exported, Training, batches_per_epoch, cosine_rate, epoch_batches
+from weighbridge.frameworks import (
+    Behaviour,
+    Exported,
+    Images,
+    Training,
+    batches_per_epoch,
+    cosine_rate,
+    epoch_batches,
+)
 from weighbridge.frameworks._torch_layers import (
     batch_of,
     batchnorms,
@@ -30,6 +38,7 @@ from weighbridge.frameworks._torch_layers import (
     train_all_but,
     whole_modules,
 )
+from weighbridge.frameworks._torch_training import going_on, new_optimiser, training_state
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.files import Tensors, read_weights, require_same_tensors
 from weighbridge.weights.prefixes import without_prefix
@@ -278,12 +287,14 @@ class TorchNetwork:
     def weights(self) -> dict[str, np.ndarray]:
         return {name: in_numpy(value) for name, value in self.module.state_dict().items()}
 
-    def fit(self, images: np.ndarray, labels: np.ndarray, training: Training) -> None:
-        optimiser = _optimiser(self.module, training)
+    def fit(self, images: Images, labels: np.ndarray, training: Training) -> None:
+        optimiser = new_optimiser(self.module, training)
         still = list(whole_modules(self.module, self._held))
-        steps, step = training.epochs * batches_per_epoch(len(labels), training.batch_size), 0
+        an_epoch = batches_per_epoch(len(labels), training.batch_size)
+        done = going_on(self.module, optimiser, training.kept)
+        steps, step = training.epochs * an_epoch, done * an_epoch
         train_all_but(self.module, still)
-        for epoch in range(training.epochs):
+        for epoch in range(done, training.epochs):
             losses, hits, seen = 0.0, 0.0, 0
             for batch, target in epoch_batches(images, labels, training, epoch):
                 for group in optimiser.param_groups:
@@ -299,6 +310,8 @@ class TorchNetwork:
                 hits += right
                 seen += len(target)
             training.after_epoch(epoch + 1, losses / seen, hits / seen)
+            if training.kept:
+                training.kept.keep(epoch + 1, training_state(self.module, optimiser))
             train_all_but(self.module, still)
         self.module.eval()
 
@@ -332,10 +345,3 @@ def _without_places(path: Path) -> None:
         del node.metadata_props[:]
         node.metadata_props.extend(kept)
     onnx.save(model, path)
-
-
-def _optimiser(module: nn.Module, training: Training) -> torch.optim.Optimizer:
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    if training.optimiser == "sgd":
-        return torch.optim.SGD(trainable, lr=training.learning_rate, momentum=training.momentum)
-    return torch.optim.Adam(trainable, lr=training.learning_rate)

@@ -21,7 +21,9 @@ def scale_and_normalise(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
         images /= np.float32(127.5)
         images -= np.float32(1)
     if recipe.normalise is not None:
-        rows = images.reshape(*images.shape[:-2], -1)  # over which NumPy is three times as fast as over a last axis of three
+        rows = images.reshape(
+            *images.shape[:-2], -1
+        )  # over which NumPy is three times as fast as over a last axis of three
         rows -= np.tile(np.asarray(recipe.normalise.mean, np.float32), images.shape[-2])
         rows /= np.tile(np.asarray(recipe.normalise.std, np.float32), images.shape[-2])
     if recipe.channels == "BGR":

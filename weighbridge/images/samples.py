@@ -116,6 +116,12 @@ class SampleSet:
         inputs = self.inputs.taken(rows) if isinstance(self.inputs, Undecoded) else self.inputs[start:stop]
         return SampleSet(self.names[start:stop], self.labels[start:stop], inputs, self.classes, self.recipe)
 
+    def in_order(self, rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+        """The finished images of these rows, in this order, at most `size` at a time: what a network is fitted to."""
+        if isinstance(self.inputs, Undecoded):
+            return self.inputs.taken(rows).batches(size)
+        return (self.images(rows[start : start + size]) for start in range(0, len(rows), size))
+
     def shuffled(self, samples: int | None = None) -> "SampleSet":
         """The first `samples` (or all) of one fixed shuffle, so that batches and parts are mixed whatever the order."""
         return self._chosen(np.random.default_rng(0).permutation(len(self))[:samples])

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,8 @@ def _few(output: np.ndarray, samples: int, limit: int) -> np.ndarray:
     if len(output) != samples:
         output = output.reshape(samples, -1)
     places = _places(math.prod(output.shape[1:]), limit)
-    return np.asarray(output[(slice(None), *np.unravel_index(places, output.shape[1:]))])
+    where: Any = (slice(None), *np.unravel_index(places, output.shape[1:]))
+    return np.asarray(output[where])
 
 
 @functools.lru_cache(maxsize=64)

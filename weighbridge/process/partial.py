@@ -9,14 +9,18 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tracking.runs.writing import replacing
+
 PARTIAL = Path("data/partial")
 ROWS, JOURNAL = "rows.npy", "journal.jsonl"
+EPOCHS, CONDITIONS, DONE = "epochs.npz", "conditions", "done"  # an archive, and two names in it
 
 
 class PartialRows:
@@ -106,6 +110,41 @@ class PartialRows:
                 return
             expected = stop
             yield line
+
+
+class PartialEpochs:
+    """What training has come to after its last epoch: an archive of arrays that takes the place of the one before, whole.
+
+    Args:
+        folder: its own, made after the first epoch.
+        conditions: whatever could change the arrays, as text.
+
+    Attributes:
+        found: the epochs that are done, and the arrays; None where there are none of these conditions.
+    """
+
+    def __init__(self, folder: Path, conditions: str) -> None:
+        self._folder, self._conditions = folder, hashlib.sha256(conditions.encode()).hexdigest()
+        self.found = self._read()
+
+    def keep(self, epochs: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write them in place of those before."""
+        with replacing(self._folder / EPOCHS) as partial, partial.open("wb") as file:
+            stated: dict[str, Any] = {**arrays, CONDITIONS: np.array(self._conditions), DONE: np.array(epochs)}
+            np.savez(file, **stated)
+
+    def forget(self) -> None:
+        """Remove everything that is there."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read(self) -> tuple[int, dict[str, np.ndarray]] | None:
+        try:
+            with np.load(self._folder / EPOCHS, allow_pickle=False) as archive:
+                arrays = dict(archive)
+        except (OSError, ValueError, zipfile.BadZipFile):
+            return None
+        stated, done = arrays.pop(CONDITIONS, None), arrays.pop(DONE, None)
+        return (int(done), arrays) if str(stated) == self._conditions and done is not None else None
 
 
 def _reserve(path: Path) -> None:
