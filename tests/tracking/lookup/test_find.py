@@ -459,6 +459,23 @@ def test_an_mlflow_run_of_ours_without_its_document_keeps_its_sections(
 
 
 @pytest.mark.slow
+def test_a_number_of_mlflow_that_is_none_is_read_as_a_word(
+    mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    client = MlflowClient(f"sqlite:///{mlflow_folder / 'mlflow.db'}")
+    made = client.create_run("1")
+    for name, value in {"top1": 0.5, "loss": float("nan"), "worst": float("inf")}.items():
+        client.log_metric(made.info.run_id, name, value)
+    found = find_run(f"mlflow:{made.info.run_id}", mlflow_folder)
+    assert (found.results["top1"], found.results["loss"]) == (0.5, "nan")
+    assert found.results["worst"] in ("inf", 1.7976931348623157e308)  # SQL stores keep the largest number instead
+    assert len(found.id) == 64
+
+
+@pytest.mark.slow
 def test_an_mlflow_run_that_is_not_there_is_said(mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(UserError, match=r"mlflow:0000.* not found"):
