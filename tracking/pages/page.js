@@ -29,11 +29,12 @@ function makeSortable(head) {
 
 function filter(input) {
   const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const counted = input.dataset.filters.split(",")[0];
   let shown = 0;
   for (const target of all(input.dataset.filters)) {
     const own = target.textContent.toLowerCase();
     target.hidden = !wanted.every(word => own.includes(word));
-    shown += target.hidden ? 0 : 1;
+    shown += !target.hidden && target.matches(counted) ? 1 : 0;
   }
   const said = document.getElementById(input.getAttribute("aria-describedby"));
   if (said) said.textContent = wanted.length ? `${shown} shown` : "";
