@@ -21,8 +21,8 @@ from stages.report.grouping import distinct, split
 from stages.report.models import ModelPage, anchors, checked, model_pages, shared
 from stages.report.numbers import brief, is_finite, number, percent, plain, range_of
 from stages.report.sections import accuracies, by_test_set, curves, parity, times
+from tracking.audit.trust import answer, needs, of_the_run, tally
 from tracking.pages.templates import environment
-from tracking.pages.trust import answer, needs, of_the_run, tally
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.run import Run, load_runs
 from weighbridge.params.backend_parity import Parity

@@ -8,8 +8,8 @@ import numpy as np
 
 from stages.report.checks import Mistakes, Transfer, mistakes, transfers
 from stages.report.grouping import SEVERITY, grouped
-from tracking.pages.meanings import Meaning, meaning_of
-from tracking.pages.trust import Judged, tally, worst_first
+from tracking.audit.meanings import Meaning, meaning_of
+from tracking.audit.trust import Judged, tally, worst_first
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run

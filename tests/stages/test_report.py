@@ -15,7 +15,7 @@ from stages.report import sections
 from stages.report.__main__ import report
 from stages.report.charts import decades, linear
 from stages.report.grouping import split
-from tracking.pages import trust
+from tracking.audit import trust
 from tracking.runs.findings import Finding, Verdict, save_findings
 from tracking.runs.run import Run
 from weighbridge.params.backend_parity import Parity

@@ -1,12 +1,11 @@
 """Audits as other programs show them: Markdown for a pull request, JUnit for a CI server, annotations of GitHub Actions."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from xml.etree import ElementTree
 
 from tracking.audit.audit import Audit
 from tracking.pages.text_audit import headline, result_rows, same_line, short, unrecorded_lines
-from tracking.runs.words import change_text, printable
+from tracking.runs.words import change_text, markdown_text, printable
 
 SHOWN = 10  # suspects that stand in the open; more are folded away
 
@@ -17,35 +16,36 @@ def audit_markdown(audits: Sequence[Audit]) -> str:
         return "\n".join(_whole(audits[0])) + "\n"
     head = ["| | before | after | could have changed it |", "|---|---|---|---|"]
     rows = [
-        f"| {_outcome(each)} | {_text(short(each.before))} | {_text(short(each.after))} | {_names(each)} |"
+        f"| {_outcome(each)} | {markdown_text(short(each.before))} | {markdown_text(short(each.after))} | {_names(each)} |"
         for each in audits
     ]
-    folded = [line for each in audits for line in _folded(_text(short(each.after)), _whole(each))]
+    folded = [line for each in audits for line in _folded(markdown_text(short(each.after)), _whole(each))]
     return "\n".join([*head, *rows, "", *folded]) + "\n"
 
 
 def _whole(audit: Audit) -> list[str]:
-    results = [f"| {_text(name)} | {_text(words)} |" for name, words in result_rows(audit.grades)]
+    results = [f"| {markdown_text(name)} | {markdown_text(words)} |" for name, words in result_rows(audit.grades)]
     lines = [
-        f"{_outcome(audit)}: {_text(headline(audit))}",
+        f"{_outcome(audit)}: {markdown_text(headline(audit))}",
         "",
-        f"| result | {_text(short(audit.before))} → {_text(short(audit.after))} |",
+        f"| result | {markdown_text(short(audit.before))} → {markdown_text(short(audit.after))} |",
         "|---|---|",
         *results,
         "",
     ]
     suspects = [
-        f"| `{_code(each.name)}` | {_text(change_text(each))} | {_text(each.reason)} |" for each in audit.suspects
+        f"| `{_code(each.name)}` | {markdown_text(change_text(each))} | {markdown_text(each.reason)} |"
+        for each in audit.suspects
     ]
     if suspects:
         table = ["| could have changed it, likeliest first | before → after | why |", "|---|---|---|"]
         lines += [*table, *suspects[:SHOWN], ""]
         if suspects[SHOWN:]:
             lines += _folded(f"and {len(suspects) - SHOWN} more", [*table, *suspects[SHOWN:]])
-    harmless = [f"- `{_code(each.name)}`: {_text(change_text(each))}" for each in audit.harmless]
+    harmless = [f"- `{_code(each.name)}`: {markdown_text(change_text(each))}" for each in audit.harmless]
     if harmless:
         lines += _folded(f"{len(harmless)} more differ and cannot change a prediction", harmless)
-    return [*lines, *(_text(line) for line in (same_line(audit), *unrecorded_lines(audit)))]
+    return [*lines, *(markdown_text(line) for line in (same_line(audit), *unrecorded_lines(audit)))]
 
 
 def _folded(summary: str, lines: Sequence[str]) -> list[str]:
@@ -60,12 +60,6 @@ def _names(audit: Audit) -> str:
     names = [f"`{_code(each.name)}`" for each in audit.suspects[:3]]
     more = len(audit.suspects) - len(names)
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
-
-
-def _text(words: str) -> str:
-    """What a stranger wrote is shown as it is: no tag, no link, no mention of a person."""
-    plain = _line(words).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*_\[\]#|~!])", r"\\\1", plain).replace("@", "@<!-- -->")
 
 
 def _code(name: str) -> str:

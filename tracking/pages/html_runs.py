@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracking.pages.meanings import meaning_of
+from tracking.audit.meanings import meaning_of
+from tracking.audit.trust import judged
 from tracking.pages.templates import Site, environment
-from tracking.pages.trust import judged
 from tracking.runs.findings import Verdict
 from tracking.runs.run import Run
 from tracking.runs.words import value_text

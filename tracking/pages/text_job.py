@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from tracking.audit.trust import DO_NOT_TRUST, Need, first_sentence, judged, needs, of_the_run
 from tracking.pages.terminal import PIPE, Screen
-from tracking.pages.trust import DO_NOT_TRUST, Need, first_sentence, judged, needs, of_the_run
 from tracking.runs.findings import Verdict
 from tracking.runs.run import Run
 from tracking.runs.words import counted, printable

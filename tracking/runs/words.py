@@ -1,5 +1,6 @@
 """The few words that a recorded sentence needs: one value, one change, one count. Whole texts are the pages' business."""
 
+import re
 from typing import Protocol
 
 from tracking.runs.run import Scalar
@@ -19,6 +20,12 @@ class Change(Protocol):
 def printable(text: str) -> str:
     """Text of strangers as a terminal may show it: line breaks and tabs stay, what a terminal would obey is spelled out."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else repr(letter)[1:-1] for letter in text)
+
+
+def markdown_text(words: str) -> str:
+    """Text of strangers on one line of Markdown, shown as it is: no tag, no link, no mention of a person."""
+    plain = printable(" ".join(words.split())).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\`*_\[\]#|~!])", r"\\\1", plain).replace("@", "@<!-- -->")
 
 
 def value_text(value: Scalar) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from tracking.audit.trust import judged
 from tracking.runs.cut_texts import cut
 from tracking.runs.errors import UserError
 from tracking.runs.extras import missing
@@ -107,9 +108,10 @@ def metrics(run: Run) -> list[Metric]:
 
 
 def tags(run: Run, longest: int) -> dict[str, str]:
-    """What a person filters by, the digests among the results, and one tag per finding."""
+    """What a person filters by, and the digests among the results."""
     values = {
         RUN_ID: run.id,
+        "verdict": judged(run).words,
         "commit": run.code.get("commit"),
         "dirty": run.code.get("dirty"),
         "stage": _stage(run.command),
@@ -119,7 +121,6 @@ def tags(run: Run, longest: int) -> dict[str, str]:
         "framework": run.params.get("model.framework"),
         "backend": run.params.get("model.backend"),
         **{f"result.{name}": value for name, value in run.results.items() if not is_number(value)},
-        **dict(_findings(run)),
     }
     return flat_text({name: value for name, value in values.items() if value is not None}, longest)
 
@@ -158,13 +159,6 @@ def _curve(name: str, points: Sequence[tuple[float, float]]) -> Iterator[Metric]
 def _stage(command: str) -> str | None:
     named = re.search(r"\bstages[./](\w+)", command)
     return named[1] if named else None
-
-
-def _findings(run: Run) -> Iterator[tuple[str, str]]:
-    seen: dict[str, int] = {}
-    for finding in run.findings:
-        seen[finding.check] = seen.get(finding.check, 0) + 1
-        yield f"finding.{finding.check}.{seen[finding.check]}", f"{finding.verdict}: {finding.sentence}"
 
 
 def flat_text(values: Mapping[str, Scalar], longest: int) -> dict[str, str]:

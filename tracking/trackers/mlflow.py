@@ -4,6 +4,7 @@ import getpass
 import json
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ from urllib.request import url2pathname
 
 from filelock import FileLock
 
+from tracking.audit.summary import FINDINGS_COLUMNS, description, findings_table
+from tracking.runs.cut_texts import cut
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.secrets import redact_url
@@ -48,6 +51,13 @@ SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # at the default of 7 one call to a dead server blocks for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds
+}
+FINDINGS = "findings.json"
+LOGGED = json.dumps([{"path": FINDINGS, "type": "table"}])
+EXTERNAL = {"mlflow.model.isExternal": "true"}
+EXPERIMENT = {
+    "mlflow.experimentKind": "custom_model_development",  # or MLflow takes it for one of agents
+    "mlflow.note.content": "Models, weighed. Tick two runs, *Compare*, *Show diff only*: the conditions that differ.",
 }
 Item = TypeVar("Item")
 
@@ -142,10 +152,36 @@ class MLflow:
             self.client.log_batch(run_id, tags=these)
         if inputs := _datasets(run):
             self.client.log_inputs(run_id, inputs)
-        self.client.log_text(run_id, document(run), "run.json")
+        self._log_files(run, run_id)
+        self._log_model(record, run)
         self._link_back(run, run_id)
         times = times_of(run, local.journal(self.folder))
         self.client.set_terminated(run_id, end_time=_milliseconds(times.ended) if times else None)
+
+    def _log_files(self, run: Run, run_id: str) -> None:
+        """The whole run, its findings as the table that MLflow's evaluation pages show, and the report that is about it."""
+        table = {"columns": list(FINDINGS_COLUMNS), "data": findings_table(run)}
+        self.client.log_text(run_id, json.dumps(table), FINDINGS)
+        self.client.log_text(run_id, document(run), "run.json")
+        with suppress(OSError, UnicodeError):  # there is no report, or it is about other runs
+            report = (self.folder / "report.html").read_text(encoding="utf-8")
+            if run.id in report:
+                self.client.log_text(run_id, report, "report.html")
+
+    def _log_model(self, record: "Record", run: Run) -> None:
+        """The model itself, which lies elsewhere: named, with its weights' hash, and linked to what was measured of it."""
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        if "weights" not in run.inputs or (record.outputs and record.outputs.model_outputs):
+            return
+        known = self.client.search_logged_models([self.experiment], f"tags.`{RUN_ID}` = '{run.id}'", max_results=1)
+        name = re.sub(r"[/:.%\"']", "-", run.subject)  # which names of models may not hold
+        own, weights = {RUN_ID: run.id, **EXTERNAL}, {"weights": run.inputs["weights"]}
+        model = next(iter(known), None) or self.client.create_logged_model(
+            self.experiment, name, record.info.run_id, own, weights
+        )
+        self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        self.client.log_outputs(record.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
 
     def _links(self, run: Run) -> dict[str, str]:
         """Where the two ends of an explanation are, of those that are in this experiment."""
@@ -178,7 +214,11 @@ def connect(folder: Path, experiment: str) -> MLflow:
             _settle(folder / "mlflow.db", (folder / FILES).as_uri())
         client = client_class(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
-        identifier = found.experiment_id if found else client.create_experiment(experiment, _artifacts(folder, uri))
+        identifier = (
+            found.experiment_id
+            if found
+            else client.create_experiment(experiment, _artifacts(folder, uri), tags=EXPERIMENT)
+        )
     if found and found.lifecycle_stage != "active":
         raise UserError(f"MLflow experiment {experiment!r} was deleted: restore it, or change publish.experiment")
     return MLflow(client, identifier, folder)
@@ -261,6 +301,7 @@ def _tags(run: Run) -> dict[str, str]:
     shown = {"mlflow.source.git.commit": ours.get("commit"), "mlflow.source.name": ours.get("command")}
     with suppress(OSError, KeyError, ImportError):  # there is nobody of this number
         shown["mlflow.user"] = getpass.getuser()
+    ours |= {"mlflow.note.content": cut(description(run), LONGEST_TAG), "mlflow.loggedArtifacts": LOGGED}
     return {**ours, "mlflow.source.type": "LOCAL", **{name: value for name, value in shown.items() if value}}
 
 

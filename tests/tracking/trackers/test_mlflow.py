@@ -218,6 +218,13 @@ def test_a_record_says_who_what_and_about_which_data_and_an_explanation_where_it
     ]
     assert kept.data.tags["mlflow.source.name"] == run.command
     assert kept.data.tags["mlflow.user"]
+    assert kept.data.tags["mlflow.note.content"].startswith("**check before use**, top-1 ")
+    assert tracker.client.get_experiment(tracker.experiment).tags["mlflow.experimentKind"] == "custom_model_development"
+    table = json.loads((folder / f"mlartifacts/{kept.info.run_id}/artifacts/findings.json").read_text())
+    assert table["data"][0][2] == "60 of 122 tensors moved"
+    (output,) = kept.outputs.model_outputs
+    model = tracker.client.get_logged_model(output.model_id)
+    assert (model.name, model.params["weights"], model.source_run_id) == ("end", "c" * 32, kept.info.run_id)
     assert (kept.info.start_time, kept.info.end_time) == (started.timestamp() * 1000, ended.timestamp() * 1000)
     about = replace(weighed("about", facts=0), command="weighbridge explain x y", params={"A": run.id, "B": "0" * 64})
     explained = tracker.client.get_run(tracker.log(about).removeprefix("mlflow:"))

@@ -2,15 +2,26 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.tracking.trackers.samples import LONG, weighed
 from tracking import trackers
+from tracking.audit.summary import description, findings_table
 from tracking.runs.cut_texts import cut, same_text
 from tracking.runs.errors import UserError
-from tracking.trackers import Metric, addresses, connect, metrics, one_line, parameters, tags
+from tracking.runs.findings import Finding, Verdict
+from tracking.trackers import (
+    Metric,
+    addresses,
+    connect,
+    metrics,
+    one_line,
+    parameters,
+    tags,
+)
 
 
 def test_parameters_are_the_conditions_as_text_with_dotted_names() -> None:
@@ -106,8 +117,22 @@ def test_tags_say_what_a_person_filters_by() -> None:
     assert (found["dirty"], found["stage"], found["subject"]) == ("false", "infer", "resnet18-torchvision")
     assert (found["model"], found["framework"], found["backend"]) == ("resnet18", "torchvision", "torch")
     assert found["result.scores.sha256"] == "d" * 64
-    assert found["finding.accuracy_check.1"] == "pass: 0.95 [0.93, 0.97] — as claimed"
-    assert found["finding.mode_check.2"] == "pass: nothing moved"
+    assert found["verdict"] == "check before use"
+    assert not any(name.startswith("finding") for name in found)
+
+
+def test_findings_are_a_table_and_the_description_says_what_needs_somebody_first() -> None:
+    hostile = "In training mode with every BatchNorm frozen, a forward pass changes <b>2</b> of [x](http://evil)."
+    wanting = Finding("mode_check", "m", Verdict.WARN, hostile)
+    run = replace(weighed(), findings=(*weighed().findings, wanting), results={"top1": 0.9, "samples": 40})
+    run = replace(run, findings=(*weighed().findings[:1], wanting))
+    (first, *others) = findings_table(run)
+    assert first[:3] == ("warn", "mode_check", hostile)
+    assert first[4].startswith("Where inference mode changes something")
+    assert len(others) == 1
+    assert description(run).startswith("**check before use**, top-1 90.00% of 40 images")
+    assert "<b>" not in description(run)
+    assert "\\[x\\](http" in description(run)  # no link
 
 
 def test_a_tag_without_a_value_is_left_out() -> None:
@@ -123,7 +148,10 @@ def test_an_unknown_tracker_is_named_with_the_known_ones(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "package", "install"),
-    [("comet", "comet_ml", "pip install 'weighbridge[comet]'"), ("mlflow", "mlflow", "pip install mlflow")],
+    [
+        ("comet", "comet_ml", "pip install 'weighbridge[comet]'"),
+        ("mlflow", "mlflow", "pip install 'weighbridge[mlflow]'"),
+    ],
 )
 def test_a_missing_sdk_is_named_with_the_command_that_installs_it(
     name: str, package: str, install: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -131,7 +159,7 @@ def test_a_missing_sdk_is_named_with_the_command_that_installs_it(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError) as problem:
         connect(name, tmp_path, "e")
-    assert str(problem.value) == f"tracker {name}: {package!r} is not installed; {install}"
+    assert str(problem.value) == f"tracker {name}: the package {package!r} is not installed: {install}"
 
 
 def test_addresses_name_the_servers_and_hide_what_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.import_graph import ROOT
-from tracking.pages import meanings as words
-from tracking.pages.meanings import Meaning, markdown, meaning_of, meanings
+from tracking.audit import meanings as words
+from tracking.audit.meanings import Meaning, markdown, meaning_of, meanings
 from tracking.runs.findings import Finding, Verdict
 
 COPIED = {"stages.record._without_curves"}  # a finding of another stage, without its curves
@@ -71,4 +71,4 @@ def test_a_finding_of_a_check_that_somebody_added_is_told_by_its_sentence() -> N
 
 def test_the_page_of_findings_is_written_from_the_table() -> None:
     page = (ROOT / words.PAGE).read_text(encoding="utf-8")
-    assert page == markdown(), "write it again: python -m tracking.pages.meanings"
+    assert page == markdown(), "write it again: python -m tracking.audit.meanings"

@@ -1,6 +1,6 @@
 """What each finding means and what to do about it, in plain words: `findings.toml`, which docs/findings.md is written from.
 
-`python -m tracking.pages.meanings` writes the page again.
+`python -m tracking.audit.meanings` writes the page again.
 """
 
 import tomllib
@@ -80,7 +80,7 @@ def meaning_of(finding: Finding) -> Meaning:
 HEAD = """# Findings
 
 What each finding means, and what to do where it warns or fails. The report and `weighbridge ui` show the same words
-beside each finding. The page is written from `tracking/pages/findings.toml` by `python -m tracking.pages.meanings`.
+beside each finding. The page is written from `tracking/audit/findings.toml` by `python -m tracking.audit.meanings`.
 
 What is in doubt decides the order in the report and the verdict about a model:
 

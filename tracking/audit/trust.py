@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tracking.pages.meanings import RANKS, Meaning, meaning_of
+from tracking.audit.meanings import RANKS, Meaning, meaning_of
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run
 from tracking.runs.words import counted
