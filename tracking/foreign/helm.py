@@ -41,7 +41,7 @@ def read(path: Path) -> list[Run]:
     """
     try:
         return [_run(folder) for folder in folders(path)]
-    except (TypeError, AttributeError, KeyError, ValueError, IndexError) as problem:
+    except (TypeError, AttributeError, KeyError, ValueError, OverflowError, IndexError) as problem:
         raise UserError(f"{path}: not a run of {TOOL} as it writes them ({problem!r:.200})") from problem
 
 

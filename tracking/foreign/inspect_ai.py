@@ -76,7 +76,7 @@ def read(values: Mapping[str, Any], path: Path) -> list[Run]:
     """
     try:
         return [_run(values)]
-    except (TypeError, AttributeError, KeyError, ValueError) as problem:
+    except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as problem:
         raise UserError(f"{path}: not a log of {TOOL} as it writes them ({problem})") from problem
 
 

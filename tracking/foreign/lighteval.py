@@ -57,7 +57,7 @@ def read(values: Mapping[str, Any], path: Path) -> list[Run]:
         tasks = [task for task in values["results"] if task != "all" and ":_average" not in task]
         several = Counter(_parted(task)[0] for task in tasks)
         return [_run(values, task, several[_parted(task)[0]] > 1, path) for task in tasks]
-    except (TypeError, AttributeError, KeyError, ValueError, IndexError) as problem:
+    except (TypeError, AttributeError, KeyError, ValueError, OverflowError, IndexError) as problem:
         raise UserError(f"{path}: not results of {TOOL} as it writes them ({problem!r:.200})") from problem
 
 

@@ -56,7 +56,7 @@ def read(values: Mapping[str, Any], path: Path, only: str | None = None) -> list
             tasks = [task for task in filters if task not in parts] if only is None else [only]
             return [_run(values, task, each, path) for task in tasks for each in filters[task]]
         return [_run(values, *named[only], path)]
-    except (TypeError, AttributeError, KeyError, ValueError) as problem:
+    except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as problem:
         raise UserError(f"{path}: not results of {TOOL} as it writes them ({problem})") from problem
 
 

@@ -41,7 +41,7 @@ def read(path: Path, values: Any = None) -> list[Run]:
         if rows and not recognises(rows):
             raise KeyError("qsl_idx, data")
         samples = [_sample(row) for row in sorted(rows, key=lambda row: (row["qsl_idx"], row.get("seq_id", 0)))]
-    except (TypeError, AttributeError, KeyError, ValueError) as problem:
+    except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as problem:
         raise UserError(f"{path}: not a log of {TOOL} as it writes them ({problem})") from problem
     decisions = packed(samples) if samples else {}
     version = VERSION.search((read_text(path.with_name(DETAIL)) or "")[: 2**20])

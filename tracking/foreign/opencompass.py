@@ -50,7 +50,7 @@ def read(folder: Path) -> list[Run]:
             said = _joined(held["predictions"].get((model, dataset), []))
             subject = f"{model}.{dataset}" if several else dataset
             runs.append(_run(subject, scores, said, _asked(configs, model, dataset)))
-        except (TypeError, AttributeError, KeyError, ValueError) as problem:
+        except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as problem:
             raise UserError(f"{files[0]}: not a file of {TOOL} as it writes them ({problem!r:.200})") from problem
     return runs
 

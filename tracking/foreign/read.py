@@ -1,7 +1,10 @@
 """The runs in a result file of an evaluation tool, whichever tool wrote it."""
 
 import json
+import sys
 import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from tracking.foreign.bounded import LARGEST
 from tracking.foreign.lm_eval_samples import read_samples, results_beside
 from tracking.foreign.samples import documents_of, packed, share_right
 from tracking.runs.errors import UserError
-from tracking.runs.run import FOREIGN, Run
+from tracking.runs.run import FOREIGN, Run, Scalar
 
 RESULTS = "*results_*.json"
 GZIP = b"\x1f\x8b"
@@ -36,6 +39,23 @@ def foreign_runs(path: Path) -> list[Run] | None:
     Raises:
         UserError: a known tool's file is damaged.
     """
+    found = _runs(path)
+    return None if found is None else _sound(found)
+
+
+def _sound(runs: list[Run]) -> list[Run]:
+    return [replace(run, params=_held(run.params), results=_held(run.results)) for run in runs]
+
+
+def _held(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Values as a run holds them: a number that no float holds is a word."""
+    return {
+        name: value if isinstance(value, bool | str | None) or abs(value) < sys.float_info.max else str(value)[:40]
+        for name, value in values.items()
+    }
+
+
+def _runs(path: Path) -> list[Run] | None:
     if wandb_run.recognises(path):
         return wandb_run.read(path)
     if helm.folders(path):
@@ -113,7 +133,7 @@ def foreign_task(path: Path, task: str) -> list[Run]:
     """
     values: Any = _json(path) if path.suffix == ".json" else None
     if lm_eval.recognises(values):
-        return lm_eval.read(values, path, task)
+        return _sound(lm_eval.read(values, path, task))
     runs = foreign_runs(path) or []
     found = [run for run in runs if task in (run.subject, run.params.get("task.name"))]
     if runs and not found:

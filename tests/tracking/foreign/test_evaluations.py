@@ -192,6 +192,16 @@ def test_what_is_not_as_the_tool_writes_it_is_one_clear_line(cut: dict[str, Any]
         find_runs(str(written(tmp_path, results(**cut))))
 
 
+def test_numbers_that_no_float_holds_are_words_or_one_clear_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "a", results(config={"threshold": float("nan"), "most": 10**400}))
+    assert (find_run(str(path)).params["threshold"], audited(path, f"{path}:t").outcome) == (
+        "nan",
+        "same as far as recorded",
+    )
+    with pytest.raises(UserError, match="not results of lm-evaluation-harness"):
+        find_runs(str(written(tmp_path / "b", results(results={"t": {"acc,none": 10**400}}))))
+
+
 def test_a_broken_sample_is_named_by_its_line(tmp_path: Path) -> None:
     path = written(tmp_path, results(), [sample(0, True)])
     with (tmp_path / "samples_t_2024.jsonl").open("a") as file:
