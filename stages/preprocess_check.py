@@ -1,4 +1,4 @@
-"""What every usual preprocessing mistake would cost this model.
+"""What every usual preprocessing mistake would cost this model; of a language model, every usual mistake with prompts.
 
 reads   images/, <samples>/test/ (names, labels, the resolved recipe), the weights file,
         environment/<framework>-<backend>.json and environment/images.json
@@ -30,8 +30,10 @@ from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.loading import asked_model, load_model
 from weighbridge.networks.mistakes import EXIF, mistakes
 from weighbridge.networks.preparations import Answer, Preparation, answers
-from weighbridge.networks.score_kinds import decided, kind_of, probabilities
+from weighbridge.networks.prompt_mistakes import NOTHING, Questions
+from weighbridge.networks.score_kinds import LOGITS, decided, kind_of, probabilities
 from weighbridge.params.preprocess_check import PreprocessCheck
+from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.process.stage import replacing, run
 
@@ -217,6 +219,24 @@ def measure(classifier: Classifier, samples: SampleSet, images: Path, batch_size
     return Measured(tuple(ranked), float((decisions == samples.labels).mean()), untried)
 
 
+def measure_prompts(classifier: Classifier, samples: SampleSet, texts: Path, batch_size: int) -> Measured:
+    """Make every usual mistake with the prompts of these documents."""
+    recipe = samples.recipe
+    assert isinstance(recipe, TextRecipe)
+    asked = Questions(classifier, texts, samples.names, batch_size)
+    own = asked.scores(asked.inputs(recipe), {})
+    decisions, untried, costs = decided(own), {}, []
+    for name, scores in asked.mistaken(recipe, CHECK):
+        if scores is None:
+            untried[name] = NOTHING
+            continue
+        tally = _Tally(len(own), LOGITS)
+        tally.add(slice(None), scores, own)
+        costs.append(_cost(name, tally, decisions, samples.labels, own.size))
+    ranked = sorted(costs, key=lambda cost: (cost.difference, -cost.flips, cost.mistake))
+    return Measured(tuple(ranked), float((decisions == samples.labels).mean()), untried)
+
+
 def _own_scores(classifier: Classifier, samples: SampleSet, files: list[Path], batch_size: int) -> np.ndarray:
     baseline = {RECIPE: Preparation(samples.image_recipe)}
     found = []
@@ -287,7 +307,8 @@ def main(model: str, samples: Path, images: Path, weights: Path, findings: Path,
         save_findings([Finding(CHECK, model, Verdict.SKIP, sentence)], findings)
         measured = Measured((), 0.0, {})
     else:
-        measured = measure(load_model(chosen, inference, classes, test), test, images, chosen.batch_size)
+        weigh = measure_prompts if isinstance(test.recipe, TextRecipe) else measure
+        measured = weigh(load_model(chosen, inference, classes, test), test, images, chosen.batch_size)
         in_place = edited_in_place() if "keras" in find_adapter(chosen.framework).libraries else None
         save_findings(preprocess_check(model, measured, len(test), in_place), findings)
     with replacing(costs) as partial:

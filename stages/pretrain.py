@@ -13,6 +13,7 @@ change when a reader's machine does (DECISIONS.md, 3).
 """
 
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -33,11 +34,12 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Exportable, Network, Training
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
-from weighbridge.images.tasks import CLASSES
+from weighbridge.images.tasks import CLASSES, REGRESSION
 from weighbridge.networks.batches import in_batches
 from weighbridge.networks.loading import new_network
 from weighbridge.params.loading import Loading
 from weighbridge.params.pretrain import Pretrain
+from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
 from weighbridge.process.files import write_json
@@ -72,7 +74,7 @@ def pretrain(
 
     def after_epoch(epoch: int, loss: float, accuracy: float) -> None:
         scores = in_batches(network.predict, test, source.batch_size, "pretrain: test")
-        held_out = float((scores.argmax(axis=1) == test.labels).mean())
+        held_out = likelihood_of_token(scores, test.labels) if test.task == REGRESSION else _right(scores, test.labels)
         rows.append((epoch, loss, accuracy, held_out))
 
     if source.batchnorm_momentum is not None:
@@ -88,6 +90,15 @@ def conditions_of(source: Pretrain, classes: int, samples: Path, files: Sequence
     digests = [check_weights(path, None) for path in every]
     here = {**variables(os.environ, READ_BY), **settings(), **_versions(source)}
     return json.dumps([source.model_dump(), classes, digests, here, platform.processor()], sort_keys=True, default=str)
+
+
+def _right(scores: np.ndarray, labels: np.ndarray) -> float:
+    return float((scores.argmax(axis=1) == labels).mean())
+
+
+def likelihood_of_token(scores: np.ndarray, sizes: np.ndarray) -> float:
+    """The inverse of the perplexity: of log-likelihoods (texts, windows), and of texts of so many tokens, the first column."""
+    return math.exp(float(scores[np.isfinite(scores)].sum(dtype=np.float64) / sizes[:, 0].sum()))
 
 
 def _training(source: Pretrain, after_epoch: Any) -> Training:
@@ -124,10 +135,12 @@ def _export(network: Network, source: Pretrain, path: Path, image: tuple[int, ..
 
 def _finding(name: str, source: Pretrain, curve: pd.DataFrame, test: SampleSet) -> Finding:
     last = curve.iloc[-1]
-    sentence = (
-        f"{source.architecture} trained here for {source.epochs} epochs on {source.framework} ({source.backend}): "
-        f"{last['test']:.1%} of {len(test)} held-out images, {last['train']:.1%} of its training images."
-    )
+    came = f"{last['test']:.1%} of {len(test)} held-out images, {last['train']:.1%} of its training images"
+    if test.task == REGRESSION:
+        held_out, seen = (f"{1 / last[part]:.1f}" for part in ("test", "train"))
+        came = f"perplexity {held_out} by token of {len(test)} held-out texts, {seen} of its training texts"
+    trained = f"{source.architecture} trained here for {source.epochs} epochs on {source.framework} ({source.backend})"
+    sentence = f"{trained}: {came}."
     curves = {column: curve[["epoch", column]].to_numpy(float).tolist() for column in ("loss", "train", "test")}
     evidence = {"top1": float(last["test"]), "train": float(last["train"]), "curves": curves}
     return Finding("pretrain", name, Verdict.PASS, sentence, evidence)
@@ -145,7 +158,7 @@ def main(source: str, samples: Path, images: Path, conditions: str, weights: Pat
     chosen, workers = read(Pretrain, "pretrain", source), read(Loading, "loading").workers
     _require_training_images(source, samples)
     train, test = (open_samples(samples / split, images, workers) for split in ("train", "test"))
-    if test.task != CLASSES:
+    if test.task != CLASSES and not (isinstance(test.recipe, TextRecipe) and test.recipe.asks):
         raise UserError(
             f"params.yaml: pretrain.{source}: networks are trained here on classes, but data.task is {test.task}"
         )

@@ -10,7 +10,8 @@ from tracking.runs.facts import Fact, Facts
 
 
 def network_settings(network: Any) -> Facts:
-    """Facts ``model.training*``, ``model.trainable``, ``model.batchnorm.*`` and ``model.dropout.*``; empty where unknown."""
+    """Facts ``model.training*``, ``model.trainable``, ``model.batchnorm.*``, ``model.dropout.*``, ``model.attention`` and
+    ``model.dtype``; empty where unknown."""
     layers = list(_layers(network))
     if not layers:
         return {}
@@ -23,7 +24,17 @@ def network_settings(network: Any) -> Facts:
         **_counts("model.batchnorm", norms),
         **_distinct("model.dropout.rate", dropouts, "rate", "p"),
         **_counts("model.dropout", dropouts),
+        **_computing(network),
     }
+
+
+def _computing(network: Any) -> Facts:
+    """Of a module of transformers: which attention it came to, where nothing was asked for, and in what precision."""
+    attention = getattr(getattr(network, "config", None), "_attn_implementation", None)
+    if attention is None or not _is_torch(network):
+        return {}
+    kinds = sorted({str(each.dtype).removeprefix("torch.") for each in network.parameters()})
+    return {"model.attention": str(attention), "model.dtype": " ".join(kinds)}
 
 
 def _layers(network: Any) -> Iterator[Any]:

@@ -95,15 +95,19 @@ def _entry(entry: Section, models: Mapping[str, Model]) -> dict[str, str]:
 
 
 def _seeing(job: Job) -> list[str]:
-    """The models whose preprocessing is looked at: those asked for that see images."""
+    """The models whose preprocessing is looked at: those asked for that see images, or prompts that are decided."""
     asked = job.preprocess_check.models
     if not job.preprocess_check.samples:
         return []
     return [
         name
         for name, model in job.models.items()
-        if (asked is None or name in asked) and not isinstance(job.recipes[model.recipe], TextRecipe)
+        if (asked is None or name in asked) and _is_seen(job.recipes[model.recipe])
     ]
+
+
+def _is_seen(recipe: Section) -> bool:
+    return not isinstance(recipe, TextRecipe) or (recipe.asks and recipe.target != "perplexity")
 
 
 def _each(models: Mapping[str, Model], asked: Iterable[str] | None) -> dict[str, dict[str, str]]:

@@ -91,3 +91,11 @@ def test_a_nested_keras_model_shows_frozen_layers_and_unlike_momenta() -> None:
 
 def test_a_compiled_file_has_no_inside() -> None:
     assert network_settings(object()) == {}
+
+
+def test_attention_and_precision_are_facts_where_a_configuration_names_the_attention() -> None:
+    config = type("Config", (), {"_attn_implementation": "sdpa"})()
+    weight = type("Weight", (), {"dtype": "torch.bfloat16"})()
+    found = network_settings(Module(config=config, parameters=lambda: [weight]))
+    assert (found["model.attention"], found["model.dtype"]) == ("sdpa", "bfloat16")
+    assert "model.attention" not in network_settings(Module())

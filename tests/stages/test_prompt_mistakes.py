@@ -1,0 +1,77 @@
+"""What the usual mistakes with prompts cost a language model: each named, paired with the recipe in use, ranked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from stages.preprocess_check import measure_prompts, preprocess_check  # noqa: E402
+from tests.weighbridge.texts import small_language as small  # noqa: E402
+from weighbridge.frameworks import Spec  # noqa: E402
+from weighbridge.frameworks import transformers as adapter  # noqa: E402
+from weighbridge.images.samples import SampleSet  # noqa: E402
+from weighbridge.networks.prompt_mistakes import prompt_mistakes  # noqa: E402
+from weighbridge.params.recipes import TextRecipe  # noqa: E402
+from weighbridge.texts.prompts import Asking  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("tokenizers")
+    made = tmp_path_factory.mktemp("prompts")
+    small.write_tokenizer(made)
+    small.write_model(made)
+    (made / "test").mkdir()
+    for number, each in enumerate(small.QUESTIONS):
+        (made / f"test/{number:06d}.json").write_text(json.dumps(each))
+    return made
+
+
+def recipe_of(folder: Path, **changes: Any) -> TextRecipe:
+    prompt = {"template": "Q: {prompt}", "shots": {"number": 0}} | changes.pop("prompt", {})
+    values = {
+        "tokenizer": str(folder),
+        "length": small.LENGTH,
+        "target": "choices",
+        "bos": small.END,
+        "bos_at": "always",
+    }
+    return TextRecipe.model_validate({**values, "prompt": prompt, **changes})
+
+
+def samples_of(folder: Path, recipe: TextRecipe, rule: np.ndarray | None = None) -> SampleSet:
+    names = tuple(f"test/{number:06d}.json" for number in range(len(small.QUESTIONS)))
+    inputs, labels = Asking(recipe).arrays([folder / name for name in names])
+    return SampleSet(names, labels if rule is None else rule, inputs, (), recipe)
+
+
+def test_every_usual_mistake_is_made_and_ranked_by_what_it_costs(folder: Path) -> None:
+    network = adapter.load(Spec("transformers", "torch", "GPT2LMHeadModel", {}, 300, small.LENGTH, folder, 1, 0, "cpu"))
+    recipe = recipe_of(folder)
+    asked = samples_of(folder, recipe)
+    said = network.predict(asked.images()).argmax(axis=1)  # what the model says with this recipe is right
+    measured = measure_prompts(network, samples_of(folder, recipe, said), folder, 4)
+    costs = {cost.mistake: cost for cost in measured.costs}
+    assert measured.top1 == 1.0
+    assert {"beginning token doubled", "beginning token missing", "template missing"} <= costs.keys()
+    assert "padded on the left, the model not told" in costs
+    assert [cost.difference for cost in measured.costs] == sorted(cost.difference for cost in measured.costs)
+    assert all(cost.flips == round(-cost.difference * len(said)) for cost in measured.costs)
+    assert costs["template missing"].mean_shift
+    assert "cut on the right" in measured.untried
+    first, *_ = preprocess_check("gpt2", measured, len(said))
+    assert measured.costs[0].mistake in first.sentence
+
+
+def test_a_mistake_that_is_the_recipe_is_none(folder: Path) -> None:
+    names = prompt_mistakes(recipe_of(folder)).keys()
+    assert {"choices compared by their sums", "beginning token there once", "examples missing"}.isdisjoint(names)
+    shots = prompt_mistakes(recipe_of(folder, prompt={"shots": {"number": 2}, "normalise": "bytes"})).keys()
+    assert {"choices compared by their sums", "examples in another order", "examples missing"} <= shots
+    assert "choices compared by bytes" not in shots
+    generated = prompt_mistakes(recipe_of(folder, target="answer", length=64)).keys()
+    assert not any("padded" in name or "compared" in name for name in generated)
