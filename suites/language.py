@@ -1,0 +1,71 @@
+"""Documents out of the reference that comes with Python (`pydoc_data.topics`): sentences to train on, and to be asked about.
+
+Every fifth sentence is held out. Another version of Python has other sentences: the version is recorded.
+"""
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import Any
+
+HELD_OUT = 5
+ASKED = 200  # documents of each task
+_SENTENCE = re.compile(r"(?<=[a-z\"')]\.) +(?=[A-Z])")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 ,;:'\"()_*/\-.]+\.")
+
+
+def sentences() -> list[str]:
+    """Every plain sentence of 8 to 40 words, once, in the order of the topics."""
+    found: dict[str, None] = {}
+    for name in sorted(topics):
+        for paragraph in topics[name].split("\n\n"):
+            for sentence in _SENTENCE.split(" ".join(paragraph.split())):
+                if _PLAIN.fullmatch(sentence) and 8 <= len(sentence.split()) <= 40:
+                    found[sentence] = None
+    return list(found)
+
+
+def write_images(folder: Path) -> None:
+    """A task file for each task: the whole texts, continuations to choose from, last words, and the order of words."""
+    every = sentences()
+    held_out, rest = every[::HELD_OUT], [each for place, each in enumerate(every) if place % HELD_OUT]
+    training = [{"prompt": each, "split": "train"} for each in rest]
+    _write(folder / "text.jsonl", [*training, *({"prompt": each} for each in held_out)])
+    _write(folder / "choices.jsonl", _choices(held_out[:ASKED], rest))
+    _write(
+        folder / "words.jsonl",
+        [{"prompt": each.rsplit(" ", 1)[0], "answer": each.rsplit(" ", 1)[1]} for each in held_out[:ASKED]],
+    )
+    _write(folder / "scrambled.jsonl", [*_orders(rest, "train"), *_orders(held_out, "test")])
+
+
+def _choices(asked: list[str], others: list[str]) -> Iterator[dict[str, Any]]:
+    """The second half of a sentence among those of three others."""
+    draw = random.Random(0)  # noqa: S311 -- no secret
+    for sentence in asked:
+        begun, right = _halves(sentence)
+        choices = [right, *(_halves(each)[1] for each in draw.sample(others, 3))]
+        draw.shuffle(choices)
+        yield {"prompt": begun, "choices": choices, "label": choices.index(right)}
+
+
+def _orders(asked: list[str], split: str) -> Iterator[dict[str, Any]]:
+    """Sentences as they are (1) and with their words shuffled (0), in turn."""
+    draw = random.Random(0)  # noqa: S311 -- no secret
+    for place, sentence in enumerate(asked):
+        words = sentence.split()
+        if place % 2 == 0:
+            draw.shuffle(words)
+        yield {"prompt": " ".join(words), "label": place % 2, "split": split}
+
+
+def _halves(sentence: str) -> tuple[str, str]:
+    words = sentence.split()
+    return " ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])
+
+
+def _write(path: Path, documents: Any) -> None:
+    path.write_text("".join(json.dumps(each) + "\n" for each in documents), encoding="utf-8")
