@@ -56,7 +56,7 @@ FINDINGS = "findings.json"
 LOGGED = json.dumps([{"path": FINDINGS, "type": "table"}])
 EXTERNAL = {"mlflow.model.isExternal": "true"}
 EXPERIMENT = {
-    "mlflow.experimentKind": "custom_model_development",  # or MLflow takes it for one of agents
+    "mlflow.experimentKind": "custom_model_development",  # what it is; its pages open on agents all the same (MLflow 3.17)
     "mlflow.note.content": "Models, weighed. Tick two runs, *Compare*, *Show diff only*: the conditions that differ.",
 }
 Item = TypeVar("Item")
