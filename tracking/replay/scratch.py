@@ -107,6 +107,8 @@ class Scratch:
         model = {**self._model(), "recipe": KEY}
         steps: dict[str, Any] = next((each for each in params["recipes"].values() if "decode" in each), {})
         recipe = nested(self.conditions, "param.recipe.")
+        if "tokenizer" in recipe:
+            recipe["tokenizer"] = str(self.root / recipe["tokenizer"])
         return {
             **params,
             "data": {**params["data"], "texts": None, **nested(self.conditions, "param.data.")},

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.import_graph import ROOT
 from tests.weighbridge.images.pictures import recipe
 from tracking.replay.conditions import digest, nested, settable
 from tracking.replay.errors import UnavailableError
 from tracking.replay.replayer import require_tokenizer
+from tracking.replay.scratch import KEY, Scratch
 from tracking.runs.flat import flat
 from weighbridge.params.recipes import Recipe
 
@@ -48,3 +50,10 @@ def test_another_tokenizer_is_another_run_and_not_taken_for_the_recorded_one(tmp
     require_tokenizer(recorded, tmp_path)
     with pytest.raises(UnavailableError, match=r"tokenizer\.json: is not the tokenizer that was recorded"):
         require_tokenizer(other, tmp_path)
+
+
+def test_a_tokenizer_that_is_named_from_the_project_is_found_from_a_scratch_folder(tmp_path: Path) -> None:
+    folders = tmp_path / "scratch", tmp_path / "project"
+    conditions = {"param.recipe.tokenizer": "models/tokenizer.json", "param.model.batch_size": 2}
+    scratch = Scratch(conditions, *folders, ROOT, "GPT2LMHeadModel", Path("python"))
+    assert scratch._params()["recipes"][KEY]["tokenizer"] == str(tmp_path / "project/models/tokenizer.json")
