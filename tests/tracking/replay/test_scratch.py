@@ -1,11 +1,13 @@
-"""The variables of a replayed process, and what its end says. Nothing of a model is run here."""
+"""The variables and inputs of a replayed process, and what its end says. Nothing of a model is run here."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 from tracking.replay.errors import RefusedError, StoppedError, UnavailableError
-from tracking.replay.scratch import Scratch
+from tracking.replay.scratch import IMAGES, Scratch
 
 
 def scratch(monkeypatch: pytest.MonkeyPatch, conditions: dict, root: Path) -> Scratch:
@@ -51,3 +53,18 @@ def test_a_process_that_was_stopped_says_nothing_about_its_conditions(
     (tmp_path / "dvc.yaml").write_text("stages:\n  infer:\n    cmd: python -m stages.infer --model x\n")
     with pytest.raises(error, match=words):
         made._start("infer", model="x")
+
+
+def test_two_stages_of_one_run_read_the_same_images_out_of_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"an image"
+    listing = json.dumps([{"md5": hashlib.md5(content, usedforsecurity=False).hexdigest(), "relpath": "0.png"}])
+    digest = hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest()
+    for name, kept in ((json.loads(listing)[0]["md5"], content), (f"{digest}.dir", listing.encode())):
+        path = tmp_path / ".dvc/cache/files/md5" / name[:2] / name[2:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(kept)
+    made = scratch(monkeypatch, {"input.images": f"{digest}.dir"}, tmp_path)
+    for _ in ("preprocess", "infer"):
+        assert (made._input(IMAGES) / "0.png").read_bytes() == content
