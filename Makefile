@@ -27,12 +27,12 @@ check: .venv/installed-test
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[all]"
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[all]"
 	touch .venv/installed
 
 .venv/installed-test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[all,test]"
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[all,test]"
 	touch .venv/installed .venv/installed-test
 
 clean:
