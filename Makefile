@@ -3,6 +3,8 @@
 PYTHON ?= python3
 SUITE ?=
 export DVC_NO_ANALYTICS := true
+# Hundreds of processes are started here: each would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # `dvc` runs the stages through the shell, which must find this environment's python first.
 activate = PATH="$(CURDIR)/.venv/bin:$$PATH"
