@@ -57,8 +57,8 @@ def recorded(project: Path, other_pillow: str) -> Run:
     change(project / "stages/infer.py", "scores = in_batches(", "scores = -in_batches(")
     change(
         project / "weighbridge/images/recipes.py",
-        "images = pixels.astype(np.float32)",
-        "images = pixels.astype(np.float32) / 2",
+        'images = pixels.astype(np.float32, order="C")',
+        'images = pixels.astype(np.float32, order="C") / 2',
     )
     return Run.load(project / f"data/runs/{MODEL}.json")
 

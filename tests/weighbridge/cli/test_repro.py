@@ -224,13 +224,16 @@ def test_stages_that_do_not_need_one_another_run_at_once(project: Path) -> None:
     assert "Running" not in repro(project, "--jobs", "3").stdout
 
 
+def _hearing() -> None:
+    """Whoever starts the tests in the background has them, and what they start, ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_an_interrupt_ends_all_that_run_and_starts_no_more(project: Path) -> None:
     (project / "dvc.yaml").write_text(MEETING.replace("python meet.py ${item}", "touch here-${item} && sleep 100"))
     command = [sys.executable, "-m", "weighbridge", "repro", "--jobs", "2"]
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, cwd=project, env=variables, start_new_session=True, stderr=subprocess.PIPE
-    ) as running:
+    with subprocess.Popen(command, cwd=project, env=variables, start_new_session=True, preexec_fn=_hearing) as running:
         until = time.monotonic() + 60
         while len(list(project.glob("here-*"))) < 2 and time.monotonic() < until:
             time.sleep(0.05)

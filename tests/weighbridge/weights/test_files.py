@@ -434,7 +434,7 @@ def asked_of(folder: Path, weights: Path, *, sha256: str | None = None, **model:
         yaml.dump(params, file)
     pictures = write_pictures(folder / "pictures", 4)
     save_prepared(sample_set(pictures, recipe(), LinearClassifier()), folder / "samples/test")
-    given = ["--model", "resnet18-torchvision", "--samples", "samples"]
+    given = ["--model", "resnet18-torchvision", "--samples", "samples", "--images", "pictures", "--conditions", ""]
     return [*given, "--weights", str(weights), "--predictions", "predictions"]
 
 
