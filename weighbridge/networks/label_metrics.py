@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import average_precision_score, f1_score, hamming_loss
 
 from tracking.audit.statistics import wilson
 from tracking.runs.label_sets import decided_labels
@@ -80,6 +79,8 @@ def metric_names(names: Sequence[str], count: int) -> list[str]:
 
 
 def _measured(answers: Answers, asked: Metrics, names: Sequence[str]) -> Iterator[tuple[str, Interval]]:
+    from sklearn.metrics import f1_score, hamming_loss
+
     right = int((answers.wanted == answers.said).all(axis=1).sum())
     yield "exact_match", (right / len(answers.wanted), *wilson(right, len(answers.wanted)))
     yield from _areas(answers, names)
@@ -96,6 +97,8 @@ def _measured(answers: Answers, asked: Metrics, names: Sequence[str]) -> Iterato
 
 def f1_by_label(answers: Answers) -> np.ndarray:
     """F1 of each label (shape (labels,)); 0 for one that is never there and never said."""
+    from sklearn.metrics import f1_score
+
     columns = zip(answers.wanted.T.astype(int), answers.said.T.astype(int), strict=True)
     return np.array([f1_score(wanted, said, zero_division=0) for wanted, said in columns])
 
@@ -113,6 +116,8 @@ def _areas(answers: Answers, names: Sequence[str]) -> Iterator[tuple[str, Interv
 
 
 def _precisions(answers: Answers, names: Sequence[str]) -> dict[str, float]:
+    from sklearn.metrics import average_precision_score
+
     rows = answers.answered
     found = {
         f"average_precision.{names[label]}": float(

@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator
 from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import rankdata
 
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.score_kinds import log_probabilities, probabilities
@@ -154,6 +153,8 @@ def delong(area: float, parts: np.ndarray) -> Interval:
 
 def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[float, np.ndarray]:
     """The area, and each image's contribution to its error, shape (samples,): their squares sum to n^2 times the variance."""
+    from scipy.stats import rankdata
+
     samples, count = len(scores), int(positive.sum())
     ranks = rankdata(scores)
     above = (ranks[positive] - rankdata(scores[positive])) / (samples - count)

@@ -13,8 +13,6 @@ out. The values are those of scikit-learn and SciPy.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.stats import pearsonr
-from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from weighbridge.networks.label_metrics import metric_names
 from weighbridge.networks.metrics import drawn_again, percentiles, with_ends
@@ -47,6 +45,9 @@ def by_output(wanted: np.ndarray, said: np.ndarray) -> np.ndarray:
 
 
 def _of_one(wanted: np.ndarray, said: np.ndarray) -> Iterator[float]:
+    from scipy.stats import pearsonr
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
     yield float(mean_absolute_error(wanted, said))
     yield float(root_mean_squared_error(wanted, said))
     varied = len(wanted) > 1 and np.ptp(wanted) > 0
