@@ -23,11 +23,7 @@ METRICS = {"choices": "acc_bytes", "last-word": "perplexity", "perplexity": "bit
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("tokenizers")
-    folder = tmp_path_factory.mktemp("model")
-    small.write_tokenizer(folder)
-    small.write_model(folder)
-    return folder
+    return small.write(tmp_path_factory.mktemp("model"))
 
 
 def project(folder: Path, model: Path, target: str) -> None:

@@ -21,10 +21,7 @@ from weighbridge.texts.prompts import Asking  # noqa: E402
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("tokenizers")
-    made = tmp_path_factory.mktemp("prompts")
-    small.write_tokenizer(made)
-    small.write_model(made)
+    made = small.write(tmp_path_factory.mktemp("prompts"))
     (made / "test").mkdir()
     for number, each in enumerate(small.QUESTIONS):
         (made / f"test/{number:06d}.json").write_text(json.dumps(each))

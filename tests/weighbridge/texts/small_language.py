@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 WORDS = "the model reads a short line and says what comes next: yes, no, seven, eleven or nothing at all. "
 END = "<|endoftext|>"
 LENGTH = 48
@@ -48,6 +50,14 @@ def write_model(folder: Path) -> Any:
     model = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=300, **GPT2)).eval()
     model.save_pretrained(folder)
     return model
+
+
+def write(folder: Path) -> Path:
+    """The tokenizer and the model; the folder again."""
+    pytest.importorskip("tokenizers")
+    write_tokenizer(folder)
+    write_model(folder)
+    return folder
 
 
 def write_tasks(path: Path, documents: list[Mapping[str, Any]]) -> Path:

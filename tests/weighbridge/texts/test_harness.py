@@ -112,11 +112,7 @@ def theirs(folder: Path, target: str) -> Mapping[str, Any]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("language")
-    pytest.importorskip("tokenizers")
-    small.write_tokenizer(made)
-    small.write_model(made)
-    return made
+    return small.write(tmp_path_factory.mktemp("language"))
 
 
 @pytest.mark.parametrize("target", TASKS)
