@@ -6,7 +6,7 @@ makes its own name point here is refused), and every answer says that nothing bu
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,6 @@ from tracking.runs.run import Run, readable
 
 SITE = (("/report", "Report"), ("/", "Runs"), ("/matrix", "Matrix"), ("/certificates", "Certificates"))
 HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
-ID = re.compile(r"[0-9a-f]{64}")
 LARGEST = 20_000_000  # bytes of a report that is shown
 MOST = 200  # runs of one matrix
 
@@ -86,23 +85,27 @@ def _known(folder: Path) -> tuple[list[tuple[Path, Run]], int]:
     return list(readable(run_files(folder), broken.append)), len(broken)
 
 
-def _wanted(folder: Path, run_id: str) -> Run:
-    if ID.fullmatch(run_id):
-        for _, run in _known(folder)[0]:
-            if run.id == run_id:
-                return run
-    abort(404, "There is no such run here.")
+def _by_id(known: Iterable[tuple[Path, Run]]) -> dict[str, Run]:
+    return {run.id: run for _, run in known}
+
+
+def _wanted(runs: Mapping[str, Run], run_id: str) -> Run:
+    if run_id not in runs:
+        abort(404, "There is no such run here.")
+    return runs[run_id]
 
 
 def _runs(folder: Path) -> str:
     known, broken = _known(folder)
     before = request.args.get("before")
-    chosen = _wanted(folder, before) if before else None
-    return runs_page(runs_rows(known, folder), {run.id: run for _, run in known}, chosen, broken, SITE)
+    runs = _by_id(known)
+    chosen = _wanted(runs, before) if before else None
+    return runs_page(runs_rows(known, folder), runs, chosen, broken, SITE)
 
 
 def _run(folder: Path, run_id: str) -> str:
-    return run_page(_wanted(folder, run_id), _places(folder / "published.json", run_id), SITE)
+    runs = _by_id(_known(folder)[0])
+    return run_page(_wanted(runs, run_id), _places(folder / "published.json", run_id), SITE)
 
 
 def _places(published: Path, run_id: str) -> dict[str, str]:
@@ -115,15 +118,16 @@ def _places(published: Path, run_id: str) -> dict[str, str]:
 
 
 def _audit(folder: Path) -> str:
-    before, after = (_wanted(folder, request.args.get(name, "")) for name in ("before", "after"))
+    runs = _by_id(_known(folder)[0])
+    before, after = (_wanted(runs, request.args.get(name, "")) for name in ("before", "after"))
     return audit_page([audit(before, after)], SITE)
 
 
 def _matrix(folder: Path) -> str:
     """Of the ticked runs; of every current one where none is ticked."""
-    asked = request.args.getlist("run")[:MOST]
-    current = [run for path, run in _known(folder)[0] if path.parent == folder / "runs"]
-    return matrix_page(matrix([_wanted(folder, each) for each in asked] or current[:MOST]), SITE)
+    asked, (known, _) = request.args.getlist("run")[:MOST], _known(folder)
+    runs, current = _by_id(known), [run for path, run in known if path.parent == folder / "runs"]
+    return matrix_page(matrix([_wanted(runs, each) for each in asked] or current[:MOST]), SITE)
 
 
 # ---- files
