@@ -56,8 +56,7 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, rows: Partia
         UserError: the model gives no table of scores, or it cannot be told which of them belong to the data's classes.
     """
     random_before = random_states()
-    kept = None if rows is None else Kept(rows, lambda: _state(classifier))
-    scores = in_batches(classifier.predict, samples, model.batch_size, "infer", kept)
+    scores = _scores(classifier, samples, model, rows)
     weights = classifier.weights()
     process = {
         **node_facts(),
@@ -72,6 +71,11 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, rows: Partia
         "model.values": int(sum(value.size for value in weights.values())),
     }
     return PredictionSet(samples.names, samples.labels, scores, process)
+
+
+def _scores(classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows | None) -> np.ndarray:
+    kept = None if rows is None else Kept(rows, lambda: _state(classifier))
+    return in_batches(classifier.predict, samples, model.batch_size, "infer", kept)
 
 
 def _state(classifier: Classifier) -> tuple[int, ...] | None:
@@ -109,7 +113,10 @@ def infer_part(classifier: Classifier, samples: SampleSet, model: Model, rows: P
     Raises:
         UserError: the model's answers depend on what it was asked before, so that parts are not the whole.
     """
-    in_batches(classifier.predict, samples, model.batch_size, "infer", Kept(rows, lambda: _state(classifier)))
+    before = _state(classifier)
+    _scores(classifier, samples, model, rows)
+    if len(samples) <= model.batch_size and before is not None and before == _state(classifier):
+        rows.confirm()  # no further batch showed that this one changed nothing
     if not rows.confirmed:
         raise UserError("the model changes while it is asked: its samples cannot be shared out (cluster.shards: 1)")
 

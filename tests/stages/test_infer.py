@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.infer import infer
+from stages.infer import infer, infer_part
 from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.images.samples import SampleSet
@@ -16,6 +16,7 @@ from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.score_order import arrange_scores
 from weighbridge.params.models import Model
 from weighbridge.params.whole import load_params
+from weighbridge.process.partial import PartialRows
 from weighbridge.weights.files import check_weights, load_tensors, require_same_tensors, save_tensors
 
 PARAMS = load_params(ROOT / "params.yaml")
@@ -60,6 +61,22 @@ def test_every_sample_is_predicted_in_order_in_batches() -> None:
     assert fake.batches == [4, 4, 2]
     assert (np.diff(predicted.scores[:, 0]) > 0).all()
     assert predicted.process["model.values"] == 6
+
+
+class Changing(Fake):
+    """Whose weights are others after every batch."""
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {"w": np.full((2, 3), len(self.batches), np.float32)}
+
+
+@pytest.mark.parametrize("count", [3, 8], ids=["one batch", "two batches"])
+def test_a_part_is_kept_whole_and_one_of_a_model_that_changes_is_refused(count: int, tmp_path: Path) -> None:
+    part = samples().part(0, count)
+    infer_part(Fake(10), part, MODEL, PartialRows(tmp_path / "kept", "same", count))
+    assert PartialRows(tmp_path / "kept", "same", count).done == count
+    with pytest.raises(UserError, match="cannot be shared out"):
+        infer_part(Changing(10), part, MODEL, PartialRows(tmp_path / "changing", "same", count))
 
 
 def test_a_wrong_number_of_classes_is_named() -> None:
