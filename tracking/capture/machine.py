@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tracking.capture.cpus import usable_cpus
+
 NVIDIA_SMI_SECONDS = 10
 
 
@@ -84,7 +86,7 @@ def this_machine() -> Machine:
         machine=platform.machine(),
         python=_python(),
         environ=os.environ,
-        affinity=_affinity(),
+        affinity=usable_cpus(),
         read=cache(_read),
         entries=cache(_entries),
         libc=_libc(),
@@ -103,10 +105,6 @@ def _python() -> dict[str, str]:
         "implementation": sys.implementation.name,
         "abi": str(sysconfig.get_config_var("SOABI") or sysconfig.get_config_var("EXT_SUFFIX") or ""),
     }
-
-
-def _affinity() -> int | None:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _read(path: str) -> str | None:

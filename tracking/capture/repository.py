@@ -27,6 +27,14 @@ def find_repository(folder: Path) -> "Repo | None":
         return None
 
 
+def files_of(folder: Path) -> list[str]:
+    """The files below a folder of a repository, relative to it, that git has or would add."""
+    from git import Git
+
+    listed = str(Git(folder).ls_files("-z", "--cached", "--others", "--exclude-standard"))
+    return list(dict.fromkeys(filter(None, listed.split("\0"))))
+
+
 def repository(folder: Path) -> "Repo":
     """The repository around `folder`, which git can read: also as a linked worktree, a submodule or a shallow clone.
 

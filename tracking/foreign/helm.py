@@ -11,7 +11,7 @@ from typing import Any
 
 from tracking.audit.recorded import COMPLETE, RECORDER
 from tracking.foreign.bounded import read_json
-from tracking.foreign.samples import Sample, documents_of, packed, share_right, verdict
+from tracking.foreign.samples import Sample, documents_of, packed, results_of, verdict
 from tracking.runs.errors import UserError
 from tracking.runs.flat import flat
 from tracking.runs.run import FOREIGN, Run, Scalar
@@ -59,7 +59,7 @@ def _run(folder: Path) -> Run:
         inputs=documents_of(decisions),
         environment={RECORDER: TOOL, COMPLETE: LISTS},
         code={},
-        results={**metrics, **share_right(samples), **({"samples": len(samples)} if samples else {})},
+        results={**metrics, **results_of(samples)},
         decisions=decisions,
         schema=FOREIGN,
     )

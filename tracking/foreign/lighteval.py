@@ -14,9 +14,10 @@ from typing import Any
 
 from tracking.audit.recorded import COMPLETE, RECORDER
 from tracking.foreign.bounded import LARGEST
-from tracking.foreign.samples import Sample, documents_of, packed, share_right, verdict
+from tracking.foreign.samples import Sample, documents_of, packed, results_of, verdict
 from tracking.runs.errors import UserError
 from tracking.runs.extras import needed
+from tracking.runs.facts import is_number
 from tracking.runs.flat import flat
 from tracking.runs.run import FOREIGN, Run, Scalar
 
@@ -88,9 +89,8 @@ def _run(values: Mapping[str, Any], task: str, several: bool, path: Path) -> Run
         },
         code={},
         results={
-            **{name: value for name, value in values["results"][task].items() if _is_number(value)},
-            **share_right(samples),
-            **({"samples": len(samples)} if samples else {}),
+            **{name: value for name, value in values["results"][task].items() if _is_finite(value)},
+            **results_of(samples),
         },
         decisions=decisions,
         schema=FOREIGN,
@@ -116,10 +116,8 @@ def _without_addresses(value: Any) -> Any:
     return [_without_addresses(each) for each in value] if isinstance(value, list) else value
 
 
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) != float("inf") and value == value
-    )
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and abs(value) != float("inf") and value == value
 
 
 # ---- samples

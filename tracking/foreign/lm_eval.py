@@ -17,6 +17,7 @@ from tracking.foreign.lm_eval_samples import samples_beside
 from tracking.foreign.samples import documents_of, packed, share_right
 from tracking.foreign.torch_env import torch_environment
 from tracking.runs.errors import UserError
+from tracking.runs.facts import is_number
 from tracking.runs.flat import flat
 from tracking.runs.run import FOREIGN, Run, Scalar
 
@@ -183,7 +184,7 @@ def _lists(values: Mapping[str, Any]) -> str:
 def _metrics(row: Mapping[str, Any]) -> Iterator[tuple[str, Scalar]]:
     """`acc,none` is `acc`, another filter stays in the name; "N/A" is no number."""
     for name, value in row.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not is_number(value):
             continue
         metric, _, chosen = name.partition(",")
         kept = metric if chosen in ("", "none") else f"{metric}.{chosen}"

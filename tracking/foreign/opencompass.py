@@ -13,8 +13,9 @@ from typing import Any
 
 from tracking.audit.recorded import RECORDER
 from tracking.foreign.bounded import read_json, read_text
-from tracking.foreign.samples import Sample, documents_of, packed, share_right
+from tracking.foreign.samples import Sample, documents_of, packed, results_of
 from tracking.runs.errors import UserError
+from tracking.runs.facts import is_number
 from tracking.runs.flat import flat
 from tracking.runs.run import FOREIGN, Run, Scalar
 
@@ -81,11 +82,7 @@ def _run(subject: str, scores: Mapping[str, Any], said: list[Mapping[str, Any]],
     rows = list(_rows(details))
     samples = list(_samples(said, rows))
     decisions = packed(samples) if samples else {}
-    metrics: dict[str, Scalar] = {
-        name: value
-        for name, value in scores.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == value
-    }
+    metrics: dict[str, Scalar] = {name: value for name, value in scores.items() if is_number(value) and value == value}
     return Run(
         subject=subject,
         command="",
@@ -93,7 +90,7 @@ def _run(subject: str, scores: Mapping[str, Any], said: list[Mapping[str, Any]],
         inputs=documents_of(decisions),
         environment={RECORDER: TOOL},
         code={},
-        results={**metrics, **share_right(samples), **({"samples": len(samples)} if samples else {})},
+        results={**metrics, **results_of(samples)},
         decisions=decisions,
         schema=FOREIGN,
     )

@@ -64,6 +64,11 @@ def share_right(samples: Sequence[Sample]) -> dict[str, Scalar]:
     return {"top1": sum(right) / len(right)} if right else {}
 
 
+def results_of(samples: Sequence[Sample]) -> dict[str, Scalar]:
+    """As `Run.results`: `share_right`, and how many samples there are; empty where none was logged."""
+    return {**share_right(samples), "samples": len(samples)} if samples else {}
+
+
 def verdict(metrics: Mapping[str, Any], preferred: Sequence[str] = ()) -> bool | None:
     """Whether a sample is right, by the first of its metrics that is 0 or 1: of `preferred`, then by name."""
     for name in (*preferred, *sorted(set(metrics) - set(preferred))):

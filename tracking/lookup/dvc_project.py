@@ -22,9 +22,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tracking.audit.recorded import COMPLETE, RECORDER
-from tracking.capture.repository import NoRepositoryError, repository
+from tracking.capture.repository import NoRepositoryError, files_of, repository
 from tracking.lookup.mlflow_files import facts_of
 from tracking.runs.errors import UserError
+from tracking.runs.facts import is_number
 from tracking.runs.flat import flat
 from tracking.runs.run import FOREIGN, Run, Scalar
 
@@ -157,14 +158,7 @@ def _of_commit(commit: "Commit", inside: str, source: str) -> Tree:
 
 
 def _of_folder(folder: Path) -> Tree:
-    from git import Repo
-
-    repo = Repo(folder, search_parent_directories=True)
-    names = repo.git.ls_files("--cached", "--others", "--exclude-standard", "-z", "--", str(folder)).split("\0")
-    root = Path(repo.working_dir)
-    paths = {
-        (root / name).relative_to(folder).as_posix(): root / name for name in names if name and (root / name).is_file()
-    }
+    paths = {name: folder / name for name in files_of(folder) if (folder / name).is_file()}
 
     def read(path: str) -> bytes | None:
         file = folder / path
@@ -316,7 +310,7 @@ def _numbers(
     return {
         name: value if abs(value) != float("inf") and value == value else str(value)
         for name, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and name != "step"
+        if is_number(value) and name != "step"
     }
 
 

@@ -3,11 +3,12 @@
 import queue
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from tracking.capture.gpus import graphics
+from tracking.capture.machine import this_machine
+
 CHOSEN = "CUDA_VISIBLE_DEVICES"
-DRIVERS = ("/dev/nvidia0", "/dev/kfd")
 
 
 def alike(rows: Sequence[Mapping[str, Any]] | None, chosen: str | None) -> list[str]:
@@ -26,8 +27,8 @@ def alike(rows: Sequence[Mapping[str, Any]] | None, chosen: str | None) -> list[
 
 
 def has_gpu() -> bool:
-    """Whether a driver of one is here."""
-    return any(Path(path).exists() for path in DRIVERS)
+    """Whether this process may use one."""
+    return bool(graphics(this_machine()))
 
 
 class SharedOut:

@@ -3,7 +3,6 @@
 Whatever DVC does itself (hashing, its cache, dvc.lock) one thread does at a time, with the repository locked.
 """
 
-import os
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from tracking.capture.cpus import usable_cpus
 from weighbridge.cli.gpus_apart import SharedOut, has_gpu
 from weighbridge.process.exit_codes import INTERRUPTED
 
@@ -35,7 +35,7 @@ def side_by_side(asked: int | None, threads: int | None, device: str, gpus: int)
         return asked
     if device != "cpu" and (gpus or has_gpu()):
         return max(1, gpus)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cpus() or 1
     return max(1, min(cores // (threads or cores), psutil.virtual_memory().available // MEMORY_OF_A_STAGE))
 
 

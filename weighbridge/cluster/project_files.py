@@ -3,11 +3,11 @@
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tracking.capture.repository import find_repository
+from tracking.capture.repository import files_of, find_repository
 from tracking.capture.variables import READ_BY
+from tracking.replay.processes import allowed
 from tracking.runs.errors import UserError
 
 NOT_SENT = {".dvc", ".git", ".venv", "data", "docs", "tests", "dvc.lock"}
@@ -16,8 +16,7 @@ LARGEST = 100_000_000  # bytes
 
 def own_conditions(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that can move a number; no other one leaves this machine."""
-    patterns = [pattern for names in READ_BY.values() for pattern in names]
-    return {name: value for name, value in environ.items() if any(fnmatchcase(name, each) for each in patterns)}
+    return allowed(environ, [pattern for names in READ_BY.values() for pattern in names])
 
 
 def copy_project(project: Path, target: Path) -> str:
@@ -46,10 +45,7 @@ def copy_project(project: Path, target: Path) -> str:
 def _names(project: Path) -> Iterator[str]:
     """What git has or would add; where there is no git, every file."""
     if find_repository(project) is not None:
-        from git import Git
-
-        listed = str(Git(project).ls_files("-z", "--cached", "--others", "--exclude-standard"))
-        yield from dict.fromkeys(filter(None, listed.split("\0")))
+        yield from files_of(project)
         return
     for path in project.rglob("*"):
         name = path.relative_to(project)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from tracking.capture.cpus import usable_cpus
 from tracking.runs.errors import UserError
 from weighbridge.images.pixels import load_pixels, require_shape
 from weighbridge.images.recipes import scale_and_normalise
@@ -69,7 +70,7 @@ class Decoded(Undecoded):
         Raises:
             UserError: an image cannot be decoded or is of another size, or a process that decodes ended or hangs.
         """
-        workers = processors() if self.workers is None else self.workers
+        workers = (usable_cpus() or 1) if self.workers is None else self.workers
         if workers == 0 or len(self) <= FEW:
             return (self.finished(self.names[start : start + size]) for start in range(0, len(self), size))
         return _by_processes(self, size, workers)
@@ -95,11 +96,6 @@ def open_samples(folder: Path, images: Path, workers: int | None = None) -> Samp
     seen = samples.inputs
     decoded = Decoded(seen.count, seen.image, seen.dtype, images, samples.names, samples.image_recipe, workers)
     return replace(samples, inputs=decoded)
-
-
-def processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _by_processes(images: Decoded, size: int, workers: int) -> Iterator[np.ndarray]:
