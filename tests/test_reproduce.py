@@ -54,7 +54,7 @@ def recorded(project: Path, other_pillow: str) -> Run:
     once = ("capture", "fetch", "preprocess@digits-32", f"pretrain@{SOURCE}")
     of_model = (f"{stage}@{MODEL}" for stage in ("infer", "layers", "accuracy_check", "record"))
     repro(project, "--single-item", *once, *of_model, programs=programs)
-    change(project / "stages/infer.py", "scores = in_batches(", "scores = -in_batches(")
+    change(project / "stages/infer.py", "scores = _scores(", "scores = -_scores(")
     change(
         project / "weighbridge/images/recipes.py",
         'images = pixels.astype(np.float32, order="C")',
