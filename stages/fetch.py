@@ -112,8 +112,10 @@ def _listed(source: Path, data: Data) -> Listing:
 
 def _of_as_many(data: Data, listing: Listing, where: Path, what: str) -> Listing:
     """The listing, which must have as many classes as params say."""
-    if len(listing.classes) != data.classes:
-        raise UserError(f"{where}: has {len(listing.classes)} {what}, data.classes in params.yaml says {data.classes}")
+    if (found := len(listing.classes)) != data.classes:
+        names = ", ".join(listing.classes[:5]) + (", ..." if found > 5 else "")
+        named = f" ({names})" if found else ""
+        raise UserError(f"{where}: has {found} {what}{named}, data.classes in params.yaml says {data.classes}")
     return listing
 
 

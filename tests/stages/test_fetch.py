@@ -66,7 +66,7 @@ def test_a_table_gives_the_labels(folder: Path, tmp_path: Path) -> None:
         ("id,other\none,1\n", "no column 'index'; its columns are id, other"),
         ("id,index\none,0.5\n", "must hold class indices"),
         ("id,index\none,\n", "must hold class indices, .* row 2 has ''"),
-        ("id,index\none,cat\n", "has 1 classes, data.classes in params.yaml says 2"),
+        ("id,index\none,cat\n", "has 1 classes .cat., data.classes in params.yaml says 2"),
     ],
 )
 def test_a_wrong_table_is_named(folder: Path, tmp_path: Path, rows: str, words: str) -> None:
@@ -93,7 +93,7 @@ def test_a_class_without_test_images_keeps_its_number_and_is_listed(folder: Path
 
 
 def test_a_wrong_number_of_classes_is_named(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"has 2 class folders, data\.classes in params.yaml says 3"):
+    with pytest.raises(UserError, match=r"has 2 class folders \(cat, dog\), data\.classes in params.yaml says 3"):
         fetch(folder, data(classes=3), tmp_path / "images")
 
 

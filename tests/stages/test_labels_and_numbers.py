@@ -118,7 +118,7 @@ def test_a_table_gives_numbers(tmp_path: Path) -> None:
         ("id,a,b\n0.png,1,-1\n", data(2, columns=["a", "b"]), "column 'b': row 2 has '-1'; a label that is there is 1"),
         ("id,a\n0.png,x|2\n", data(2, label="a"), "row 2 has '2' where other rows have names"),
         ("id,a\n0.png,0|7\n", data(2, label="a"), r"row 2 has label 7, outside 0\.\.1"),
-        ("id,a\n0.png,x|y\n", data(3, label="a"), "has 2 classes, data.classes in params.yaml says 3"),
+        ("id,a\n0.png,x|y\n", data(3, label="a"), "has 2 classes .x, y., data.classes in params.yaml says 3"),
         ("id,a\n0.png,old\n", data(1, "regression", label="a"), "column 'a': row 2 has 'old', which is no number"),
         ("id,a\n0.png,1\n0.png,2\n", data(1, "regression", label="a"), r"under two labels, \[1.0\] and \[2.0\]"),
     ],

@@ -47,7 +47,7 @@ def folder_classes(source: Path, order: Order) -> tuple[str, ...]:
 
 def _splits(source: Path) -> dict[str, str]:
     """The folder of each split; none where the sub-folders are classes."""
-    names = {name.casefold(): name for name in class_names(source) if class_names(source / name)}
+    names = {path.name.casefold(): path.name for path in _folders(source) if _folders(path)}
     test, train = (
         next((names[each] for each in known if each in names), None) for known in (TEST_FOLDERS, TRAIN_FOLDERS)
     )
@@ -92,7 +92,11 @@ def _gathered(left: list[LeftOut], splits: set[str]) -> Iterator[LeftOut]:
 
 def class_names(folder: Path) -> list[str]:
     """The names of the sub-folders, sorted: torchvision's ImageFolder order. Hidden ones, and those of systems, are none."""
-    return sorted(plain(path.name) for path in folder.iterdir() if path.is_dir() and not is_junk(path.name))
+    return sorted(plain(path.name) for path in _folders(folder))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir() and not is_junk(path.name)]
 
 
 @contextmanager

@@ -116,16 +116,23 @@ def numbered(names: Iterable[str], order: Order, where: str) -> tuple[str, ...]:
     """The classes in order, over all splits: sorted as text (torchvision's ImageFolder), with numbers as numbers, or as listed.
 
     Raises:
-        UserError: `order` lists names and one of `names` is not among them.
+        UserError: `order` lists names and one of `names` is not among them, or two names look the same.
     """
     found = set(names)
+    alike = {same(name): name for name in sorted(found)}
+    if twice := sorted(found - set(alike.values())):
+        raise UserError(
+            f"{where}: has two classes that both read {twice[0]!r}, with accents written in two ways (Unicode NFC and NFD); "
+            "rename one, so that all splits say the same"
+        )
     if order == "text":
         return tuple(sorted(found))
     if order == "natural":
         return tuple(sorted(found, key=natural))
-    if missing := sorted(found - set(order)):
+    listed = tuple(alike.get(same(name), name) for name in order)
+    if missing := sorted(found - set(listed)):
         raise UserError(f"{where}: has a class {missing[0]!r}, which data.order in params.yaml does not list")
-    return tuple(order)
+    return listed
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:

@@ -124,6 +124,24 @@ def test_the_order_may_be_listed_with_classes_that_have_no_image(tmp_path: Path)
         taken(tmp_path / "s", tmp_path / "more", classes=2, order=["dog", "ant"])
 
 
+def test_accents_written_in_two_ways_are_one_name_in_a_list_and_no_second_class_in_silence(tmp_path: Path) -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    for name in (apart, "tea"):
+        write(tmp_path / "s/test" / name / "1.png", len(name))
+    manifest, _ = taken(tmp_path / "s", tmp_path / "images", classes=2, order=["tea", composed])
+    assert dict(zip(manifest["class"], manifest["label"], strict=True)) == {"tea": 0, apart: 1}
+    write(tmp_path / "s/train" / composed / "1.png")
+    with pytest.raises(UserError, match="two classes that both read"):
+        taken(tmp_path / "s", tmp_path / "more", classes=2)
+
+
+def test_folders_of_any_name_are_looked_into(tmp_path: Path) -> None:
+    write(tmp_path / "s" / "a\nb" / "x" / "1.png")
+    write(tmp_path / "s" / b"\xff".decode(errors="surrogateescape") / "1.png", 1)
+    manifest, _ = taken(tmp_path / "s", tmp_path / "images", classes=2)
+    assert len(manifest) == 2
+
+
 # ---- by content
 
 
