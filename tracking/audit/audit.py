@@ -171,7 +171,9 @@ def audit(before: Run, after: Run, metrics: Sequence[str] = (), tolerance: float
     grades = grade(before, after, metrics, tolerance)
     if grades.finest is None:
         names = " and ".join(f"{run.subject} {run.id[:12]}" for run in (before, after))
-        raise UserError(f"{names} recorded no result in common")
+        shared = sorted(before.results.keys() & after.results.keys())
+        hint = f" but {', '.join(shared)[:200]}, which decide only where --metric asks for them" if shared else ""
+        raise UserError(f"{names} recorded no result in common{hint}")
     differences = [_difference(name, old, new) for name in differing]
     return Audit(
         before=before,

@@ -45,7 +45,10 @@ MOST_ROWS = 2_000_000
 def recognises(values: Any) -> bool:
     if not isinstance(values, Mapping):
         return False
-    return all(isinstance(values.get(name), Mapping) for name in ("config_general", "results", "versions"))
+    general = values.get("config_general")
+    if not isinstance(general, Mapping) or not isinstance(values.get("results"), Mapping):
+        return False
+    return isinstance(values.get("versions"), Mapping) or "lighteval_sha" in general
 
 
 def read(values: Mapping[str, Any], path: Path) -> list[Run]:
@@ -104,7 +107,7 @@ def _params(values: Mapping[str, Any], task: str, shots: int | None) -> dict[str
         general["model_config"] = {name: value for name, value in model.items() if name not in OWN_FOLDERS}
     described = (values.get("config_tasks") or {}).get(task) or {}
     asked = {**general, "task": _without_addresses(described), "num_fewshot": shots}
-    asked["task"]["version"] = values["versions"].get(task)
+    asked["task"]["version"] = (values.get("versions") or {}).get(task)
     return flat(asked)
 
 

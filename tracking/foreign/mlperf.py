@@ -1,28 +1,33 @@
-"""MLPerf's accuracy log: `mlperf_log_accuracy.json`, with the logs and the accuracy that lie beside it.
+"""MLPerf's logs: `mlperf_log_accuracy.json`, with the logs and the accuracy that lie beside it; or a summary or detail log alone.
 
 Each answer is hexadecimal bytes of a type that the log does not name, and right answers are not in it: outputs are compared byte
-by byte, decisions are not recorded. What was asked for stands in `mlperf_log_summary.txt`, the share of right answers in what the
-accuracy script printed, `accuracy.txt`. Form: `loadgen/logging.cc` of mlcommons/inference.
+by byte, decisions are not recorded; nor are outputs where the log was cut for a submission. What was asked for stands in
+`mlperf_log_summary.txt` or `mlperf_log_detail.txt`, the share of right answers in what the accuracy script printed,
+`accuracy.txt`. Form: `loadgen/logging.cc` and `tools/submission/truncate_accuracy_log.py` of mlcommons/inference.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tracking.audit.recorded import RECORDER
-from tracking.foreign.bounded import read_json, read_text
+from tracking.foreign.bounded import read_text
 from tracking.foreign.samples import Sample, documents_of, packed
 from tracking.runs.errors import UserError
+from tracking.runs.facts import is_number
 from tracking.runs.flat import flat
 from tracking.runs.run import FOREIGN, Run, Scalar
 
 TOOL = "MLPerf LoadGen"
 LOG, ACCURACY = "mlperf_log_accuracy.json", "accuracy.txt"
 SUMMARY, DETAIL = "mlperf_log_summary.txt", "mlperf_log_detail.txt"
-ASKED = re.compile(r"^(SUT name|Scenario|Mode|[a-z][a-z0-9_]*) *: (.*\S)\s*$", re.MULTILINE)
-VERSION = re.compile(r'"key": "loadgen_version", "value": "([^"]{1,80})"')
-FIGURE = re.compile(r"""['"]?\b([A-Za-z][\w.@-]{0,40})['"]?\s*[=:]\s*([0-9]+(?:\.[0-9]+)?)(%?)""")
+CUT = "\n\n...\n\n"  # what a submission leaves out of the middle of an accuracy log
+ASKED = re.compile(r"^(SUT name|Scenario|Mode|[a-z][a-z0-9_]*)(?: \([nm]s\))? *: (.*\S)\s*$", re.MULTILINE)
+RATE = re.compile(r"^((?:[A-Z][a-z]+ )?[Ss]amples per second) *: ([0-9]+(?:\.[0-9]+)?)\s*$", re.MULTILINE)
+FIGURE = re.compile(r"""['"]?\b([A-Za-z][\w.@-]{0,40})['"]?\s*[=:]\s*([0-9]+(?:\.[0-9]+)?)(%?)(?![\w.])""")
+EFFECTIVE = "effective_"
 
 
 def recognises(values: Any) -> bool:
@@ -30,34 +35,57 @@ def recognises(values: Any) -> bool:
     return bool(rows) and isinstance(rows[0], Mapping) and {"qsl_idx", "data"} <= rows[0].keys()
 
 
-def read(path: Path, values: Any = None) -> list[Run]:
-    """The run of a log.
+def folder_of(path: Path) -> Path | None:
+    """The folder of a start's logs: of one of these files, itself, or `accuracy` or `performance/run_1` in a submission's."""
+    if path.is_file():
+        return path.parent if path.name in (LOG, SUMMARY, DETAIL) else None
+    below = (path / part for part in ("", "accuracy", "performance/run_1"))
+    return next((each for each in below if any((each / name).is_file() for name in (LOG, SUMMARY, DETAIL))), None)
+
+
+def read(folder: Path, rows: Any = None) -> list[Run]:
+    """The run whose logs lie in `folder`; `rows` of an accuracy log that has another name.
 
     Raises:
-        UserError: it is not as the tool writes it.
+        UserError: a log is not as the tool writes it.
     """
-    try:
-        rows = read_json(path) if values is None else values
-        if rows and not recognises(rows):
-            raise KeyError("qsl_idx, data")
-        samples = [_sample(row) for row in sorted(rows, key=lambda row: (row["qsl_idx"], row.get("seq_id", 0)))]
-    except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as problem:
-        raise UserError(f"{path}: not a log of {TOOL} as it writes them ({problem})") from problem
+    samples = _samples(folder / LOG, rows)
     decisions = packed(samples) if samples else {}
-    version = VERSION.search((read_text(path.with_name(DETAIL)) or "")[: 2**20])
+    summary, detail = read_text(folder / SUMMARY) or "", dict(_detail(read_text(folder / DETAIL) or ""))
+    asked = dict(_asked(summary)) if summary else dict(_effective(detail))
+    version = str(detail.get("loadgen_version", ""))[:80]
     return [
         Run(
-            subject=path.resolve().parent.name,
+            subject=folder.resolve().name,
             command="",
-            params=flat(dict(_asked(read_text(path.with_name(SUMMARY)) or ""))),
+            params=flat(asked),
             inputs=documents_of(decisions),
-            environment={RECORDER: TOOL, **({"package.mlperf-loadgen": version[1]} if version else {})},
+            environment={RECORDER: TOOL, **({"package.mlperf-loadgen": version} if version else {})},
             code={},
-            results={**dict(_figures(read_text(path.with_name(ACCURACY)) or "")), "samples": len(samples)},
+            results={
+                **dict(_figures(read_text(folder / ACCURACY) or "")),
+                **{name.lower().replace(" ", "_"): float(value) for name, value in RATE.findall(summary)},
+                **({"samples": len(samples)} if samples else {}),
+            },
             decisions=decisions,
             schema=FOREIGN,
         )
     ]
+
+
+def _samples(log: Path, rows: Any) -> list[Sample]:
+    """None where there is no log, or one that was cut."""
+    try:
+        if rows is None:
+            text = read_text(log)
+            if not text or CUT in text:
+                return []
+            rows = json.loads(text)
+        if rows and not recognises(rows):
+            raise KeyError("qsl_idx, data")
+        return [_sample(row) for row in sorted(rows, key=lambda row: (row["qsl_idx"], row.get("seq_id", 0)))]
+    except (TypeError, AttributeError, KeyError, ValueError, OverflowError, RecursionError) as problem:
+        raise UserError(f"{log}: not a log of {TOOL} as it writes them ({problem})") from problem
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:
@@ -71,6 +99,27 @@ def _asked(summary: str) -> Iterator[tuple[str, Scalar]]:
     for name, value in (*ASKED.findall(head), *ASKED.findall(parameters)):
         if name in ("SUT name", "Scenario", "Mode") or (name, value) in ASKED.findall(parameters):
             yield name.lower().replace(" ", "_"), value
+
+
+def _detail(text: str) -> Iterator[tuple[str, Any]]:
+    """The keys and values of `:::MLLOG {...}`, each on its line."""
+    for line in text.splitlines():
+        if line.startswith(":::MLLOG "):
+            try:
+                row = json.loads(line.removeprefix(":::MLLOG "))
+                yield str(row["key"]), row["value"]
+            except (ValueError, TypeError, KeyError, RecursionError):
+                continue  # a line that was cut
+
+
+def _effective(detail: Mapping[str, Any]) -> Iterator[tuple[str, Scalar]]:
+    """What was asked for, of a detail log, under the names of a summary."""
+    named = {"sut_name": "sut_name", "effective_test_mode": "mode"}
+    for key, value in detail.items():
+        if key in named or key.startswith(EFFECTIVE):
+            name = named.get(key, key.removeprefix(EFFECTIVE))
+            whole = is_number(value) and float(value).is_integer()
+            yield name, str(int(value) if whole else value)[:200]
 
 
 def _figures(accuracy: str) -> Iterator[tuple[str, Scalar]]:

@@ -1,13 +1,15 @@
 """Results of OpenCompass: the folder of one start, with `predictions/<model>/<dataset>.json`, `results/<model>/<dataset>.json`
-and `configs/<time>.py`.
+and `configs/<time>.py`; or the table of it, `summary/summary_<time>.csv`, which tells a figure for each dataset and model.
 
 Each dataset of each model is a run. Its samples are paired by their place in the dataset, and their right answers compared. The
 configuration is Python and is not run: dictionaries of plain values are read out of it, the rest is not recorded.
 """
 
 import ast
+import csv
 import json
 from collections.abc import Iterator, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from tracking.runs.run import FOREIGN, Run, Scalar
 TOOL = "OpenCompass"
 MOST_OF_A_CONFIG = 8 * 2**20  # letters; a longer one is not read
 DEEPEST = 50
+TABLES = ("summary/summary_*.csv", "summary_*.csv")  # the folder `summary` may be named itself
+COLUMNS = ("dataset", "version", "metric", "mode")  # of a table; a column for each model follows
 
 
 def folder_of(path: Path) -> Path | None:
@@ -29,7 +33,7 @@ def folder_of(path: Path) -> Path | None:
     if not path.is_dir():
         return None
     for folder in (path, *sorted((each for each in path.iterdir() if each.is_dir()), reverse=True)):
-        if any(folder.glob("results/*/*.json")) or any(folder.glob("predictions/*/*.json")):
+        if any(any(folder.glob(each)) for each in ("results/*/*.json", "predictions/*/*.json", *TABLES)):
             return folder
     return None
 
@@ -53,7 +57,47 @@ def read(folder: Path) -> list[Run]:
             runs.append(_run(subject, scores, said, _asked(configs, model, dataset)))
         except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as problem:
             raise UserError(f"{files[0]}: not a file of {TOOL} as it writes them ({problem!r:.200})") from problem
-    return runs
+    tables = [] if runs else sorted(path for each in TABLES for path in folder.glob(each))
+    return [run for table in tables[-1:] for run in read_table(table) or ()] or runs
+
+
+def read_table(path: Path) -> list[Run] | None:
+    """The runs of a table: one for every dataset of every model; None where its columns are others.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        lines = csv.DictReader(StringIO(read_text(path) or "", newline=""))
+        if tuple(lines.fieldnames or ())[: len(COLUMNS)] != COLUMNS:
+            return None
+        models = list(lines.fieldnames or ())[len(COLUMNS) :]
+        rows = list(lines)
+    except csv.Error as problem:
+        raise UserError(f"{path}: not a table ({problem})") from problem
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        for model in models:
+            if (figure := _figure(row.get(model))) is not None:
+                known = found.setdefault((model, row["dataset"]), {"dataset": dict(row), "scores": {}})
+                known["scores"][row["metric"] or "score"] = figure
+    return [_of_table(model, dataset, known, len(models) > 1) for (model, dataset), known in found.items()]
+
+
+def _figure(cell: str | None) -> float | None:
+    """`82.00`, or `82.00 (41/50)`; None for `-`."""
+    try:
+        value = float((cell or "").split(" ")[0])
+    except ValueError:
+        return None
+    return value if abs(value) < float("inf") else None
+
+
+def _of_table(model: str, dataset: str, known: Mapping[str, Any], several: bool) -> Run:
+    row = known["dataset"]
+    asked = {"abbr": dataset, **{name: row[name] for name in ("version", "mode") if row[name] not in (None, "", "-")}}
+    subject = f"{model}.{dataset}" if several else dataset
+    return _run(subject, known["scores"], [], {"model": {"abbr": model}, "dataset": asked})
 
 
 def _files(folder: Path) -> dict[tuple[str, str], list[Path]]:

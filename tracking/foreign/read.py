@@ -33,7 +33,7 @@ def foreign_runs(path: Path) -> list[Run] | None:
     """The runs of a result file, or of the newest ones in a folder; None where no known tool wrote it.
 
     Known are lm-evaluation-harness (`results*.json`, with `samples_*.jsonl` beside it), inspect_ai (`.eval`, `.json`), HELM,
-    lighteval, OpenCompass, MLPerf's accuracy log, timm's tables, W&B (a run's folder, or the `.wandb` in it), and what
+    lighteval, OpenCompass, MLPerf's logs, timm's tables, W&B (a run's folder, or the `.wandb` in it), and what
     Lightning, ultralytics and DVCLive leave in a folder.
 
     Raises:
@@ -65,7 +65,9 @@ def _runs(path: Path) -> list[Run] | None:
     if path.suffix == ".eval" or zipfile.is_zipfile(path):
         return inspect_ai.read_archive(path)
     if path.suffix == ".csv":
-        return timm_tables.read_csv(path)
+        return timm_tables.read_csv(path) or opencompass.read_table(path)
+    if logs := mlperf.folder_of(path):
+        return mlperf.read(logs)
     if path.suffix == ".jsonl" and (named := results_beside(path)):
         return lm_eval.read(_json(named[0]), *named) if named[0].is_file() else [_of_samples(path, named[1])]
     return _of_values(_json(path), path)
@@ -78,16 +80,16 @@ def _of_values(values: Any, path: Path) -> list[Run] | None:
         return lighteval.read(values, path)
     if inspect_ai.recognises(values):
         return inspect_ai.read(values, path)
-    if mlperf.recognises(values) or (path.name == mlperf.LOG and isinstance(values, list)):
-        return mlperf.read(path, values)
+    if mlperf.recognises(values):
+        return mlperf.read(path.parent, values)
     return timm_tables.read(values, path) if timm_tables.recognises(values) else None
 
 
 def _of_folder(folder: Path) -> list[Run] | None:
     if tool := training_folders.tool_of(folder):
         return training_folders.read(folder, tool)
-    if (folder / mlperf.LOG).is_file():
-        return mlperf.read(folder / mlperf.LOG)
+    if logged := mlperf.folder_of(folder):
+        return mlperf.read(logged)
     newest = {run.subject: run for path in _result_files(folder) for run in foreign_runs(path) or ()}
     if newest:
         return list(newest.values())

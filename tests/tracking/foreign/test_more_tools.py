@@ -170,6 +170,19 @@ def test_lighteval_is_read_with_its_details(old: bool, tmp_path: Path) -> None:
     assert found.grades.texts == {"prompts": 2, "targets": 0, "outputs": 0 if old else 2}
 
 
+def test_the_first_form_of_lightevals_results_is_read(tmp_path: Path) -> None:
+    general = {
+        "lighteval_sha": "494ee12",
+        "override_batch_size": 1,
+        "model_sha": "8443",
+        "model_dtype": "torch.bfloat16",
+    }
+    values = {"config_general": general, "results": {"harness|hellaswag|10": {"acc_norm": 0.76}}}
+    run = find_run(str(save(tmp_path / "results.json", values)))
+    assert (run.subject, run.results, run.inputs) == ("harness_hellaswag", {"acc_norm": 0.76}, {"weights": "8443"})
+    assert {"model_dtype": "torch.bfloat16", "num_fewshot": 10}.items() <= run.params.items()
+
+
 def test_details_in_an_unknown_form_or_damaged_are_refused_by_name(tmp_path: Path) -> None:
     path = lighteval(tmp_path / "a")
     details = next(tmp_path.rglob("*.parquet"))
@@ -223,6 +236,18 @@ def test_a_configuration_that_cannot_be_read_is_not_recorded(config: str, tmp_pa
     assert find_run(str(folder)).params == {"model.abbr": "m", "dataset.abbr": "gsm8k"}
 
 
+def test_a_table_of_opencompass_has_a_run_for_each_figure(tmp_path: Path) -> None:
+    rows = "dataset,version,metric,mode,m\nceval,-,naive_average,gen,34.10\ngsm8k,{version},accuracy,gen,{figure}\nx,-,-,-,-\n"
+    one = save(tmp_path / "a/20250102/summary/summary_1.csv", rows.format(version="1d7fe4", figure="65.62"))
+    other = save(tmp_path / "b/summary_2.csv", rows.format(version="77aa00", figure="82.00 (7/8)"))
+    assert {run.subject: run.results for run in find_runs(str(one))} == {
+        "ceval": {"naive_average": 34.1},
+        "gsm8k": {"accuracy": 65.62},
+    }
+    found = audited(f"{tmp_path / 'a'}:gsm8k", f"{other.parent}:gsm8k")
+    assert [each.name for each in found.suspects] == ["param.dataset.version"]
+
+
 # ---- MLPerf
 
 SUMMARY = """================
@@ -270,6 +295,22 @@ def test_mlperf_answers_are_compared_byte_by_byte(tmp_path: Path) -> None:
     found = audited(one, other / "mlperf_log_accuracy.json")
     assert [each.name for each in found.suspects] == ["param.qsl_rng_seed"]
     assert (found.grades.documents, found.grades.texts) == ((2, 0, 0), {"outputs": 1})
+
+
+def test_of_a_submission_of_mlperf_the_logs_that_are_whole_are_read(tmp_path: Path) -> None:
+    lines = {"sut_name": "S", "effective_scenario": "Offline", "effective_min_duration_ms": 6e5, "loadgen_version": "3"}
+    for top1 in (76.158, 76.034):
+        folder = tmp_path / str(top1) / "Offline" / "accuracy"
+        save(folder / "mlperf_log_accuracy.json", '[\n{ "seq_id" : 0, "qsl_i\n\n...\n\n : 1, "data" : "4100"}\n]')
+        save(folder / "accuracy.txt", f"accuracy={top1}%, good=38079, total=50000\nhash=580beea6\n")
+        rows = [":::MLLOG " + json.dumps({"key": key, "value": value}) for key, value in lines.items()]
+        save(folder / "mlperf_log_detail.txt", "\n".join(rows) + "\n:::MLL")
+    run = find_run(str(tmp_path / "76.158/Offline"))
+    assert run.results == {"top1": 0.76158, "good": 38079, "total": 50000}
+    assert run.params == {"sut_name": "S", "scenario": "Offline", "min_duration_ms": "600000"}
+    assert run.environment["package.mlperf-loadgen"] == "3"
+    found = audited(tmp_path / "76.158/Offline", tmp_path / "76.034/Offline/accuracy/mlperf_log_detail.txt")
+    assert (found.grades.top1_before, found.grades.top1_after) == (0.76158, 0.76034)
 
 
 # ---- timm
