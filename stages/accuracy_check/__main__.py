@@ -30,7 +30,7 @@ from weighbridge.networks.claimed import CHECK, counts, held_against_claim, held
 from weighbridge.networks.class_map import NAMES, NOT_COMPARED
 from weighbridge.networks.class_names import called
 from weighbridge.networks.metrics import metrics as metrics_of
-from weighbridge.networks.metrics import per_class
+from weighbridge.networks.metrics import per_class, reliability
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.unanswered import unanswered
 from weighbridge.params.metrics import Metrics
@@ -97,9 +97,11 @@ SAID = {
 
 
 def by_class(
-    model: str, predicted: PredictionSet, names: Sequence[str], measured: Mapping[str, float]
+    model: str, predicted: PredictionSet, names: Sequence[str], measured: Mapping[str, float], bins: int
 ) -> Iterator[Finding]:
-    """The other metrics in a sentence, the classes from the hardest on, and what is taken for what most often."""
+    """The other metrics in a sentence, the classes from the hardest on, what is taken for what most often, and whether a
+    confidence of so much (in so many `bins`) is right as often.
+    """
     told = [said.format(measured[name]) for name, said in SAID.items() if name in measured]
     if not told:
         return
@@ -113,12 +115,15 @@ def by_class(
     ]
     hard = f"The hardest of {len(shown)} classes is {words[first]!r}: {recall[first]:.2%} of {there[first]:.0f}."
     sentence = f"{'; '.join(told)}. {hard}"
-    evidence = {
+    evidence: dict[str, Any] = {
         "classes": rows[:CLASSES_LISTED],
         "classes_columns": ["class", "images", "right", "right_low", "right_high", "f1"],
         "confused": _confused(predicted, words),
         "confused_columns": ["label", "taken for", "images"],
     }
+    if rows_of_bins := reliability(predicted, bins):
+        evidence["reliability"] = [list(row) for row in rows_of_bins]
+        evidence["reliability_columns"] = ["low", "high", "images", "confidence", "right"]
     yield Finding(CHECK, model, Verdict.PASS, sentence[0].upper() + sentence[1:], evidence)
 
 
@@ -153,7 +158,7 @@ def main(model: str, predictions: Path, samples: Path, claims: Path, findings: P
             *part_of_classes(model, measured),
             *order,
         )
-        found = [*held, *others, *by_class(model, predicted, test.classes, measured)]
+        found = [*held, *others, *by_class(model, predicted, test.classes, measured, asked.bins)]
     else:
         measured = measure_outputs(predicted, asked, test.classes)
         found = list(judge_outputs(model, predicted, test.classes, measured, chosen.claim))

@@ -1,6 +1,7 @@
 """One self-contained page for people.
 
-reads   <runs>/<subject>.json; <together>: findings about all runs; <failed>: notes of stages that failed; as context,
+reads   <runs>/<subject>.json; <together>: findings about all runs; <failed>: notes of stages that failed; <images> and their
+        <manifest>, for those on which models disagree and for the classes' names; as context,
         where they are: the notes of the seconds that each stage took (timings/ beside <runs>) and dvc.yaml, which says what
         stages there are
 writes  <report>: HTML that loads nothing; equal bytes for equal runs and notes
@@ -20,6 +21,7 @@ from stages.report.checks import modes, published
 from stages.report.grouping import distinct, split
 from stages.report.models import ModelPage, anchors, checked, model_pages, shared
 from stages.report.numbers import brief, is_finite, number, percent, plain, range_of
+from stages.report.pictures import NO_IMAGES, Images, flips
 from stages.report.sections import accuracies, by_test_set, curves, parity, times
 from tracking.audit.trust import answer, needs, of_the_run, tally
 from tracking.pages.templates import environment
@@ -43,13 +45,14 @@ def report(
     seconds: Mapping[str, float | None],
     together: Sequence[Finding] = (),
     failures: Sequence[Failure] = (),
+    images: Images = NO_IMAGES,
 ) -> str:
     """The page. `pairs` give the tolerances of parity; `seconds` by stage in the pipeline's order, None where not known.
 
     `together` are findings about all runs, as `published_check` writes them; `failures` what could not run.
     """
     found = [*distinct(runs), *together]
-    pages = model_pages(runs)
+    pages = model_pages(runs, images)
     forest = accuracies([page.run for page in pages])
     return (
         _templates()
@@ -69,6 +72,7 @@ def report(
             parity=parity(found, {(pair.candidate, pair.reference): pair for pair in pairs}),
             curves=list(curves(runs)),
             modes=modes(found),
+            flips=flips(runs, found, images),
             published=published(together),
             conditions={
                 "Environment": split({each.subject: each.environment for each in runs}),
@@ -116,19 +120,19 @@ def _seconds(note: Path) -> float | None:
     return float(spent) if is_finite(spent) else None
 
 
-def _page(runs: Path, together: Path, failed: Path) -> str:
+def _page(runs: Path, together: Path, failed: Path, images: Images) -> str:
     known = load_runs(runs)
     notes = runs.parent / "timings"
     stages = [name for name in stage_names(load_yaml(PIPELINE), load_yaml(PARAMS)) if name != "report"]
     seconds = {name: _seconds(notes / f"{name}.json") for name in stages}
     pairs = read(dict[str, Parity], "backend_parity").values()
     found = [finding for path in sorted(together.glob("*.json")) for finding in load_findings(path)]
-    return report(known, pairs, seconds, found, [*failures(failed)])
+    return report(known, pairs, seconds, found, [*failures(failed)], images)
 
 
-def main(runs: Path, together: Path, failed: Path, report: Path) -> None:
+def main(runs: Path, together: Path, failed: Path, images: Path, manifest: Path, report: Path) -> None:
     """Read the runs, write the page."""
-    page = _page(runs, together, failed)
+    page = _page(runs, together, failed, Images.of(images, manifest))
     with replacing(report) as partial:
         partial.write_text(page, encoding="utf-8")
 

@@ -8,6 +8,7 @@ from typing import Any
 from stages.report.charts import Axis, Lines, Row, Rows, labelled, linear, placed, tick, tick_percent
 from stages.report.grouping import grouped
 from stages.report.numbers import is_finite, percent
+from tracking.audit.statistics import wilson
 from tracking.runs.findings import Finding
 
 
@@ -99,6 +100,23 @@ def _sweep(
     )
     ticks = labelled(x, tick), labelled(y, tick_percent)
     return Lines(title, (subject,), "learning rate", *ticks, tuple(series), across)
+
+
+def calibrations(found: Iterable[Finding]) -> Iterator[Rows]:
+    """A reliability diagram: how often answers of each confidence are right, with its interval, and how sure they were."""
+    for finding in found:
+        if finding.check == "accuracy_check" and "reliability" in finding.evidence:
+            names, axis = finding.evidence["reliability_columns"], linear([0.0, 1.0])
+            rows = (dict(zip(names, row, strict=True)) for row in finding.evidence["reliability"])
+            yield Rows(labelled(axis, tick_percent), tuple(_bin(axis, **row) for row in rows))
+
+
+def _bin(axis: Axis, *, low: float, high: float, images: int, confidence: float, right: float) -> Row:
+    ends = wilson(round(right * images), images)
+    span = (axis.at(ends[0]), axis.at(ends[1]), f"95% interval {percent(ends[0], 0)} to {percent(ends[1], 0)}")
+    sure, told = f"confidence {percent(confidence, 0)}", f"right {percent(right, 0)} of {images}"
+    marks = (axis.at(confidence), "diamond", sure), (axis.at(right), "circle", told)
+    return Row(f"{percent(low, 0)} to {percent(high, 0)} sure", told, spans=(span,), marks=marks)
 
 
 @dataclass(frozen=True)

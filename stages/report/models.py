@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from stages.report.checks import Mistakes, Transfer, mistakes, transfers
+from stages.report.charts import Rows
+from stages.report.checks import Mistakes, Transfer, calibrations, mistakes, transfers
 from stages.report.grouping import SEVERITY, grouped
+from stages.report.pictures import NO_IMAGES, Images
 from tracking.audit.meanings import Meaning, meaning_of
 from tracking.audit.trust import Judged, tally, worst_first
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run
+from weighbridge.networks.class_names import called
 
 CHECKS = {
     "accuracy_check": "Accuracy, claims and classes",
@@ -82,15 +85,16 @@ class ModelPage:
     checks: tuple[Check, ...]
     mistakes: Mistakes | None
     transfer: Transfer | None
+    calibration: Rows | None
     confusion: "Confusion | None"
 
 
-def model_pages(runs: Sequence[Run]) -> list[ModelPage]:
-    """A page for each run, the gravest first."""
-    return [_page(number, run, found) for number, (run, found) in enumerate(worst_first(runs), 1)]
+def model_pages(runs: Sequence[Run], images: Images = NO_IMAGES) -> list[ModelPage]:
+    """A page for each run, the gravest first; `images` know what its classes are called."""
+    return [_page(number, run, found, images) for number, (run, found) in enumerate(worst_first(runs), 1)]
 
 
-def _page(number: int, run: Run, found: Judged) -> ModelPage:
+def _page(number: int, run: Run, found: Judged, images: Images) -> ModelPage:
     told = [Told(each, meaning_of(each), f"f{number}-{place}") for place, each in enumerate(run.findings, 1)]
     told.sort(key=lambda each: SEVERITY.index(each.finding.verdict))
     by_check: dict[str, list[Told]] = {}
@@ -104,7 +108,8 @@ def _page(number: int, run: Run, found: Judged) -> ModelPage:
         tuple(Check(name, CHECKS.get(name, name), tuple(by_check[name])) for name in names),
         next(iter(mistakes(run.findings)), None),
         next(iter(transfers(run.findings)), None),
-        confusion(run),
+        next(iter(calibrations(run.findings)), None),
+        confusion(run, images),
     )
 
 
@@ -123,13 +128,13 @@ def anchors(pages: Sequence[ModelPage]) -> dict[tuple[str, str], str]:
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many images of each class (rows) were taken for each (columns), by the classes' names."""
+    """How many images of each class (rows) were taken for each (columns); names say index and, where it is known, class."""
 
     names: tuple[str, ...]
     rows: tuple[tuple[int, ...], ...]
 
 
-def confusion(run: Run) -> Confusion | None:
+def confusion(run: Run, images: Images = NO_IMAGES) -> Confusion | None:
     """Out of the decisions of the run; None where there are none, or too many classes to be looked at."""
     if not {"labels", "top1"} <= run.decisions.keys():
         return None
@@ -139,7 +144,9 @@ def confusion(run: Run) -> Confusion | None:
     if labels.shape != top1.shape or not kept.any() or not 2 <= classes <= MOST_CLASSES:
         return None
     counts = np.bincount(labels[kept] * classes + top1[kept], minlength=classes**2).reshape(classes, classes)
-    return Confusion(tuple(map(str, range(classes))), tuple(tuple(row) for row in counts.tolist()))
+    known = images.class_names(labels) if images.of_run(run) else []
+    names = (f"{place} {name}" if (name := called(known, place)) != str(place) else name for place in range(classes))
+    return Confusion(tuple(names), tuple(tuple(row) for row in counts.tolist()))
 
 
 # ---- like with like

@@ -190,11 +190,15 @@ def test_the_hardest_class_and_what_it_is_taken_for_are_named() -> None:
     decided = labels.copy()
     decided[20:35] = 2
     predicted = predictions(np.eye(4, dtype=np.float32)[decided], labels)
-    (found,) = by_class("m", predicted, ["ape", "bee", "cat"], metrics(predicted, Metrics(draws=10)))
+    asked = Metrics(draws=10)
+    measured = metrics(predicted, asked)
+    (found,) = by_class("m", predicted, ["ape", "bee", "cat"], measured, asked.bins)
     assert "hardest of 3 classes is 'bee': 25.00% of 20" in found.sentence
     assert found.evidence["classes"][0][:3] == ["bee", 20, 0.25]
     assert found.evidence["confused"] == [["bee", "cat", 15]]
-    assert list(by_class("m", predicted, ["ape", "bee", "cat"], {})) == []
+    apart = sum(images * abs(sure - right) for _, _, images, sure, right in found.evidence["reliability"])
+    assert apart / 60 == pytest.approx(measured["ece"])
+    assert list(by_class("m", predicted, ["ape", "bee", "cat"], {}, 10)) == []
 
 
 def test_a_claim_may_be_about_any_metric() -> None:

@@ -468,7 +468,10 @@ def test_main_takes_every_run_and_the_notes_of_this_job_beside_them(
         (tmp_path / f"data/timings/{name}.json").write_text(json.dumps({"stage": name, "seconds": 12.3}))
     (tmp_path / "data/timings/fetch.json").write_text("{half")
     save_findings(published(), tmp_path / "data/together/published_check.json")
-    stage.main(Path("data/runs"), Path("data/together"), Path("data/failures"), Path("data/report.html"))
+    (tmp_path / "data/manifest.csv").write_text("name,split,label,class\n", encoding="utf-8")
+    stage.main(
+        *(Path("data", name) for name in ("runs", "together", "failures", "images", "manifest.csv", "report.html"))
+    )
     shown = text_of((tmp_path / "data/report.html").read_text(encoding="utf-8"))
     places = [shown.index(f" {name} MobileNet") for name in models]
     assert places == sorted(places)

@@ -29,6 +29,7 @@ from tracking.foreign.read import foreign_runs, foreign_task
 from tracking.lookup.dvc_project import from_dvc
 from tracking.lookup.read_back import from_comet, from_mlflow
 from tracking.lookup.wandb_online import from_wandb
+from tracking.runs.decisions import names_digest
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 
@@ -94,8 +95,7 @@ def sample_names(run: Run, folder: Path = FOLDER) -> tuple[str, ...] | None:
         names = tuple(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
-    digest = hashlib.sha256("\n".join(map(str, names)).encode()).hexdigest()
-    return names if digest == run.decisions.get("names.sha256") else None
+    return names if names_digest([*map(str, names)]) == run.decisions.get("names.sha256") else None
 
 
 def run_files(folder: Path = FOLDER) -> list[Path]:

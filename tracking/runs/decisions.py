@@ -14,10 +14,15 @@ PACKED = {"u1": 1, "u2": 2, "i4": 4}  # bytes of one decision
 def pack_decisions(names: Sequence[str], labels: "np.ndarray", top1: "np.ndarray") -> dict[str, str]:
     """Pack labels and top-1 classes (both int, shape (samples,)) into short text; names by digest only."""
     return {
-        "names.sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        "names.sha256": names_digest(names),
         "labels": pack(labels),
         "top1": pack(top1),
     }
+
+
+def names_digest(names: Sequence[str]) -> str:
+    """By which samples are known: the sha256 of their names, in order."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def unpack_decisions(packed: str) -> "np.ndarray":

@@ -47,24 +47,27 @@ def with_ends(measured: Iterable[tuple[str, Interval]]) -> dict[str, float]:
 
 def _measured(predictions: PredictionSet, asked: Metrics) -> Iterator[tuple[str, Interval]]:
     labels, top1 = predictions.labels, predictions.top1
-    weights = drawn_again(len(labels), asked)
-    confidence = None
-    if predictions.scores is not None and predictions.answered.any():
-        rows = predictions.answered
-        likely = probabilities(predictions.scores[rows], predictions.kind)
-        confidence = likely.max(axis=1)
+    weights, rows = drawn_again(len(labels), asked), predictions.answered
+    likely = _likely(predictions)
+    confidence = None if likely is None else likely.max(axis=1)
     drawn = [_drawn(labels, top1, predictions, confidence, asked.bins, each) for each in weights]
     own = _drawn(labels, top1, predictions, confidence, asked.bins, np.ones(len(labels), int))
     for name, value in own.items():
         yield name, (value, *percentiles([each[name] for each in drawn]))
-    if confidence is None:
+    if likely is None or predictions.scores is None:
         return
-    assert predictions.scores is not None
     logs = log_probabilities(predictions.scores[rows], predictions.kind)
     yield "nll", _mean(-np.take_along_axis(logs, labels[rows, None], axis=1)[:, 0])
     yield "brier", _mean(_brier(likely, labels[rows]))
     if (area := auroc(likely, labels[rows])) is not None:
         yield "auroc", area
+
+
+def _likely(predictions: PredictionSet) -> np.ndarray | None:
+    """Probabilities of the answered images, shape (answered, classes); None where there are no scores."""
+    if predictions.scores is None or not predictions.answered.any():
+        return None
+    return probabilities(predictions.scores[predictions.answered], predictions.kind)
 
 
 def drawn_again(samples: int, asked: Metrics) -> Iterator[np.ndarray]:
@@ -109,6 +112,23 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int, weig
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     apart = np.bincount(place, weights * (confidence - right), bins)
     return float(np.abs(apart).sum() / max(1, weights.sum()))
+
+
+def reliability(predictions: PredictionSet, bins: int) -> list[tuple[float, float, int, float, float]]:
+    """Confidence against accuracy in the bins of the calibration error: low end, high end, images, mean confidence, share right.
+
+    Bins without an image are left out; nothing where there are no scores.
+    """
+    likely = _likely(predictions)
+    if likely is None:
+        return []
+    confidence, right = likely.max(axis=1), (predictions.labels == predictions.top1)[predictions.answered]
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        (each / bins, (each + 1) / bins, int(own.sum()), float(confidence[own].mean()), float(right[own].mean()))
+        for each in range(bins)
+        if (own := place == each).any()
+    ]
 
 
 def _brier(likely: np.ndarray, labels: np.ndarray) -> np.ndarray:
