@@ -1,4 +1,4 @@
-"""Whole tiny pipelines that are killed at random moments, with all that they started, and then run again."""
+"""Whole tiny pipelines that are killed at random moments, with all that they started; some are then run again to their end."""
 
 import os
 import random
@@ -6,13 +6,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.project import commit, copy_project, edit_params
 from tests.tiny_onnx import MODEL, only_this_net, write_net
 from tracking.runs.run import Run
+
+TO_THE_END = 10  # one in so many that were killed is run again; the others are left for the next one to find
+
+
+class Killed(NamedTuple):
+    """How many pipelines were begun, how many of them killed before their end, and the runs of those that were let end."""
+
+    begun: int
+    hit: int
+    runs: list[Run]
 
 
 def tiny_project(folder: Path, places: Sequence[str]) -> None:
@@ -28,21 +38,24 @@ def tiny_project(folder: Path, places: Sequence[str]) -> None:
     os.chdir(folder)
 
 
-def killed_pipelines(number: int, seconds: float, rng: random.Random) -> tuple[int, int, list[Run]]:
-    """Run, kill and run again, so often or for so long; how many were begun and killed, and every run that was made."""
+def killed_pipelines(number: int, seconds: float, rng: random.Random, say: Callable[[str], None]) -> Killed:
+    """Kill so many, or for so long, each asked for a run like no other; the last is run again to its end in any case."""
     began, begun, hit = time.monotonic(), 0, 0
-    made = [_run_of_job(seed) for seed in range(2)]  # the first makes stores and caches
-    whole = made[-1][1]
+    ended = [_run_of_job(seed) for seed in range(2)]  # the first makes stores and caches
+    whole = ended[-1][1]
     while begun < number and time.monotonic() - began < seconds:
-        seed = len(made)
+        seed = 2 + begun
         _ask(seed)
         job = _started()
         time.sleep(rng.uniform(0, 1.1 * whole))
         os.killpg(job.pid, signal.SIGKILL)
         hit += job.wait() == -signal.SIGKILL
         begun += 1
-        made.append(_run_of_job(seed))
-    return begun, hit, [run for run, _ in made]
+        if begun % TO_THE_END == 0:
+            ended.append(_run_of_job(seed))
+            say(f"{begun} of {number} pipelines, {hit} killed")
+    ended.append(_run_of_job(1 + begun))
+    return Killed(begun, hit, list({run.id: run for run, _ in ended}.values()))
 
 
 def _run_of_job(seed: int) -> tuple[Run, float]:

@@ -8,7 +8,8 @@ Each kill is a SIGKILL of a real process that runs the stage `publish` for two n
 that a whole one takes (and a little more). A run is acknowledged when it is in the journal. Afterwards eight processes publish
 at once to another new store. What is counted is read back without the trackers' code: MLflow's tables by SQL, the files beside
 them, and Comet's offline archives as zip files. Processes are forks of one that has imported both SDKs, which takes longest.
-With `--pipelines` whole `weighbridge repro`s of a tiny job are killed, with all that they started, and each is run again.
+With `--pipelines` whole `weighbridge repro`s of a tiny job are killed, with all that they started; the next one finds what they
+left, and one in ten is run again to its end.
 """
 
 import argparse
@@ -252,8 +253,10 @@ def counted_of(options: argparse.Namespace, made: Path) -> list[Counted]:
         counted += synced(f"{begun} publishes, {hit} killed before their end; {number} runs", [], options.places)
     if options.pipelines:
         tiny_project(made / "pipelines", options.places)
-        begun, hit, runs = killed_pipelines(options.pipelines, options.seconds, rng)
-        counted += synced(f"{begun} pipelines, {hit} killed before their end; {len(runs)} runs", runs, options.places)
+        begun, hit, runs = killed_pipelines(options.pipelines, options.seconds, rng, say)
+        counted += synced(
+            f"{begun} pipelines, {hit} killed before their end; {len(runs)} let end", runs, options.places
+        )
     if options.writers:
         fresh(made / "writers", options.places)
         counted += writers(options.writers, options.each, options.places)

@@ -13,9 +13,10 @@ params  models.<model>, inference, data.classes; loading.workers, which changes 
 import json
 import os
 import sys
+import time
 import zlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -135,9 +136,9 @@ def main(
         infer_part(classifier, part, chosen, PartialRows(PARTIAL / f"infer-{model}-{start}-{stop}", asked, len(part)))
         return
     kept = PartialRows(PARTIAL / f"infer-{model}", asked, len(test))
-    started = datetime.now(UTC)
+    started, began = datetime.now(UTC), time.monotonic()
     predicted = infer(classifier, test, chosen, kept)
-    ended = datetime.now(UTC)
+    ended = started + timedelta(seconds=time.monotonic() - began)  # whoever sets the clock meanwhile
     for each in adjustments(classifier):
         print(each.sentence, file=sys.stderr)  # noqa: T201
     with replacing(predictions) as partial:

@@ -84,8 +84,8 @@ def connect(name: str, folder: Path, experiment: str, *, looking: bool = False) 
 
 
 def names() -> list[str]:
-    """Every known tracker: the modules of this package."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    """Every known tracker: the modules of this package, but for parts of them (`_comet_content`)."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
 def addresses() -> dict[str, str]:

@@ -6,32 +6,33 @@ second `log` harmless. The SDK adds values of its own to a run: `curr_step`, `pr
 """
 
 import importlib
-import json
 import logging
-import math
 import os
 import re
 import shutil
 import tempfile
 import time
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
 
 from tracking.capture.comet_settings import comet_setting
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
-from tracking.runs.times import times_of
 from tracking.runs.writing import sync
-from tracking.trackers import Held, Metric, document, ends, local, metrics, one_line, parameters, tags
+from tracking.trackers import Held, ends, one_line
+from tracking.trackers._comet_content import Content, archived, content_of, held, stored, what_lacks
 
-LONGEST_VALUE = 1000
 READ_BACK_SECONDS = 10.0
-LEFT_SECONDS = 86_400.0
+LEFT_SECONDS, IN_USE = 86_400.0, "in-use.lock"
+LOOK_AGAIN_SECONDS = (
+    0.05  # how long the SDK's writer waits for the next message, and so for the end; a second by default
+)
 PINNED = {
     "COMET_DISABLE_AUTO_LOGGING": "1",  # otherwise importing comet_ml patches mlflow, and MLflow runs end experiments
     "COMET_ERROR_TRACKING_ENABLE": "false",
@@ -59,21 +60,6 @@ SWITCHES = {
 }
 
 
-class Content(NamedTuple):
-    """What Comet keeps, or should keep, of one run."""
-
-    parameters: Mapping[str, str]
-    metrics: list[Metric]
-    others: Mapping[str, str]
-    files: Mapping[str, str]
-
-    def names(self) -> list[str]:
-        return [*self.parameters, *(metric.name for metric in self.metrics), *self.others, *self.files]
-
-
-NOTHING = Content({}, [], {}, {})
-
-
 @dataclass(frozen=True)
 class Archives:
     """A folder of offline archives named `<experiment key>.zip`; `comet upload` sends them later."""
@@ -82,17 +68,17 @@ class Archives:
     project: str
 
     def log(self, run: Run) -> str:
-        key, wanted = experiment_key(run), _content(run, self.folder.parent)
+        key, wanted = experiment_key(run), content_of(run, self.folder.parent)
         archive = self.folder / f"{key}.zip"
-        if any(_lacking(wanted, _archived(archive))):
+        if any(what_lacks(wanted, archived(archive))):
             with _written(wanted, self.folder, key, self.project) as finished:
-                _refuse_lacking(_lacking(wanted, _archived(finished)), "the offline archive", [])
+                _refuse_lacking(what_lacks(wanted, archived(finished)), "the offline archive", [])
                 sync(finished)
                 finished.replace(archive)
         return f"comet:{key}"
 
     def holds(self, run: Run) -> Held:
-        return _held(_content(run, self.folder.parent), _archived(self.folder / f"{experiment_key(run)}.zip"))
+        return held(content_of(run, self.folder.parent), archived(self.folder / f"{experiment_key(run)}.zip"))
 
 
 @dataclass(frozen=True)
@@ -104,26 +90,34 @@ class Server:
     project: str
 
     def log(self, run: Run) -> str:
-        key, wanted = experiment_key(run), _content(run, self.folder.parent)
+        key, wanted = experiment_key(run), content_of(run, self.folder.parent)
         with _one_line_errors():
             record = self.api.get_experiment_by_key(key)
-            lacking = _lacking(wanted, _stored(record))
+            lacking = what_lacks(wanted, stored(record))
             if any(lacking):
                 with _written(lacking, self.folder, key, self.project, exists=record is not None) as archive:
                     complaints = _upload(archive)
                 _refuse_lacking(self._read_back(key, wanted), f"Comet at {_host()}", complaints)
+            for end in self._unlinked(run):
+                end.log_other(_link_back(run), f"comet:{key}")
         return f"comet:{key}"
 
     def holds(self, run: Run) -> Held:
         with _one_line_errors():
-            return _held(
-                _content(run, self.folder.parent), _stored(self.api.get_experiment_by_key(experiment_key(run)))
-            )
+            kept = stored(self.api.get_experiment_by_key(experiment_key(run)))
+            found = held(content_of(run, self.folder.parent), kept)
+            return "partial" if found == "whole" and self._unlinked(run) else found
+
+    def _unlinked(self, run: Run) -> list[Any]:
+        """Of an explanation's two ends those that are there and do not say where it is."""
+        keys = [run_id[:32] for run_id in ends(run).values() if run_id.isalnum()]
+        found = [record for key in keys if (record := self.api.get_experiment_by_key(key))]
+        return [record for record in found if _link_back(run) not in stored(record).others]
 
     def _read_back(self, key: str, wanted: Content) -> Content:
         """What the server lacks after it had time to file what it was sent."""
         deadline = time.monotonic() + READ_BACK_SECONDS
-        while any(lacking := _lacking(wanted, _stored(self.api.get_experiment_by_key(key)))):
+        while any(lacking := what_lacks(wanted, stored(self.api.get_experiment_by_key(key)))):
             if time.monotonic() > deadline:
                 break
             time.sleep(0.5)
@@ -133,6 +127,11 @@ class Server:
 def experiment_key(run: Run) -> str:
     """The first 32 digits of the run's id: Comet wants 32 to 50 alphanumerics."""
     return run.id[:32]
+
+
+def _link_back(run: Run) -> str:
+    """The name under which the ends of an explanation say where it is."""
+    return f"link.explanation.{run.id[:12]}"
 
 
 def connect(folder: Path, experiment: str) -> Archives | Server:
@@ -177,41 +176,6 @@ def _host() -> str:
     return urlsplit(comet_setting("url_override") or "https://www.comet.com").netloc.rpartition("@")[2]
 
 
-def _content(run: Run, folder: Path) -> Content:
-    """What is to be kept of the run; `folder` has the journal, which knows when its model was asked."""
-    links = {f"link.{end}": f"comet:{key[:32]}" for end, key in ends(run).items()}
-    times = times_of(run, local.journal(folder))
-    when = {f"inference.{name}": each.isoformat() for name, each in times._asdict().items()} if times else {}
-    others = {**tags(run, LONGEST_VALUE), **links, **when}
-    return Content(parameters(run, LONGEST_VALUE), metrics(run), others, {"run.json": document(run)})
-
-
-def _lacking(wanted: Content, kept: Content) -> Content:
-    """What of `wanted` is not in `kept`.
-
-    The experiment key is a digest of the values, so a text that is there is the right one. Numbers are compared, to the
-    digits that a server may keep.
-    """
-    values = {(m.name, m.step): m.value for m in kept.metrics} | {(m.name, None): m.value for m in kept.metrics}
-    return Content(
-        {name: value for name, value in wanted.parameters.items() if name not in kept.parameters},
-        [m for m in wanted.metrics if not _same(m.value, values.get((m.name, m.step)))],
-        {name: value for name, value in wanted.others.items() if name not in kept.others},
-        {name: text for name, text in wanted.files.items() if name not in kept.files},
-    )
-
-
-def _held(wanted: Content, kept: Content) -> Held:
-    lacking = _lacking(wanted, kept)
-    if not any(lacking):
-        return "whole"
-    return "absent" if len(lacking.names()) == len(wanted.names()) else "partial"
-
-
-def _same(value: float, kept: float | None) -> bool:
-    return kept is not None and math.isclose(value, kept, rel_tol=1e-6, abs_tol=1e-12)
-
-
 def _refuse_lacking(lacking: Content, place: str, complaints: list[str]) -> None:
     names = lacking.names()
     if names:
@@ -227,7 +191,7 @@ def _written(content: Content, folder: Path, key: str, project: str, *, exists: 
     _clear(folder)
     sdk = _sdk()
     kind = sdk.ExistingOfflineExperiment if exists else sdk.OfflineExperiment
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial, FileLock(Path(partial, IN_USE)):
         experiment = kind(
             project_name=project,
             workspace=comet_setting("workspace") or None,
@@ -235,6 +199,8 @@ def _written(content: Content, folder: Path, key: str, project: str, *, exists: 
             experiment_key=key,
             **SWITCHES,
         )
+        if experiment.streamer:  # there is none where nothing can be written
+            experiment.streamer.queue_timeout = LOOK_AGAIN_SECONDS
         try:
             _fill(experiment, content)
         finally:
@@ -243,11 +209,12 @@ def _written(content: Content, folder: Path, key: str, project: str, *, exists: 
 
 
 def _clear(folder: Path) -> None:
-    """Remove what processes left that were killed a day ago or earlier; a living one is done within minutes."""
+    """Remove what processes left that were killed a day ago or earlier, and nothing of a living one, whatever clocks say."""
     for left in folder.glob(".partial-*"):
-        with suppress(FileNotFoundError):  # another process was first
+        with suppress(FileNotFoundError, Timeout):  # another process was first, or is at it
             if time.time() - left.stat().st_mtime > LEFT_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
+                with FileLock(left / IN_USE, timeout=0):
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def _fill(experiment: Any, content: Content) -> None:
@@ -260,44 +227,6 @@ def _fill(experiment: Any, content: Content) -> None:
         experiment.log_other(name, value)
     for name, text in content.files.items():
         experiment.log_asset_data(text, name=name)
-
-
-def _archived(archive: Path) -> Content:
-    """What an archive holds; nothing if it is absent or damaged."""
-    try:
-        with zipfile.ZipFile(archive) as file:
-            messages = [json.loads(line) for line in file.read("messages.json").splitlines()]
-            intact = file.testzip() is None
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return NOTHING
-    return _parsed(messages) if intact else NOTHING
-
-
-def _parsed(messages: list[dict[str, Any]]) -> Content:
-    by_kind: dict[str, list[dict[str, Any]]] = {}
-    for message in messages:
-        by_kind.setdefault(message["type"], []).append(message["payload"])
-    points = [payload["metric"] for payload in by_kind.get("metric_msg", [])]
-    texts = [payload["param"] for payload in by_kind.get("parameter_msg", [])]
-    return Content(
-        {row["paramName"]: row["paramValue"] for row in texts},
-        [Metric(row["metricName"], row["metricValue"], row["step"]) for row in points],
-        {row["key"]: row["value"] for row in by_kind.get("log_other", [])},
-        {row["additional_params"]["fileName"]: row["file_path"] for row in by_kind.get("file_upload", [])},
-    )
-
-
-def _stored(record: Any) -> Content:
-    """What the server has of an experiment (a `comet_ml.APIExperiment`, or None)."""
-    if record is None:
-        return NOTHING
-    points = record.get_metrics() or []
-    return Content(
-        {row["name"]: row["valueCurrent"] for row in record.get_parameters_summary() or []},
-        [Metric(row["metricName"], float(row["metricValue"]), row.get("step")) for row in points],
-        {row["name"]: row["valueCurrent"] for row in record.get_others_summary() or []},
-        {row["fileName"]: "" for row in record.get_asset_list() or []},
-    )
 
 
 def _upload(archive: Path) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -36,7 +37,7 @@ LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000
 SQLITE, LOCK = "sqlite:///", "mlflow.lock"
 FILES = "mlartifacts"  # the folder of files beside a store in a file
 DATASETS, LONGEST_DIGEST = ("images", "manifest", "samples"), 36  # roles of inputs; characters that MLflow keeps
-METRICS_PER_BATCH, TEXTS_PER_BATCH = 1000, 100
+METRICS_PER_BATCH, TEXTS_PER_BATCH = 800, 100  # of each kind of text; in one request MLflow takes 1000 of all
 ATTEMPTS = 5  # at one record, where others write it too
 CONTESTED = (  # as databases and MLflow say that another one writes, or has removed, the same record
     "UNIQUE constraint",
@@ -144,12 +145,10 @@ class MLflow:
             if name not in record.data.params
         ]
         labels = [RunTag(name, value) for name, value in {**_tags(run), **self._links(run)}.items()]
-        for some in _batches(numbers, METRICS_PER_BATCH):
-            self.client.log_batch(run_id, metrics=some)
-        for few in _batches(texts, TEXTS_PER_BATCH):
-            self.client.log_batch(run_id, params=few)
-        for these in _batches(labels, TEXTS_PER_BATCH):
-            self.client.log_batch(run_id, tags=these)
+        some, few = METRICS_PER_BATCH, TEXTS_PER_BATCH
+        batches = zip_longest(_batches(numbers, some), _batches(texts, few), _batches(labels, few), fillvalue=())
+        for points, params, named in batches:
+            self.client.log_batch(run_id, metrics=points, params=params, tags=named)
         if inputs := _datasets(run):
             self.client.log_inputs(run_id, inputs)
         self._log_files(run, run_id)

@@ -49,13 +49,13 @@ def sync(options: argparse.Namespace) -> int:
 
 
 def _journal(folder: Path) -> "tuple[list[Run], list[str]]":
-    """The runs of the journal, and what is wrong with the files that hold none."""
+    """The runs of the journal, explanations after the ends that they link; and what is wrong with the files that hold none."""
     from tracking.runs.run import readable
-    from tracking.trackers import local
+    from tracking.trackers import ends, local
 
     damaged: list[str] = []
     found = [run for _, run in readable(local.files(folder), lambda problem: damaged.append(str(problem)))]
-    return found, damaged
+    return sorted(found, key=lambda run: bool(ends(run))), damaged
 
 
 def _trackers(named: Sequence[str] | None, folder: Path, *, looking: bool) -> "dict[str, Tracker | str]":

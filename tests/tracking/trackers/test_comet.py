@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.tracking.trackers.comet_server import API_KEY, Memory, comet_server
 from tests.tracking.trackers.samples import weighed
@@ -22,6 +23,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.times import Times, note_times
 from tracking.trackers import Metric, comet
+from tracking.trackers._comet_content import NOTHING, Content, archived, content_of, what_lacks
 
 NOWHERE = Path("nowhere")  # without notes of when models were asked
 
@@ -56,7 +58,7 @@ def test_an_unreadable_archive_is_replaced(tmp_path: Path, damage: bytes) -> Non
     archive.parent.mkdir()
     archive.write_bytes(damage)
     comet.connect(tmp_path, "e").log(small())
-    assert comet._archived(archive).metrics[0] == Metric("top1", 0.5, None)
+    assert archived(archive).metrics[0] == Metric("top1", 0.5, None)
 
 
 def test_an_archive_with_a_flipped_byte_is_replaced(tmp_path: Path) -> None:
@@ -65,9 +67,9 @@ def test_an_archive_with_a_flipped_byte_is_replaced(tmp_path: Path) -> None:
     (archive,) = (tmp_path / "comet").glob("*.zip")
     whole = archive.read_bytes()
     archive.write_bytes(whole[:200] + bytes([whole[200] ^ 255]) + whole[201:])
-    assert comet._archived(archive) == comet.NOTHING
+    assert archived(archive) == NOTHING
     tracker.log(small())
-    assert comet._archived(archive) != comet.NOTHING
+    assert archived(archive) != NOTHING
 
 
 def test_an_archive_that_lacks_a_value_is_replaced(tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_what_the_server_did_not_keep_is_noticed_and_sent_by_the_next_log(
     assert kept.parameters["param.model.backend"] == "torch"
     assert json.loads(kept.files["run.json"])["id"] == small().id
     others = sum("POST" in request and "log-other" in request for request in server.requests)
-    assert others < len(comet._content(small(), tmp_path).others)  # the SDK sends one or two of its own
+    assert others < len(content_of(small(), tmp_path).others)  # the SDK sends one or two of its own
 
 
 @pytest.mark.parametrize("broken", ["metadata", "add/run", "get-all", "status-report"])
@@ -225,47 +227,67 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: py
 def test_a_server_that_files_late_is_waited_for(
     server: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored, looks = comet._stored, []
+    stored, looks = comet.stored, []
 
-    def late(record: object) -> comet.Content:
+    def late(record: object) -> Content:
         looks.append(record)
-        return stored(record) if len(looks) > 3 else comet.NOTHING
+        return stored(record) if len(looks) > 3 else NOTHING
 
-    monkeypatch.setattr(comet, "_stored", late)
+    monkeypatch.setattr(comet, "stored", late)
     comet.connect(tmp_path, "e").log(small())
     assert len(looks) == 4
 
 
-def test_what_killed_processes_left_goes_after_a_day(tmp_path: Path) -> None:
-    for name in ("old", "new"):
+def test_what_killed_processes_left_goes_after_a_day_and_nothing_of_a_living_one_whatever_the_clock_says(
+    tmp_path: Path,
+) -> None:
+    for name in ("living", "new", "old"):
         (tmp_path / f".partial-{name}").mkdir()
-    os.utime(tmp_path / ".partial-old", (0, 0))
-    comet._clear(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".partial-new"]
+    with FileLock(tmp_path / ".partial-living" / comet.IN_USE):
+        for name in ("living", "old"):
+            os.utime(tmp_path / f".partial-{name}", (0, 0))
+        comet._clear(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-living", ".partial-new"]
 
 
 def test_an_explanation_says_where_its_ends_are() -> None:
     about = replace(weighed(), command="weighbridge explain x y", params={"A": "a" * 64, "B": "b" * 64})
-    others = comet._content(about, NOWHERE).others
+    others = content_of(about, NOWHERE).others
     assert (others["link.A"], others["link.B"]) == (f"comet:{'a' * 32}", f"comet:{'b' * 32}")
-    assert not [name for name in comet._content(weighed(), NOWHERE).others if name.startswith("link")]
+    assert not [name for name in content_of(weighed(), NOWHERE).others if name.startswith("link")]
+
+
+def test_on_a_server_both_ends_say_where_their_explanation_is_and_one_that_came_late_is_told_by_the_next_log(
+    server: Memory, tmp_path: Path
+) -> None:
+    tracker, first, late = comet.connect(tmp_path, "e"), small("first"), small("late")
+    about = replace(small("about"), command="weighbridge explain x y", params={"A": first.id, "B": late.id})
+    tracker.log(first)
+    address = tracker.log(about)
+    assert tracker.holds(about) == "whole"
+    tracker.log(late)
+    assert tracker.holds(about) == "partial"
+    assert tracker.log(about) == address
+    assert tracker.holds(about) == "whole"
+    for end in (first, late):
+        assert server.experiments[comet.experiment_key(end)].others[f"link.explanation.{about.id[:12]}"] == address
 
 
 def test_start_and_end_of_the_inference_are_kept_where_they_are_known(tmp_path: Path) -> None:
     times = Times(datetime(2026, 11, 29, 22, tzinfo=UTC), datetime(2026, 11, 29, 23, tzinfo=UTC))
     note_times(tmp_path / f"journal/times/{weighed().id}.json", "d" * 64, times)
-    others = comet._content(weighed(), tmp_path).others
+    others = content_of(weighed(), tmp_path).others
     assert others["inference.started"] == "2026-11-29T22:00:00+00:00"
     assert others["inference.ended"] == "2026-11-29T23:00:00+00:00"
-    assert "inference.started" not in comet._content(weighed(), NOWHERE).others
+    assert "inference.started" not in content_of(weighed(), NOWHERE).others
 
 
 def test_a_number_that_came_back_as_another_is_lacking() -> None:
-    wanted = comet.NOTHING._replace(metrics=[Metric("top1", 0.5, None), Metric("curve.loss", 0.1, 3)])
-    rounded = comet.NOTHING._replace(metrics=[Metric("top1", 0.50000001, 0), Metric("curve.loss", 0.1, 3)])
-    wrong = comet.NOTHING._replace(metrics=[Metric("top1", 0.51, 0), Metric("curve.loss", 0.1, 2)])
-    assert not any(comet._lacking(wanted, rounded))
-    assert comet._lacking(wanted, wrong).metrics == wanted.metrics
+    wanted = NOTHING._replace(metrics=[Metric("top1", 0.5, None), Metric("curve.loss", 0.1, 3)])
+    rounded = NOTHING._replace(metrics=[Metric("top1", 0.50000001, 0), Metric("curve.loss", 0.1, 3)])
+    wrong = NOTHING._replace(metrics=[Metric("top1", 0.51, 0), Metric("curve.loss", 0.1, 2)])
+    assert not any(what_lacks(wanted, rounded))
+    assert what_lacks(wanted, wrong).metrics == wanted.metrics
 
 
 def test_switches_that_would_patch_other_libraries_or_call_home_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ BOTH = """
 import sys
 from pathlib import Path
 from tests.tracking.trackers.samples import weighed
-from tracking.trackers import comet, connect, metrics
+from tracking.trackers import connect, metrics
+from tracking.trackers._comet_content import archived
 folder, names = Path(sys.argv[1]), sys.argv[2:]
 trackers = {name: connect(name, folder, "e") for name in names}
 runs = [weighed(f"run-{number}", facts=5) for number in range(2)]
@@ -21,7 +22,7 @@ import mlflow
 for run, addresses in zip(runs, kept):
     wanted = {metric.name for metric in metrics(run)}
     record = trackers["mlflow"].client.get_run(addresses["mlflow"].removeprefix("mlflow:"))
-    archive = comet._archived(folder / "comet" / (addresses["comet"].removeprefix("comet:") + ".zip"))
+    archive = archived(folder / "comet" / (addresses["comet"].removeprefix("comet:") + ".zip"))
     assert set(record.data.metrics) == wanted, record.data.metrics
     assert {metric.name for metric in archive.metrics} - {"process duration"} == wanted, archive.metrics
 print("patched" if "comet_ml" in mlflow.start_run.__code__.co_filename else "clean")
