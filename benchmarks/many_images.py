@@ -1,20 +1,23 @@
 """Memory and disk of `infer` against the number of images, and what it takes to go on after kills.
 
-    python -m benchmarks.many_images [--counts 1000 10000] [--kills 3] [--workers N] [--json FILE]
+    python -m benchmarks.many_images [--counts 1000 10000] [--kills 3] [--workers N] [--pictures PATH ...] [--json FILE]
 
-A small convolution over JPEGs of 500 x 375 (fifty pictures, linked under as many names as there are images), decoded while it
-computes: no pixel is kept. For each count the largest private memory of the computing process (`RssAnon`, without what is mapped
-from files), the disk beside the images, and images per second; of the largest count again, killed so many times on the way:
-the scores must have the same bits. The machine's load is printed: on a busy one seconds mean little, and the rest holds.
+A small convolution over JPEGs, linked under as many names as there are images, decoded while it computes: no pixel is kept. They
+are made here, fifty of 500 x 375, or those of folders and tars, from each in turn. For each count the largest private memory of
+the computing process and of all together (`RssAnon`, without what is mapped from files), the disk beside the images, what of it
+are scores, and images per second; of the largest count again, killed so many times on the way: the scores must have the same
+bits. The machine's load is printed: on a busy one seconds mean little, and the rest holds.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +33,7 @@ from weighbridge.params.written import plain_yaml
 from weighbridge.weights.files import save_tensors
 
 ROOT = Path(__file__).parents[1]
-PICTURES, SIDE, GROWTH_TARGET, DISK_TARGET = 50, 224, 1.1, 0.2
+PICTURES, SIDE, GROWTH_TARGET = 50, 224, 1.1
 NETWORK = """
 import torch
 
@@ -55,22 +58,38 @@ SUITE: dict[str, Any] = {
 }
 
 
-def pictures(folder: Path, names: Sequence[str]) -> None:
-    """Fifty JPEGs, linked under these names in turn."""
-    rng = np.random.default_rng(0)
+def pictures(folder: Path, names: Sequence[str], sources: Sequence[Path] = ()) -> None:
+    """The JPEGs of `sources`, one of each in turn, or fifty made ones, linked under these names."""
     (folder / "pictures").mkdir(parents=True)
-    for number in range(PICTURES):
-        coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
-        coarse.resize((500, 375), Image.Resampling.BICUBIC).save(folder / f"pictures/{number}.jpg", quality=95)
+    kinds = [_copied(source, folder / f"pictures/{place}") for place, source in enumerate(sources)]
+    kinds = kinds or [_drawn(folder / "pictures")]
     for number, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        os.link(folder / f"pictures/{number % PICTURES}.jpg", folder / name)
+        kind = kinds[number % len(kinds)]
+        os.link(kind[number // len(kinds) % len(kind)], folder / name)
 
 
-def made(folder: Path, count: int, workers: int | None) -> Path:
+def _drawn(folder: Path) -> list[Path]:
+    rng, drawn = np.random.default_rng(0), [folder / f"{number}.jpg" for number in range(PICTURES)]
+    for path in drawn:
+        coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
+        coarse.resize((500, 375), Image.Resampling.BICUBIC).save(path, quality=95)
+    return drawn
+
+
+def _copied(source: Path, folder: Path) -> list[Path]:
+    if source.is_file():
+        with tarfile.open(source) as archive:
+            archive.extractall(folder, filter="data")
+    else:
+        shutil.copytree(source, folder)
+    return sorted(folder.rglob("*.jpg"))
+
+
+def made(folder: Path, count: int, workers: int | None, sources: Sequence[Path]) -> Path:
     """A project's folder with so many images, a network and params."""
     names = [f"test/{number:08}.jpg" for number in range(count)]
-    pictures(folder, [f"images/{name}" for name in names])
+    pictures(folder, [f"images/{name}" for name in names], sources)
     rows = (f"{name},test,0,a,x{number}" for number, name in enumerate(names))
     (folder / "manifest.csv").write_text("\n".join(["name,split,label,class,sha256", *rows]))
     (folder / "network.py").write_text(NETWORK)
@@ -94,24 +113,39 @@ def _run(folder: Path, stage: str, **arguments: str) -> subprocess.Popen[bytes]:
     words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", f"stages.{stage}", *words]
-    return subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
-def infer(folder: Path, stop: Callable[[int], bool] = lambda _done: False) -> tuple[float, int]:
-    """Seconds, and the largest private memory in bytes; killed when `stop` says so of the batches that are kept."""
-    started, peak = time.monotonic(), 0
+def infer(folder: Path, stop: Callable[[int], bool] = lambda _done: False) -> tuple[float, int, int]:
+    """Seconds, the largest private memory in bytes, and that of all processes together; killed when `stop` says so of the
+    batches that are kept.
+    """
+    started, peak, together = time.monotonic(), 0, 0
     given = {"samples": "prepared", "images": "images", "weights": "weights.safetensors", "conditions": ""}
     process = _run(folder, "infer", model="small", **given, predictions="predictions")
     while process.poll() is None:
-        peak = max(peak, _private(process.pid))
+        peak, together = max(peak, _private(process.pid)), max(together, sum(map(_private, of_session(process.pid))))
         if stop(_kept(folder)):
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-            return time.monotonic() - started, peak
-        time.sleep(0.05)
+            return time.monotonic() - started, peak, together
+        time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"infer ended with {process.returncode}; run it in {folder}")
-    return time.monotonic() - started, peak
+    return time.monotonic() - started, peak, together
+
+
+def of_session(session: int) -> dict[int, float]:
+    """CPU seconds so far of each living process of a session, by its id."""
+    found, tick = {}, os.sysconf("SC_CLK_TCK")
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session:
+            found[int(path.parent.name)] = (int(fields[11]) + int(fields[12])) / tick
+    return found
 
 
 def _private(process: int) -> int:
@@ -135,11 +169,19 @@ def digest(folder: Path) -> str:
     return hashlib.sha256((folder / "predictions/scores.npy").read_bytes()).hexdigest()
 
 
-def measured(folder: Path, count: int, workers: int | None) -> dict[str, Any]:
-    made(folder, count, workers)
-    seconds, peak = infer(folder)
+def measured(folder: Path, count: int, workers: int | None, sources: Sequence[Path]) -> dict[str, Any]:
+    made(folder, count, workers, sources)
+    seconds, peak, together = infer(folder)
     disk, images = _bytes(folder / "prepared", folder / "predictions"), _bytes(folder / "images")
-    return {"images": count, "seconds": seconds, "private_bytes": peak, "disk": disk, "of_images": disk / images}
+    return {
+        "images": count,
+        "seconds": seconds,
+        "private_bytes": peak,
+        "private_bytes_of_all": together,
+        "bytes_of_images": images,
+        "disk": disk,
+        "scores": (folder / "predictions/scores.npy").stat().st_size,
+    }
 
 
 def killed(folder: Path, kills: int) -> dict[str, Any]:
@@ -149,7 +191,7 @@ def killed(folder: Path, kills: int) -> dict[str, Any]:
     for number in range(1, kills + 1):
         infer(folder, lambda done, place=number: done > place * batches // (kills + 1))  # type: ignore[misc]
     left = _kept(folder)
-    seconds, _ = infer(folder)
+    seconds, *_ = infer(folder)
     return {
         "kills": kills,
         "batches": batches,
@@ -164,16 +206,20 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10000])
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--pictures", type=Path, nargs="+", default=[])
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        rows = [measured(Path(place) / str(count), count, asked.workers) for count in asked.counts]
+        rows = [measured(Path(place) / str(count), count, asked.workers, asked.pictures) for count in asked.counts]
         gone_on = killed(Path(place) / str(asked.counts[-1]), asked.kills)
     growth = rows[-1]["private_bytes"] / rows[0]["private_bytes"]
-    print("| images | private memory, MB | beside the images, share | images a second |\n|---|---|---|---|")  # noqa: T201
+    print("| images | private memory, MB | of all | beside the images, share | without scores | images a second |")  # noqa: T201
+    print("|" + "---|" * 6)  # noqa: T201
     for row in rows:
+        private, every = row["private_bytes"] / 1e6, row["private_bytes_of_all"] / 1e6
+        shares = [bytes_ / row["bytes_of_images"] for bytes_ in (row["disk"], row["disk"] - row["scores"])]
         rate = row["images"] / row["seconds"]
-        print(f"| {row['images']} | {row['private_bytes'] / 1e6:.0f} | {row['of_images']:.3f} | {rate:.0f} |")  # noqa: T201
+        print(f"| {row['images']} | {private:.0f} | {every:.0f} | {shares[0]:.3f} | {shares[1]:.3f} | {rate:.0f} |")  # noqa: T201
     grown = "met" if growth <= GROWTH_TARGET else "MISSED"
     print(f"\nmemory grows {growth:.2f} times (target {GROWTH_TARGET}: {grown}); load {os.getloadavg()[0]:.1f}")  # noqa: T201
     print(f"killed {asked.kills} times on the way: {'the same bits' if gone_on['same'] else 'OTHER BITS'}; {gone_on}")  # noqa: T201

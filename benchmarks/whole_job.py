@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.many_images import ROOT, pictures
+from benchmarks.many_images import ROOT, of_session, pictures
 from weighbridge.params.complete import complete
 from weighbridge.params.written import plain_yaml
 
@@ -76,26 +76,13 @@ def cpu_seconds(folder: Path, *commands: list[str]) -> float:
             [sys.executable, *command], cwd=folder, env=environ, stderr=subprocess.PIPE, start_new_session=True
         )
         while done.poll() is None:
-            seen |= _of_session(done.pid)
+            seen |= of_session(done.pid)
             time.sleep(0.05)
         if done.returncode:
             assert done.stderr is not None
             raise SystemExit(done.stderr.read().decode()[-2000:])
         total += sum(seen.values())
     return total
-
-
-def _of_session(session: int) -> dict[int, float]:
-    """CPU seconds so far of each living process of a session, by its id."""
-    found, tick = {}, os.sysconf("SC_CLK_TCK")
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session:
-            found[int(path.parent.name)] = (int(fields[11]) + int(fields[12])) / tick
-    return found
 
 
 def project(folder: Path, model: str, count: int, workers: int, kept: int) -> None:

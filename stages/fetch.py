@@ -2,18 +2,20 @@
 
 reads   data.source: a folder of images, or a Python file whose `write_images(folder)` writes one; or images that lie
         elsewhere, one by one (`weighbridge.images.sources`, `weighbridge.images.archives`)
-writes  images/     the image files, as they were
+writes  images/     the image files, as they were; of a folder with more than loading.copied_megabytes of them a listing, and
+                    they are read where they lie (`weighbridge.images.in_place`)
         manifest.csv  one row an image, sorted by split and name: name, split, label, class, sha256, and how it is stored
                       (`weighbridge.images.opening.Stored`)
         skipped.csv   name, kind, reason, files: whatever else is in the source (`weighbridge.images.listing.LeftOut`)
-params  data; of one of several test sets test_sets.<set>
+params  data; of one of several test sets test_sets.<set>; loading.copied_megabytes; executor (what nodes of a cluster read is
+        copied); loading.workers, which changes nothing and is none for DVC
 
 A folder holds one sub-folder per class under `test/` and perhaps `train/`, or directly (then all are test images), numbered
 together; or its images lie in `data.images` and a table gives their labels (`data.labels`), or several for
 each (`data.task`). A file is judged by its content.
 """
 
-import hashlib
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,13 +28,16 @@ import pandas as pd
 from tracking.runs.errors import UserError
 from weighbridge.images.archives import of_tables, of_tars, tables_in, tars_in
 from weighbridge.images.class_folders import SUFFIXES, list_folders, written
+from weighbridge.images.in_place import sha256_of, write_listing
 from weighbridge.images.label_tables import list_table, read_table, whole_numbers
 from weighbridge.images.listing import LeftOut, Listed, Listing
 from weighbridge.images.manifest import left_out_table
 from weighbridge.images.opening import UNREADABLE, NoImageError, Stored, inspect, is_of_another_kind
 from weighbridge.images.sources import Stream, generated, load_module, of_torchvision, unpacked
 from weighbridge.params.data import NO_IMAGES, Data, Texts
+from weighbridge.params.loading import Loading
 from weighbridge.params.section import read
+from weighbridge.process.at_once import at_once
 from weighbridge.process.files import write_json
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
@@ -42,35 +47,65 @@ STORED = [field.name for field in fields(Stored)]
 COLUMNS = ["name", "split", "label", "class", "sha256", *STORED]
 
 
-def fetch(source: Path, data: Data, images: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def fetch(
+    source: Path, data: Data, images: Path, most: float = math.inf, workers: int | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Copy the images of `source` to `images`; return the manifest and what is left out.
+
+    Where they lie in the folder `source` and are more than `most` bytes, they are listed and not copied.
 
     Raises:
         UserError: a missing folder, an unreadable table, a wrong number of classes, no test image, a corrupt image (unless
             `data.corrupt` is `skip`).
     """
     with _listing(source, data) as listing:
-        return _copied(listing, source, data, images)
+        copied = None if _in_place(listing, source, most) else images
+        manifest, left = _looked_at(listing, data, copied, workers)
+        if data.source != NO_IMAGES:
+            _require_test_images(manifest, left, source)
+            left += _empty_classes(manifest, listing)
+        if copied is None:
+            paths = {image.name: image.path.relative_to(source).as_posix() for image in listing.images}
+            names = zip(manifest["name"], manifest["sha256"], strict=True)
+            write_listing(((name, paths[name], sha256) for name, sha256 in names), images)
+        return manifest, left_out_table(left)
 
 
-def _copied(listing: Listing, source: Path, data: Data, images: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _in_place(listing: Listing, source: Path, most: float) -> bool:
+    """Whether the images lie in a folder that DVC watches, and are too many to be copied."""
+    if not source.is_dir() or not all(image.path.is_relative_to(source) for image in listing.images):
+        return False
+    return sum(image.path.stat().st_size for image in listing.images) > most
+
+
+def _looked_at(
+    listing: Listing, data: Data, images: Path | None, workers: int | None
+) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """The manifest, and what is left out; the images are copied to `images` on the way."""
     left, rows, labels = list(listing.left_out), [], listing.labels
-    for item in progress(listing.images, "fetch"):
+
+    def look(item: Listed) -> LeftOut | tuple[str, Stored]:
         stored = _inspected(item, data.corrupt)
-        if isinstance(stored, LeftOut):
-            left.append(stored)
+        return stored if isinstance(stored, LeftOut) else (_kept(item, images), stored)
+
+    every = at_once(look, listing.images, workers)
+    for item, seen in zip(listing.images, progress(every, "fetch", len(listing.images)), strict=True):
+        if isinstance(seen, LeftOut):
+            left.append(seen)
             continue
-        target = images / item.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(item.path, target)
         label = item.target or labels[item.class_name]
-        known = (item.name, item.split, label, item.class_name, _sha256(target))
-        rows.append((*known, *asdict(stored).values()))
-    manifest = _manifest(rows, COLUMNS)
-    if data.source != NO_IMAGES:
-        _require_test_images(manifest, left, source)
-        left += _empty_classes(manifest, listing)
-    return manifest, left_out_table(left)
+        rows.append((item.name, item.split, label, item.class_name, seen[0], *asdict(seen[1]).values()))
+    return _manifest(rows, COLUMNS), left
+
+
+def _kept(item: Listed, images: Path | None) -> str:
+    """The sha256 of the image, copied to `images`."""
+    if images is None:
+        return sha256_of(item.path)
+    target = images / item.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(item.path, target)
+    return sha256_of(target)
 
 
 @contextmanager
@@ -179,7 +214,7 @@ def fetch_texts(source: Path, texts: Texts, classes: int, folder: Path) -> tuple
         if not str(text).strip():
             raise UserError(f"{path}: row {number + 2} has no text")
         (folder / name).write_text(str(text), encoding="utf-8")
-        rows.append((name, "test", label, str(label), _sha256(folder / name), "text"))
+        rows.append((name, "test", label, str(label), sha256_of(folder / name), "text"))
     return _manifest(rows, COLUMNS[:6]), left_out_table([])
 
 
@@ -194,7 +229,7 @@ def fetch_prompts(path: Path, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]
         name = f"{document.split}/{number:06d}.json"
         write_json(folder / name, document.values())
         label = document.label or 0
-        rows.append((name, document.split, label, str(label), _sha256(folder / name), "text"))
+        rows.append((name, document.split, label, str(label), sha256_of(folder / name), "text"))
     if not any(split == "test" for _, split, *_ in rows):
         raise UserError(f"{path}: holds no document of the split test")
     return _manifest(rows, COLUMNS[:6]), left_out_table([])
@@ -205,8 +240,10 @@ def _require_class(path: Path, what: str, label: int, classes: int) -> None:
         raise UserError(f"{path}: {what} has label {label}, outside 0..{classes - 1} (data.classes in params.yaml)")
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _how() -> tuple[float, int | None]:
+    """Up to how many bytes are copied, and how many threads look at images."""
+    loading = read(Loading, "loading")
+    return math.inf if read(str, "executor") == "ray" else 1e6 * loading.copied_megabytes, loading.workers
 
 
 def main(source: Path, images: Path, manifest: Path, skipped: Path, test_set: str = "") -> None:
@@ -221,7 +258,7 @@ def main(source: Path, images: Path, manifest: Path, skipped: Path, test_set: st
             with written(source) as origin:
                 listed, left_out = fetch_texts(origin, data.texts, data.classes, folder)
         else:
-            listed, left_out = fetch(source, data, folder)
+            listed, left_out = fetch(source, data, folder, *_how())
         for table, path in ((listed, manifest), (left_out, skipped)):
             with replacing(path) as partial:
                 table.to_csv(partial, index=False, lineterminator="\n")

@@ -22,6 +22,7 @@ import numpy as np
 from tracking.runs.canaries import FILE, INPUTS, write
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoding import open_samples
+from weighbridge.images.in_place import image_files
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet
@@ -106,7 +107,7 @@ def steps(images: Path, samples: SampleSet, count: int) -> Iterator[str]:
     recipe = samples.recipe
     if isinstance(recipe, TextRecipe) or count == 0:
         return
-    paths = [images / name for name in samples.shuffled(count).names]
+    paths = image_files(images, samples.shuffled(count).names)
     yield write("preprocess", FILE, [np.frombuffer(path.read_bytes(), np.uint8) for path in paths])
     for name, part in _parts(recipe):
         yield write("preprocess", name, [load_pixels(path, part) for path in paths])

@@ -6,12 +6,13 @@ writes  <prepared>/<split>/  inputs.npy (uint8 or float32, NHWC; of texts int32 
         classes, the recipe's steps, those that published weights declare looked up); refused.csv, where the recipe refused
         images and data.corrupt is `skip`. No inputs.npy where pixels would be more than loading.prepared_megabytes
 params  recipes.<recipe>, loading.prepared_megabytes, data.classes, data.corrupt, data.texts; of a recipe on a test set the
-        latter from test_sets.<set>
+        latter from test_sets.<set>; loading.workers, which changes nothing and is none for DVC
 """
 
 import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from tracking.runs.errors import UserError
+from weighbridge.images.in_place import places_of
 from weighbridge.images.listing import LeftOut
 from weighbridge.images.manifest import REFUSED, left_out_table, read_manifest
 from weighbridge.images.pixels import load_pixels, require_shape
@@ -26,9 +28,11 @@ from weighbridge.images.published_recipes import resolve
 from weighbridge.images.samples import SampleSet, Undecoded
 from weighbridge.images.targets import is_target, read_labels, read_names
 from weighbridge.params.data import Texts
+from weighbridge.params.loading import Loading
 from weighbridge.params.recipes import AnyRecipe, Published, Recipe, TextRecipe
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
+from weighbridge.process.at_once import at_once
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 from weighbridge.texts.prompts import WORDS, Asking
@@ -44,6 +48,7 @@ def preprocess(
     corrupt: str = "fail",
     classes: int = 0,
     limit: float = math.inf,
+    workers: int | None = None,
 ) -> tuple[list[str], Undecoded | None]:
     """Write pixels and labels of one split, in the manifest's order; the names, and the pixels where they are not kept.
 
@@ -59,7 +64,7 @@ def preprocess(
     left: list[LeftOut] = []
     seen: Undecoded | None = None
     pixels = None
-    for index, image in _decoded(images, rows, recipe, corrupt, left):
+    for index, image in _decoded(images, rows, recipe, corrupt, left, workers):
         if seen is None:
             seen = Undecoded(len(rows), image.shape, image.dtype)
             if seen.nbytes <= limit:
@@ -84,16 +89,25 @@ def preprocess(
 
 
 def _decoded(
-    images: Path, rows: pd.DataFrame, recipe: Recipe, corrupt: str, left: list[LeftOut]
+    images: Path, rows: pd.DataFrame, recipe: Recipe, corrupt: str, left: list[LeftOut], workers: int | None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The pixels of every row that the recipe can take; the others go to `left`, where `corrupt` is `skip`."""
-    for index, name in progress(list(enumerate(rows["name"])), f"preprocess {rows['split'].iloc[0]}"):
+
+    def pixels_of(path: Path) -> np.ndarray | LeftOut:
         try:
-            yield index, load_pixels(images / name, recipe)
+            return load_pixels(path, recipe)
         except UserError as problem:
             if corrupt == "fail":
                 raise
-            left.append(LeftOut(name, "unfit", str(problem).removeprefix(f"{images / name}: ")))
+            return LeftOut("", "unfit", str(problem).removeprefix(f"{path}: "))
+
+    files = places_of(images, rows["name"].tolist()).files()
+    every = at_once(pixels_of, files, workers)
+    for index, seen in enumerate(progress(every, f"preprocess {rows['split'].iloc[0]}", len(rows))):
+        if isinstance(seen, LeftOut):
+            left.append(replace(seen, name=rows["name"].iloc[index]))
+        else:
+            yield index, seen
 
 
 def _finish(pixels: np.memmap, count: int, folder: Path) -> None:
@@ -176,7 +190,7 @@ def _description(rows: pd.DataFrame, listed: list[str], seen: Undecoded | None) 
 def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
     """Read images and manifest, write one sample set per split."""
     data = data_keys(recipe)
-    classes, limit = read(int, *data, "classes"), 1e6 * read(int, "loading", "prepared_megabytes")
+    classes, loading = read(int, *data, "classes"), read(Loading, "loading")
     corrupt, table = read(str, *data, "corrupt"), read_manifest(manifest)
     chosen = _steps(recipe, read(Texts | None, *data, "texts"), table)
     names = _class_names(table, chosen, classes)
@@ -188,7 +202,8 @@ def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
             elif isinstance(chosen, TextRecipe):
                 preprocess_texts(images, rows, chosen, folder, classes)
             else:
-                listed, seen = preprocess(images, rows, chosen, folder, corrupt, classes, limit)
+                limit = 1e6 * loading.prepared_megabytes
+                listed, seen = preprocess(images, rows, chosen, folder, corrupt, classes, limit, loading.workers)
             SampleSet.describe(folder, listed, names, chosen, _description(rows, listed, seen))
 
 

@@ -25,6 +25,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier, find_adapter
 from weighbridge.images.decoders import is_turned
+from weighbridge.images.in_place import image_files
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.loading import asked_model, load_model
@@ -203,7 +204,7 @@ class _Tally:
 
 def measure(classifier: Classifier, samples: SampleSet, images: Path, batch_size: int) -> Measured:
     """Make every usual mistake with the images of these names."""
-    files = [images / name for name in samples.names]
+    files = image_files(images, samples.names)
     wanted = mistakes(samples.image_recipe)
     untried = {}
     if EXIF in wanted and not any(is_turned(file) for file in files):

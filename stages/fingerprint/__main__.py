@@ -24,6 +24,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoders import is_turned
+from weighbridge.images.in_place import image_files
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.loading import load_model
@@ -148,14 +149,13 @@ def candidates(
 
 
 def try_all(
-    classifier: Classifier, images: Path, known: Mapping[str, Preparation], observed: Observed, batch_size: int
+    classifier: Classifier, files: list[Path], known: Mapping[str, Preparation], observed: Observed, batch_size: int
 ) -> Tried:
     """Let the model decide on the observed images under every preparation.
 
     Raises:
         UserError: the model tells another number of classes apart than the observed predictions.
     """
-    files = [images / name for name in observed.names]
     wanted = None if observed.scores is None else _probabilities(observed.scores)
     decisions = {name: np.full(len(files), -1) for name in known}
     distances = dict.fromkeys(known, 0.0) if wanted is not None else {}
@@ -280,11 +280,12 @@ def _resolved(prepared: Path, own: str) -> dict[str, Recipe]:
 def _asked(
     chosen: Fingerprint, model: Model, own: SampleSet, prepared: Path, images: Path, observed: Observed
 ) -> Tried:
-    turned = any(is_turned(images / name) for name in observed.names)
+    files = image_files(images, observed.names)
+    turned = any(map(is_turned, files))
     others = _resolved(prepared, model.recipe)
     known = candidates(f"recipe {model.recipe}", own.image_recipe, others, chosen.candidates, turned=turned)
     classifier = load_model(model, read(Inference, "inference"), read(int, *data_keys(model.recipe), "classes"), own)
-    return try_all(classifier, images, known, observed, model.batch_size)
+    return try_all(classifier, files, known, observed, model.batch_size)
 
 
 def main(key: str, predictions: Path, prepared: Path, images: Path, findings: Path) -> None:

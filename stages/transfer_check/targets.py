@@ -9,6 +9,7 @@ import pandas as pd
 
 from tracking.runs.errors import UserError
 from weighbridge.images.class_folders import list_folders, written
+from weighbridge.images.in_place import LISTING, listing_of
 from weighbridge.images.listing import Listed as Image
 from weighbridge.images.listing import Listing
 from weighbridge.images.opening import is_image
@@ -44,17 +45,26 @@ def load_target(images: Path, target: Target, recipe: Recipe, sizes: tuple[int, 
         UserError: no such folder, train/ or test/ is missing, a named class folder is absent, or an image is corrupt.
     """
     with written(images) as folder:
-        for split in ("train", "test"):
-            if not (folder / split).is_dir():
-                raise UserError(
-                    f"{folder / split}: no such folder; transfer_check.target.images in params.yaml needs train/ and test/"
-                )
-        listing = list_folders(folder, "text")
+        listing = _listing(folder)
         groups = _groups(folder, listing.classes, target)
         listed, others = _listed(listing, groups)
         draws = {seed: _decoded(_drawn(listed["train"], sizes[0], seed), tuple(groups), recipe) for seed in seeds}
         test = _decoded(_mixed(listed["test"], 0)[: sizes[1]], tuple(groups), recipe)
         return Draws(draws, test, len(listed["train"]), tuple(_notes(listed, tuple(groups), others)))
+
+
+def _listing(folder: Path) -> Listing:
+    """Images of class folders under train/ and test/, also of those that `fetch` did not copy."""
+    in_place = listing_of(folder) if (folder / LISTING).is_file() else None
+    for split in ("train", "test"):
+        there = (
+            (folder / split).is_dir() if in_place is None else any(image.split == split for image in in_place.images)
+        )
+        if not there:
+            raise UserError(
+                f"{folder / split}: no such folder; transfer_check.target.images in params.yaml needs train/ and test/"
+            )
+    return in_place or list_folders(folder, "text")
 
 
 def _groups(folder: Path, names: tuple[str, ...], target: Target) -> dict[str, list[str]]:

@@ -176,7 +176,9 @@ def test_each_of_two_test_sets_is_fetched_by_its_own_params(
         "all": {"source": str(folder), "classes": 3, "order": ["dog", "cat", "10"]},
         "old": {"source": "x", "classes": 2},
     }
-    Path("params.yaml").write_text(json.dumps({"data": {"source": "elsewhere"}, "test_sets": sets}))
+    Path("params.yaml").write_text(
+        json.dumps({"data": {"source": "elsewhere"}, "loading": {}, "executor": "local", "test_sets": sets})
+    )
     labels = {}
     for name, source in (("all", folder), ("old", folder / "train")):
         main(source, Path(name), Path(f"{name}.csv"), Path(f"{name}-skipped.csv"), name)

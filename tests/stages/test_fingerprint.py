@@ -33,7 +33,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def tried(pictures: list[Path]) -> Tried:
     observed = Observed(tuple(path.name for path in pictures), np.zeros(IMAGES, np.int64), None)
-    return try_all(LinearClassifier(), pictures[0].parent, KNOWN, observed, 100)
+    return try_all(LinearClassifier(), pictures, KNOWN, observed, 100)
 
 
 def flipped(decisions: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -124,14 +124,14 @@ def test_scores_tell_apart_what_decides_alike(pictures: list[Path]) -> None:
     known["nudged"] = Preparation(nudged)
     scores = classifier.predict(sample_set(few, nudged, classifier).images())
     observed = Observed(tuple(path.name for path in few), scores.argmax(axis=1), scores)
-    tried = try_all(classifier, pictures[0].parent, known, observed, 7)
+    tried = try_all(classifier, few, known, observed, 7)
     (finding,) = fingerprint("m", "one", tried, observed, NOISE)
     assert "were made by 'nudged' (" in finding.sentence
     assert finding.verdict == "warn"
     probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     as_softmax = Observed(observed.names, observed.top1, probabilities)
-    again = try_all(classifier, pictures[0].parent, known, as_softmax, 7)
+    again = try_all(classifier, few, known, as_softmax, 7)
     assert again.distances == pytest.approx(tried.distances, abs=1e-7)
 
 
@@ -211,7 +211,7 @@ def test_predictions_of_another_number_of_classes_are_named(
 ) -> None:
     observed = Observed(tuple(path.name for path in pictures[:2]), np.array(top1), scores)
     with pytest.raises(UserError, match=words):
-        try_all(LinearClassifier(), pictures[0].parent, {"one": Preparation(recipe())}, observed, 2)
+        try_all(LinearClassifier(), pictures[:2], {"one": Preparation(recipe())}, observed, 2)
 
 
 def test_where_no_recipe_could_be_tried_one_of_the_reasons_is_given() -> None:

@@ -228,7 +228,17 @@ def _trained_here(before: Run, after: Run) -> bool:
 
 
 def _identities(differences: list[Difference], comparable: set[str]) -> list[Difference]:
-    """A commit names code. Where both runs list the hash of each file they read and none differs, the commit is no suspect."""
+    """Differences of a mere name are no suspects.
+
+    A commit names code: where both runs list the hash of each file they read and none differs, it changed nothing. Images are
+    copied or listed where they lie: the manifest has the digest of each.
+    """
+    if "input.manifest" in comparable - {each.name for each in differences}:
+        same = "the manifest, which has the digest of every image, is the same"
+        differences = [
+            replace(each, can_change="nothing", reason=same) if each.name == "input.images" else each
+            for each in differences
+        ]
     files = sum(name.startswith(CODE) for name in comparable)
     if files == 0 or any(difference.name.startswith(CODE) for difference in differences):
         return differences

@@ -113,11 +113,16 @@ class Scratch:
             recipe["tokenizer"] = str(self.root / recipe["tokenizer"])
         return {
             **params,
-            "data": {**params["data"], "texts": None, **nested(self.conditions, "param.data.")},
+            "data": self._data(params),
             "inference": _filled(nested(self.conditions, "param.inference."), params["inference"]),
             "recipes": {**params["recipes"], KEY: recipe if "tokenizer" in recipe else _filled(recipe, steps)},
             "models": {**params["models"], KEY: self._absolute(model, params)},
         }
+
+    def _data(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The data section; its source, where images may lie that were not copied, is named from here."""
+        data = {**params["data"], "texts": None, **nested(self.conditions, "param.data.")}
+        return {**data, "source": str(self.root / data.get("source", ""))}
 
     def _model(self) -> dict[str, Any]:
         return nested(self.conditions, "param.model.")

@@ -24,6 +24,7 @@ import numpy as np
 
 from tracking.capture.cpus import usable_cpus
 from tracking.runs.errors import UserError
+from weighbridge.images.in_place import Places, places_of
 from weighbridge.images.pixels import load_pixels, require_shape
 from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet, Undecoded
@@ -38,28 +39,27 @@ FEW = 64  # images for which no process is worth starting
 
 @dataclass(frozen=True)
 class Decoded(Undecoded):
-    """The pixels of images that lie in `folder`, decoded whenever they are asked for.
+    """The pixels of image files, decoded whenever they are asked for.
 
     Attributes:
-        names: their files, in order.
+        places: of the files, in order.
         workers: processes that decode for `batches`; None: as many as this process may use processors.
     """
 
-    folder: Path
-    names: tuple[str, ...]
+    places: Places
     recipe: Recipe
     workers: int | None = None
 
     def __getitem__(self, select: slice | np.ndarray) -> np.ndarray:
         """Pixels as `load_pixels` gives them, shape (selected, height, width, channels)."""
-        names = self.taken(np.arange(len(self))[select]).names
-        pixels = np.empty((len(names), *self.image), self.dtype)
-        for place, name in enumerate(names):
-            pixels[place] = self._pixels(name)
+        chosen = self.taken(np.arange(len(self))[select])
+        pixels = np.empty(chosen.shape, self.dtype)
+        for place, each in enumerate(chosen.pixels()):
+            pixels[place] = each
         return pixels
 
     def taken(self, rows: np.ndarray) -> "Decoded":
-        return replace(self, count=len(rows), names=tuple(self.names[row] for row in rows))
+        return replace(self, count=len(rows), places=self.places.taken(rows))
 
     def held(self) -> "np.ndarray | Decoded":
         return self[:] if self.nbytes <= HELD else self
@@ -72,20 +72,23 @@ class Decoded(Undecoded):
         """
         workers = (usable_cpus() or 1) if self.workers is None else self.workers
         if workers == 0 or len(self) <= FEW:
-            return (self.finished(self.names[start : start + size]) for start in range(0, len(self), size))
+            rows = np.arange(len(self))
+            return (self.taken(rows[start : start + size]).finished() for start in range(0, len(self), size))
         return _by_processes(self, size, workers)
 
-    def finished(self, names: Sequence[str]) -> np.ndarray:
-        """Finished images of these names: a fresh float32 array."""
-        images = np.empty((len(names), *self.image), np.float32)
-        for place, name in enumerate(names):
-            images[place] = scale_and_normalise(self._pixels(name), self.recipe)
+    def finished(self) -> np.ndarray:
+        """All of them, finished: a fresh float32 array."""
+        images = np.empty(self.shape, np.float32)
+        for place, pixels in enumerate(self.pixels()):
+            images[place] = scale_and_normalise(pixels, self.recipe)
         return images
 
-    def _pixels(self, name: str) -> np.ndarray:
-        pixels = load_pixels(self.folder / name, self.recipe)
-        require_shape(self.folder / name, pixels, self.image)
-        return pixels
+    def pixels(self) -> Iterator[np.ndarray]:
+        """The pixels of each."""
+        for path in self.places.files():
+            pixels = load_pixels(path, self.recipe)
+            require_shape(path, pixels, self.image)
+            yield pixels
 
 
 def open_samples(folder: Path, images: Path, workers: int | None = None) -> SampleSet:
@@ -94,8 +97,8 @@ def open_samples(folder: Path, images: Path, workers: int | None = None) -> Samp
     if not isinstance(samples.inputs, Undecoded):
         return samples
     seen = samples.inputs
-    decoded = Decoded(seen.count, seen.image, seen.dtype, images, samples.names, samples.image_recipe, workers)
-    return replace(samples, inputs=decoded)
+    places = places_of(images, samples.names)
+    return replace(samples, inputs=Decoded(seen.count, seen.image, seen.dtype, places, samples.image_recipe, workers))
 
 
 def _by_processes(images: Decoded, size: int, workers: int) -> Iterator[np.ndarray]:
@@ -116,15 +119,17 @@ def _parts_in_order(images: Decoded, size: int, workers: int) -> Iterator[tuple[
     parts = [slice(at, min(at + PART, stop)) for start, stop in stops.items() for at in range(start, stop, PART)]
     context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
     values = min(PART, size) * int(np.prod(images.image))
-    places = [context.RawArray(ctypes.c_float, values) for _ in range(min(AHEAD * workers, len(parts)))]
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (places, replace(images, names=()), SECONDS))
+    memory = [context.RawArray(ctypes.c_float, values) for _ in range(min(AHEAD * workers, len(parts)))]
+    rows = np.arange(len(images))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (memory, images.taken(rows[:0]), SECONDS))
     waiting: deque[Future[None]] = deque()
     try:
         for number, part in enumerate(parts):
-            for following in range(number + len(waiting), min(number + len(places), len(parts))):
-                waiting.append(pool.submit(_decode, following % len(places), images.names[parts[following]]))
+            for following in range(number + len(waiting), min(number + len(memory), len(parts))):
+                asked = images.places.taken(rows[parts[following]])
+                waiting.append(pool.submit(_decode, following % len(memory), asked))
             _await(waiting.popleft(), images, part)
-            yield part, _view(places[number % len(places)], part.stop - part.start, images.image)
+            yield part, _view(memory[number % len(memory)], part.stop - part.start, images.image)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -133,8 +138,9 @@ def _await(future: "Future[None]", images: Decoded, part: slice) -> None:
     try:
         future.result()
     except BrokenProcessPool:
+        first = images.places.folder / images.places.paths[part.start]
         raise UserError(
-            f"{images.folder / images.names[part.start]}: a process that decodes images ended here or a few images on: it was "
+            f"{first}: a process that decodes images ended here or a few images on: it was "
             f"killed, found no memory, or {PART} images took over {SECONDS} s; run this again, perhaps with fewer loading.workers"
         ) from None
 
@@ -148,21 +154,21 @@ def _view(place: Any, count: int, image: tuple[int, ...]) -> np.ndarray:
 _given: dict[str, Any] = {}
 
 
-def _start_worker(places: Sequence[Any], images: Decoded, seconds: float) -> None:
+def _start_worker(memory: Sequence[Any], images: Decoded, seconds: float) -> None:
     """Ctrl-C is for the process that computes; when that is gone, however it went, there is nothing left to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _given.update(places=places, images=images, seconds=seconds)
+    _given.update(memory=memory, images=images, seconds=seconds)
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
 
 
-def _decode(place: int, names: Sequence[str]) -> None:
+def _decode(place: int, asked: Places) -> None:
     """Finish these images and leave them in a place of shared memory; end this process where that takes too long."""
-    images: Decoded = _given["images"]
+    images: Decoded = replace(_given["images"], count=len(asked), places=asked)
     with open(os.devnull, "w") as nowhere:
         faulthandler.dump_traceback_later(_given["seconds"], exit=True, file=nowhere)
         try:
-            _view(_given["places"][place], len(names), images.image)[:] = images.finished(names)
+            _view(_given["memory"][place], len(asked), images.image)[:] = images.finished()
         finally:
             faulthandler.cancel_dump_traceback_later()

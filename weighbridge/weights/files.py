@@ -1,5 +1,6 @@
 """Weights files: checked before a byte is parsed, read by loaders that run no code, compared name by name."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -51,6 +52,13 @@ def check_weights(path: Path, sha256: str | None) -> str:
 
 
 def _file_digest(path: Path) -> str:
+    seen = path.stat()
+    return _digest(path.absolute(), seen.st_mtime_ns, seen.st_size, seen.st_ino)
+
+
+@functools.lru_cache(maxsize=1000)
+def _digest(path: Path, _changed: int, _size: int, _file: int) -> str:
+    """Taken once of a file by a process that asks twice: for what params say, and for what it may go on from."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

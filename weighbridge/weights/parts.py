@@ -1,5 +1,6 @@
 """Weights that lie in several files: shards that an index lists, and the data beside an ONNX file."""
 
+import functools
 import hashlib
 import json
 import mmap
@@ -62,10 +63,12 @@ def files_beside(path: Path) -> tuple[Path, ...]:
 
 def digests_beside(path: Path) -> dict[str, str]:
     """The md5, by which DVC names content, of each of `files_beside`, as `weights/<name>`."""
-    return {f"weights/{each.name}": _md5(each) for each in files_beside(path)}
+    seen = {each: each.stat() for each in files_beside(path)}
+    return {f"weights/{each.name}": _md5(each.absolute(), at.st_mtime_ns, at.st_size) for each, at in seen.items()}
 
 
-def _md5(path: Path) -> str:
+@functools.lru_cache(maxsize=1000)
+def _md5(path: Path, _changed: int, _size: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 

@@ -105,6 +105,14 @@ def without(run: Run, part: str, *names: str) -> Run:
 # ---- the table
 
 
+def test_images_are_no_suspect_where_the_manifest_with_their_digests_is_the_same() -> None:
+    copied, in_place = ({"images": digest * 32, "manifest": "e" * 32} for digest in "fg")
+    found = audit(weighed(inputs=copied), weighed(inputs=in_place, bits="other"))
+    assert [each.name for each in found.suspects] == []
+    found = audit(weighed(inputs=copied), weighed(inputs={**in_place, "manifest": "h" * 32}, bits="other"))
+    assert "input.images" in [each.name for each in found.differences if each.matters]
+
+
 def test_the_same_run_twice_is_reproduced() -> None:
     found = audit(weighed(), weighed())
     assert found.outcome is AuditOutcome.REPRODUCED

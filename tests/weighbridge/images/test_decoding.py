@@ -71,20 +71,20 @@ def test_another_size_and_a_damaged_file_are_named_by_whoever_decodes_them(proje
         list(open_samples(project / "streamed", tmp_path, 1).batches(32))
 
 
-def kill_this_process(_names: object) -> None:
+def kill_this_process() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Deadly(Decoded):
     """Images whose decoding ends the process that does it."""
 
-    def finished(self, names: object) -> np.ndarray:
-        kill_this_process(names)
+    def finished(self) -> np.ndarray:
+        kill_this_process()
         raise AssertionError
 
 
 class Endless(Decoded):
-    def finished(self, names: object) -> np.ndarray:
+    def finished(self) -> np.ndarray:
         signal.pause()
         raise AssertionError
 
@@ -96,7 +96,7 @@ def test_a_worker_that_dies_or_hangs_ends_with_one_line(
     monkeypatch.setattr(decoding, "SECONDS", 0.2)
     seen = streamed(project, 1).inputs
     assert isinstance(seen, Decoded)
-    images = kind(seen.count, seen.image, seen.dtype, seen.folder, seen.names, seen.recipe, 1)
+    images = kind(seen.count, seen.image, seen.dtype, seen.places, seen.recipe, 1)
     with pytest.raises(UserError, match=r"000\.jpg: a process that decodes images ended here") as said:
         list(images.batches(32))
     assert "\n" not in str(said.value)
