@@ -23,7 +23,19 @@ ROOMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("process",),
     ),
     "tracking": tuple(
-        (room,) for room in ["pages", "explain", "replay", "lookup", "foreign", "trackers", "audit", "capture", "runs"]
+        (room,)
+        for room in [
+            "panels",
+            "pages",
+            "explain",
+            "replay",
+            "lookup",
+            "foreign",
+            "trackers",
+            "audit",
+            "capture",
+            "runs",
+        ]
     ),
 }
 

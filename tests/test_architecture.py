@@ -68,7 +68,8 @@ def test_no_adapter_imports_an_adapter(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tracking").rglob("*.py")), ids=lambda path: path.stem)
 def test_tracking_never_imports_stages_and_little_else(path: Path) -> None:
-    assert top_modules(path) - ALLOWED_IN_TRACKING == set()
+    there = {"comet_ml"} if path.parent.name == "panels" else set()  # panels run in Comet's process, not in ours
+    assert top_modules(path) - ALLOWED_IN_TRACKING - there == set()
 
 
 def test_importing_every_stage_imports_no_framework() -> None:

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from stages.report.charts import Rows
 from stages.report.checks import Mistakes, Transfer, calibrations, mistakes, transfers
 from stages.report.grouping import SEVERITY, grouped
 from stages.report.pictures import NO_IMAGES, Images
 from tracking.audit.meanings import Meaning, meaning_of
 from tracking.audit.trust import Judged, tally, worst_first
+from tracking.runs.decisions import confusion as counted
 from tracking.runs.decisions import unpack_decisions
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run
@@ -136,17 +135,14 @@ class Confusion:
 
 def confusion(run: Run, images: Images = NO_IMAGES) -> Confusion | None:
     """Out of the decisions of the run; None where there are none, or too many classes to be looked at."""
-    if not {"labels", "top1"} <= run.decisions.keys():
+    counts = counted(run.decisions, MOST_CLASSES)
+    if counts is None:
         return None
-    labels, top1 = (unpack_decisions(run.decisions[name]) for name in ("labels", "top1"))
-    kept = (labels >= 0) & (top1 >= 0)
-    classes = int(max(labels.max(initial=-1), top1.max(initial=-1))) + 1
-    if labels.shape != top1.shape or not kept.any() or not 2 <= classes <= MOST_CLASSES:
-        return None
-    counts = np.bincount(labels[kept] * classes + top1[kept], minlength=classes**2).reshape(classes, classes)
-    known = images.class_names(labels) if images.of_run(run) else []
-    names = (f"{place} {name}" if (name := called(known, place)) != str(place) else name for place in range(classes))
-    return Confusion(tuple(names), tuple(tuple(row) for row in counts.tolist()))
+    known = images.class_names(unpack_decisions(run.decisions["labels"])) if images.of_run(run) else []
+    names = (
+        f"{place} {name}" if (name := called(known, place)) != str(place) else name for place in range(len(counts))
+    )
+    return Confusion(tuple(names), tuple(tuple(row) for row in counts))
 
 
 # ---- like with like

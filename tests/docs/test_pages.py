@@ -12,6 +12,7 @@ from tests.docs.pages import BLOCK, PAGES, blocks, commands, inline_code, links,
 from tests.docs.test_commands import YOURS
 from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
+from tracking.runs.run import Run
 from weighbridge.params.complete import complete
 from weighbridge.params.shorthand import expand
 from weighbridge.params.whole import Params
@@ -196,6 +197,17 @@ def test_the_example_of_an_adapter_says_what_adapters_say() -> None:
     namespace: dict[str, Any] = {}
     exec(block, namespace)
     assert namespace["ADAPTER"].program is True
+
+
+def test_the_example_of_a_tracker_keeps_a_run_once(tmp_path: Path) -> None:
+    (block,) = blocks(TEXTS["docs/add-a-tracker.md"], "python")
+    namespace: dict[str, Any] = {"__name__": "lines"}
+    exec(block, namespace)
+    tracker, run = namespace["connect"](tmp_path, "e"), Run("m", "", {}, {}, {}, {}, {"top1": 0.5})
+    assert tracker.holds(run) == "absent"
+    assert tracker.log(run) == tracker.log(run)
+    assert tracker.holds(run) == "whole"
+    assert (tmp_path / "e.txt").read_text(encoding="utf-8").count("\n") == 1
 
 
 def test_the_readme_is_short() -> None:

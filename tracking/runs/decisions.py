@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +31,24 @@ def unpack_decisions(packed: str) -> "np.ndarray":
 
     dtype, _, text = packed.partition(":")
     return np.frombuffer(base64.b64decode(text), dtype=f"<{dtype}").astype(np.int32)
+
+
+def confusion(decisions: Mapping[str, str], most: int) -> list[list[int]] | None:
+    """How many samples of each class (rows) were taken for each class (columns), both by index.
+
+    None where there are no decisions, or more than `most` classes. Samples without a label or an answer are left out.
+    """
+    import numpy as np
+
+    if not {"labels", "top1"} <= decisions.keys():
+        return None
+    labels, top1 = (unpack_decisions(decisions[name]) for name in ("labels", "top1"))
+    kept = (labels >= 0) & (top1 >= 0)
+    classes = int(max(labels.max(initial=-1), top1.max(initial=-1))) + 1
+    if labels.shape != top1.shape or not kept.any() or not 2 <= classes <= most:
+        return None
+    counts = np.bincount(labels[kept] * classes + top1[kept], minlength=classes**2)
+    return [[int(count) for count in row] for row in counts.reshape(classes, classes)]
 
 
 def pack(values: "np.ndarray") -> str:

@@ -6,6 +6,7 @@ second `log` harmless. The SDK adds values of its own to a run: `curr_step`, `pr
 """
 
 import importlib
+import json
 import logging
 import os
 import re
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
+from tracking.audit.summary import CONFUSION, MOST_CLASSES, PAGE
 from tracking.capture.comet_settings import comet_setting
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
@@ -28,6 +30,7 @@ from tracking.runs.writing import sync
 from tracking.trackers import Held, ends, one_line
 from tracking.trackers._comet_content import Content, archived, content_of, held, stored, what_lacks
 
+TAGS = ("verdict", "framework", "backend")
 READ_BACK_SECONDS = 10.0
 LEFT_SECONDS, IN_USE = 86_400.0, "in-use.lock"
 LOOK_AGAIN_SECONDS = (
@@ -225,8 +228,14 @@ def _fill(experiment: Any, content: Content) -> None:
         experiment.log_metric(metric.name, metric.value, step=metric.step)
     for name, value in content.others.items():
         experiment.log_other(name, value)
+    experiment.add_tags([content.others[name] for name in TAGS if name in content.others])
     for name, text in content.files.items():
-        experiment.log_asset_data(text, name=name)
+        if name == CONFUSION:
+            experiment.log_confusion_matrix(matrix=json.loads(text), max_categories=MOST_CLASSES, file_name=name)
+        else:
+            experiment.log_asset_data(text, name=name)
+        if name == PAGE:
+            experiment.log_html(text, clear=True)
 
 
 def _upload(archive: Path) -> list[str]:

@@ -36,6 +36,8 @@ class Experiment:
     metrics: list[tuple[str, float, int | None]] = field(default_factory=list)
     others: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    html: str = ""
+    tags: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -83,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, value = 401, {"msg": "unknown key"}
         else:
             status, value = respond(self.memory, path, content)
-        body = json.dumps(value).encode()
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -122,7 +124,10 @@ def _get(memory: Memory, path: str, query: dict[str, list[str]]) -> tuple[int, A
         "experiment/metrics/get-all": lambda: {"metrics": [_metric(*point) for point in experiment.metrics]},
         "experiment/parameters": lambda: {"values": _summary(experiment.parameters)},
         "experiment/log-other": lambda: {"values": _summary(experiment.others)},
-        "experiment/asset/list": lambda: {"assets": [{"fileName": name} for name in experiment.files]},
+        "experiment/asset/list": lambda: {
+            "assets": [_asset(name, content) for name, content in experiment.files.items()]
+        },
+        "experiment/asset/get-asset": lambda: experiment.files[query["assetId"][0].removeprefix("asset-")],
     }
     for ending, answer in answers.items():
         if path.endswith(ending):
@@ -137,6 +142,10 @@ def _metadata(key: str, experiment: Experiment) -> dict[str, Any]:
         "workspaceName": experiment.workspace,
         "experimentName": experiment.others.get("Name"),
     }
+
+
+def _asset(name: str, content: bytes) -> dict[str, Any]:
+    return {"fileName": name, "assetId": f"asset-{name}", "fileSize": len(content)}
 
 
 def _metric(name: str, value: float, step: int | None) -> dict[str, Any]:
@@ -155,6 +164,10 @@ def _post(memory: Memory, path: str, body: dict[str, Any]) -> tuple[int, Any]:
     experiment = memory.experiments[body.get("experimentKey") or body["experimentId"]]
     if path.endswith("/asset/upload"):
         experiment.files[body["fileName"]] = body["file"]
+    elif path.endswith("/write/experiment/html"):
+        experiment.html = body["html"]
+    elif "addedTags" in body:
+        experiment.tags |= set(body["addedTags"])
     elif path.endswith("/write/experiment/log-other"):
         experiment.others[body["key"]] = body["value"]
     elif path.endswith("/batch/logger/experiment/parameter"):
