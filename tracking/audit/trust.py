@@ -71,7 +71,9 @@ def judged(run: Run) -> Judged:
     if any(each.evidence.get("claim") == AS_PUBLISHED and each.verdict is Verdict.PASS for each in run.findings):
         return Judged(TRUSTED, (), "Nothing.")
     if any(each.verdict is Verdict.PASS for each in run.findings):
-        return Judged(NOTHING_AGAINST, (), "Nothing; a claim with its source would let it be judged.")
+        return Judged(
+            NOTHING_AGAINST, (), "Nothing. To have it compared, state the published accuracy: `claim` in the suite."
+        )
     return Judged(NOT_CHECKED, (), "Let checks run: `checks` in the suite.")
 
 

@@ -83,10 +83,11 @@ def _waterfalls(values: Certificate) -> list[Waterfall]:
     points = [100 * float(Fraction(share["correct"])) / samples for share in shares]
     flips = [float(Fraction(share["flips"])) for share in shares]
     names = [share["factor"] for share in shares]
-    return [
-        waterfall(points_text(whole["points"]), names, points, "points"),
-        waterfall(f"{flips_text(whole['flips'])} of {samples:,}", names, flips, "decisions"),
-    ]
+    drawn = (
+        (points_text(whole["points"]), points, "points"),
+        (f"{flips_text(whole['flips'])} of {samples:,}", flips, "decisions"),
+    )
+    return [waterfall(title, names, steps, unit) for title, steps, unit in drawn if any(steps)]
 
 
 def waterfall(title: str, names: Sequence[str], steps: Sequence[float], unit: str) -> Waterfall:

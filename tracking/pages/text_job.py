@@ -14,7 +14,7 @@ COLOURS = {Verdict.FAIL: "\033[1;31m", Verdict.WARN: "\033[1;33m"}
 def job_text(runs: Sequence[Run], report: str, screen: Screen = PIPE) -> str:
     """At most five lines."""
     wanting = needs(of_the_run(each, run.subject) for run in runs for each in run.findings)
-    lines = [f"weighed: {counted(len(runs), 'model')}{_range(runs)}{_distrusted(runs)}"]
+    lines = [f"evaluated: {counted(len(runs), 'model')}{_range(runs)}{_distrusted(runs)}"]
     if wanting:
         lines += [f"needs somebody: {_said(wanting[0], screen)}", f"  do: {first_sentence(wanting[0].meaning.do)}"]
         lines += [f"  and {_rest(wanting[1:])}"] if wanting[1:] else []

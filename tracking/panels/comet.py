@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import json
 from itertools import combinations
+from typing import Any
 
 from comet_ml import API, ui
 
@@ -25,7 +26,7 @@ def escaped(value: object) -> str:
     return "".join(each if each.isalnum() or each in " .,:;+%/=-" else f"&#{ord(each)};" for each in str(text))
 
 
-def run_of(experiment) -> dict | None:
+def run_of(experiment: Any) -> dict | None:
     """The record's run; None where the experiment is not one of Weighbridge, or its file is damaged or too large."""
     for asset in experiment.get_asset_list() or []:
         if asset.get("fileName") == RUN and int(asset.get("fileSize") or 0) <= LARGEST:
@@ -113,7 +114,7 @@ def verdicts_html(runs: list[dict]) -> str:
     return table(("model", "top-1", "fail", "warn", "id"), rows)
 
 
-def pages(experiments) -> list[str]:
+def pages(experiments: list[Any]) -> list[str]:
     """What is shown, piece by piece."""
     found = [run for run in map(run_of, experiments) if run is not None]
     explained = [(run, told) for run in found if (told := finding_of_explanation(run))]

@@ -23,7 +23,7 @@ def test_a_model_with_stale_statistics_among_sound_ones_is_the_first_thing_that_
     runs = [run("a", 0.9, *warned), run("b", 0.95, (Verdict.PASS, "x.")), run("stale", 0.52, (Verdict.WARN, STALE))]
     lines = job_text(runs, "data/report.html").splitlines()
     assert lines == [
-        "weighed: 3 models, top-1 52.00 % to 95.00 %; do not trust 1 of them",
+        "evaluated: 3 models, top-1 52.00 % to 95.00 %; do not trust 1 of them",
         f"needs somebody: stale warns (mode_check): {STALE.rstrip('.')}",
         "  do: Estimate BatchNorm's statistics again, or get the checkpoint again from its authors.",
         "  and 12 more, of a: in the report",
@@ -39,7 +39,7 @@ def test_what_was_found_alike_of_several_models_is_said_once() -> None:
 def test_a_sound_job_says_that_nothing_needs_anybody() -> None:
     text = job_text([run("a", 0.9, (Verdict.PASS, "x."))], "r.html", Screen(colour=True))
     assert text.splitlines() == [
-        "weighed: 1 model, top-1 90.00 %",
+        "evaluated: 1 model, top-1 90.00 %",
         "needs somebody: nothing (1 finding, none warns or fails)",
         "look: r.html, or `weighbridge ui`",
     ]
