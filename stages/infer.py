@@ -10,12 +10,9 @@ Of <rows>, `0:640`, it computes these alone and keeps them in data/partial/infer
 params  models.<model>, inference, data.classes; loading.workers, which changes no score and is none for DVC
 """
 
-import json
 import os
 import sys
 import time
-import zlib
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +20,6 @@ import numpy as np
 
 from tracking.capture.network_settings import network_settings
 from tracking.capture.process_settings import random_states, randomness, settings
-from tracking.capture.variables import READ_BY, variables
 from tracking.runs.errors import UserError
 from tracking.runs.run import Scalar
 from tracking.runs.times import DIGEST, Times, inference_note, note_times
@@ -32,19 +28,18 @@ from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.batches import Kept, in_batches
 from weighbridge.networks.class_map import NAMES
+from weighbridge.networks.conditions import conditions_of, movable
 from weighbridge.networks.digests import digests
 from weighbridge.networks.loading import adjustments, asked_model, load_model
 from weighbridge.networks.predictions import OUTSIDE, PredictionSet
 from weighbridge.networks.score_kinds import KIND, kind_for
 from weighbridge.networks.score_order import class_map_of
-from weighbridge.params.inference import Inference
 from weighbridge.params.loading import Loading
 from weighbridge.params.models import Model
 from weighbridge.params.section import read
 from weighbridge.process.node_facts import node_facts
 from weighbridge.process.partial import PARTIAL, PartialRows
 from weighbridge.process.stage import TIMINGS, replacing, run
-from weighbridge.weights.files import check_weights
 from weighbridge.weights.parts import digests_beside
 
 
@@ -75,25 +70,8 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, rows: Partia
 
 
 def _scores(classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows | None) -> np.ndarray:
-    kept = None if rows is None else Kept(rows, lambda: _state(classifier))
+    kept = None if rows is None else Kept(rows, lambda: movable(classifier))
     return in_batches(classifier.predict, samples, model.batch_size, "infer", kept)
-
-
-def _state(classifier: Classifier) -> tuple[int, ...] | None:
-    """What an answer may depend on beside weights files: weights and random numbers; None in training mode, which moves them."""
-    if getattr(classifier, "training", False):
-        return None
-    weights = (zlib.crc32(np.ascontiguousarray(value).data) for value in classifier.weights().values())
-    return (*weights, *(zlib.crc32(each.encode()) for each in random_states().values()))
-
-
-def conditions_of(model: Model, inference: Inference, classes: int, samples: Path, files: Sequence[Path]) -> str:
-    """What the scores depend on: params, weights, samples, the variables that libraries read, and the content of `files`."""
-    every = [*files, *sorted(path for path in samples.iterdir() if path.is_file())]
-    digests = {path.name if path in files else f"samples/{path.name}": check_weights(path, None) for path in every}
-    asked = [model.model_dump(exclude={"claim"}), inference.model_dump(), classes]
-    weights = [check_weights(Path(model.weights), None), digests_beside(Path(model.weights))]
-    return json.dumps([asked, weights, digests, variables(os.environ, READ_BY)], sort_keys=True, default=str)
 
 
 def _about_scores(classifier: Classifier, scores: np.ndarray, task: str) -> dict[str, Scalar]:
@@ -114,9 +92,9 @@ def infer_part(classifier: Classifier, samples: SampleSet, model: Model, rows: P
     Raises:
         UserError: the model's answers depend on what it was asked before, so that parts are not the whole.
     """
-    before = _state(classifier)
+    before = movable(classifier)
     _scores(classifier, samples, model, rows)
-    if len(samples) <= model.batch_size and before is not None and before == _state(classifier):
+    if len(samples) <= model.batch_size and before is not None and before == movable(classifier):
         rows.confirm()  # no further batch showed that this one changed nothing
     if not rows.confirmed:
         raise UserError("the model changes while it is asked: its samples cannot be shared out (cluster.shards: 1)")
@@ -129,7 +107,8 @@ def main(
     chosen, inference, classes = asked_model(model, weights)
     test = open_samples(samples / "test", images, read(Loading, "loading").workers)
     classifier = load_model(chosen, inference, classes, test)
-    asked = conditions_of(chosen, inference, classes, samples / "test", [Path(each) for each in conditions.split()])
+    values = [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes]
+    asked = conditions_of(values, weights, samples / "test", conditions)
     if rows:
         start, stop = (int(number) for number in rows.split(":"))
         part = test.part(start, stop)

@@ -5,6 +5,8 @@ reads   images/, <samples>/test/ (names, labels, the resolved recipe), the weigh
 writes  findings: the costliest mistake and the table of all; those that accuracy does not show; whether one of them scores
         better than the recipe in use; of a Keras model, which `preprocess_input` edits
         arrays in place. costs: the table as CSV, one line per mistake, costliest first
+keeps   data/partial/preprocess_check-<model> until it is done: what a killed one was answered; if a file that <conditions> names
+        changes, all is asked again
 params  models.<model>, recipes.<recipe>, inference, data.classes, preprocess_check
 
 Differences are paired: the same images, the exact McNemar test, the interval of Agresti and Min (tracking.audit.statistics).
@@ -25,17 +27,19 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier, find_adapter
 from weighbridge.images.decoders import is_turned
-from weighbridge.images.in_place import image_files
+from weighbridge.images.in_place import image_files, sha256_of
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
+from weighbridge.networks.conditions import conditions_of, movable
 from weighbridge.networks.loading import asked_model, load_model
 from weighbridge.networks.mistakes import EXIF, mistakes
-from weighbridge.networks.preparations import Answer, Preparation, answers
+from weighbridge.networks.preparations import Answer, KeptAnswers, Preparation, answers
 from weighbridge.networks.prompt_mistakes import NOTHING, Questions
 from weighbridge.networks.score_kinds import LOGITS, decided, kind_of, probabilities
 from weighbridge.params.preprocess_check import PreprocessCheck
 from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
+from weighbridge.process.partial import PARTIAL, PartialAnswers
 from weighbridge.process.stage import replacing, run
 
 CHECK = "preprocess_check"
@@ -202,17 +206,19 @@ class _Tally:
         self.softmax += float(np.abs(np.subtract(*likely)).sum())
 
 
-def measure(classifier: Classifier, samples: SampleSet, images: Path, batch_size: int) -> Measured:
-    """Make every usual mistake with the images of these names."""
+def measure(
+    classifier: Classifier, samples: SampleSet, images: Path, batch_size: int, kept: KeptAnswers | None = None
+) -> Measured:
+    """Make every usual mistake with the images of these names; what is `kept` of another time is not asked again."""
     files = image_files(images, samples.names)
     wanted = mistakes(samples.image_recipe)
     untried = {}
     if EXIF in wanted and not any(is_turned(file) for file in files):
         del wanted[EXIF]
         untried[EXIF] = "no image has an orientation to treat"
-    own = _own_scores(classifier, samples, files, batch_size)
+    own = _own_scores(classifier, samples, files, batch_size, kept)
     tallies = {name: _Tally(len(files), kind_of(own)) for name in wanted}
-    for answer in answers(classifier, files, wanted, batch_size, f"{CHECK}: {len(wanted)} mistakes"):
+    for answer in answers(classifier, files, wanted, batch_size, f"{CHECK}: {len(wanted)} mistakes", kept):
         _count(answer, tallies, untried, own)
     decisions = decided(own)
     costs = (_cost(name, tally, decisions, samples.labels, own.size) for name, tally in tallies.items())
@@ -238,10 +244,12 @@ def measure_prompts(classifier: Classifier, samples: SampleSet, texts: Path, bat
     return Measured(tuple(ranked), float((decisions == samples.labels).mean()), untried)
 
 
-def _own_scores(classifier: Classifier, samples: SampleSet, files: list[Path], batch_size: int) -> np.ndarray:
+def _own_scores(
+    classifier: Classifier, samples: SampleSet, files: list[Path], batch_size: int, kept: KeptAnswers | None
+) -> np.ndarray:
     baseline = {RECIPE: Preparation(samples.image_recipe)}
     found = []
-    for answer in answers(classifier, files, baseline, batch_size, f"{CHECK}: {RECIPE}"):
+    for answer in answers(classifier, files, baseline, batch_size, f"{CHECK}: {RECIPE}", kept):
         if answer.scores is None:
             raise UserError(f"{RECIPE}: {answer.problem}")
         found.append(answer.scores)
@@ -299,18 +307,34 @@ def _edits(module: object, kind: type) -> bool:
     return bool((array != 100).any())
 
 
-def main(model: str, samples: Path, images: Path, weights: Path, findings: Path, costs: Path) -> None:
-    """Load the model, make every mistake, judge, write."""
+def _going_on(model: str, samples: SampleSet, images: Path, weights: Path, files: str, prepared: Path) -> Measured:
+    """As `measure`; what a killed one had is gone on with."""
     chosen, inference, classes = asked_model(model, weights)
+    classifier = load_model(chosen, inference, classes, samples)
+    if isinstance(samples.recipe, TextRecipe):
+        return measure_prompts(classifier, samples, images, chosen.batch_size)
+    digests = [sha256_of(path) for path in image_files(images, samples.names)]
+    asked = [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes, samples.names, digests]
+    partial = PartialAnswers(PARTIAL / f"{CHECK}-{model}", conditions_of(asked, weights, prepared, files))
+    kept = KeptAnswers(partial, lambda: movable(classifier))
+    measured = measure(classifier, samples, images, chosen.batch_size, kept)
+    kept.forget()
+    return measured
+
+
+def main(
+    model: str, samples: Path, images: Path, weights: Path, findings: Path, costs: Path, conditions: str = ""
+) -> None:
+    """Load the model, make every mistake, judge, write."""
+    framework = read(str, "models", model, "framework")
     test = SampleSet.load(samples / "test").shuffled(read(PreprocessCheck, "preprocess_check").samples)
     if test.task != CLASSES:
         sentence = f"Mistakes are weighed by accuracy, which labels of {test.task} do not have: none was tried."
         save_findings([Finding(CHECK, model, Verdict.SKIP, sentence)], findings)
         measured = Measured((), 0.0, {})
     else:
-        weigh = measure_prompts if isinstance(test.recipe, TextRecipe) else measure
-        measured = weigh(load_model(chosen, inference, classes, test), test, images, chosen.batch_size)
-        in_place = edited_in_place() if "keras" in find_adapter(chosen.framework).libraries else None
+        measured = _going_on(model, test, images, weights, conditions, samples / "test")
+        in_place = edited_in_place() if "keras" in find_adapter(framework).libraries else None
         save_findings(preprocess_check(model, measured, len(test), in_place), findings)
     with replacing(costs) as partial:
         pd.DataFrame(measured.costs, columns=list(Cost.__annotations__)).to_csv(partial, index=False)

@@ -12,9 +12,7 @@ It does not depend on the environment, on purpose: its weights stand in for a pu
 change when a reader's machine does (DECISIONS.md, 3).
 """
 
-import json
 import math
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,7 +26,6 @@ import numpy as np
 import pandas as pd
 
 from tracking.capture.process_settings import settings
-from tracking.capture.variables import READ_BY, variables
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Exportable, Network, Training
@@ -36,6 +33,7 @@ from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES, REGRESSION
 from weighbridge.networks.batches import in_batches
+from weighbridge.networks.conditions import conditions_of
 from weighbridge.networks.loading import new_network
 from weighbridge.params.loading import Loading
 from weighbridge.params.pretrain import Pretrain
@@ -45,7 +43,7 @@ from weighbridge.params.which_data import data_keys
 from weighbridge.process.files import write_json
 from weighbridge.process.partial import PARTIAL, PartialEpochs
 from weighbridge.process.stage import replacing, run
-from weighbridge.weights.files import check_weights, save_tensors
+from weighbridge.weights.files import save_tensors
 
 CURVE = "curve"  # an array that is kept beside those of the network
 
@@ -82,14 +80,6 @@ def pretrain(
     training = with_other(_training(source, after_epoch), kept=WithCurve(kept, rows) if kept else None)
     network.fit(train, train.labels, training)
     return pd.DataFrame(rows, columns=["epoch", "loss", "train", "test"])
-
-
-def conditions_of(source: Pretrain, classes: int, samples: Path, files: Sequence[Path]) -> str:
-    """What an epoch depends on: params, images, the content of `files`, versions, variables and this process's settings."""
-    every = [*files, *sorted(path for path in samples.rglob("*") if path.is_file())]
-    digests = [check_weights(path, None) for path in every]
-    here = {**variables(os.environ, READ_BY), **settings(), **_versions(source)}
-    return json.dumps([source.model_dump(), classes, digests, here, platform.processor()], sort_keys=True, default=str)
 
 
 def _right(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -164,7 +154,8 @@ def main(source: str, samples: Path, images: Path, conditions: str, weights: Pat
         )
     classes = read(int, *data_keys(chosen.recipe), "classes")
     network = new_network(chosen, classes, test)
-    asked = conditions_of(chosen, classes, samples, [Path(each) for each in conditions.split()])
+    here = [settings(), _versions(chosen), platform.processor()]
+    asked = conditions_of([chosen.model_dump(), classes, here], None, samples, conditions)
     kept = PartialEpochs(PARTIAL / f"pretrain-{source}", asked)
     curve = pretrain(network, train, test, chosen, kept)
     with replacing(weights) as partial:

@@ -4,6 +4,8 @@ reads   the predictions (a folder as `infer` writes it; a CSV of decisions; an `
         images' order), images/, prepared/<recipe>/test/ (names and resolved recipes), the model's weights,
         <own predictions> (so that other weights or another environment run again)
 writes  findings: the recipe and its probability, or "none of these"
+keeps   data/partial/fingerprint-<key> until it is done: what a killed one was answered; if a file that <conditions> names
+        changes, all is asked again
 params  fingerprint.<key>, models, recipes, inference, data.classes
 
 Tried are the model's recipe, every other recipe in params that gives images of that size, every usual mistake, and two
@@ -24,19 +26,21 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoders import is_turned
-from weighbridge.images.in_place import image_files
+from weighbridge.images.in_place import image_files, sha256_of
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
+from weighbridge.networks.conditions import conditions_of, movable
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
 from weighbridge.networks.predictions import PredictionSet
-from weighbridge.networks.preparations import Preparation, answers, distinct, sides
+from weighbridge.networks.preparations import KeptAnswers, Preparation, answers, distinct, sides
 from weighbridge.params.fingerprint import Fingerprint, TopColumns
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.recipes import AnyRecipe, Recipe, TextRecipe
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
+from weighbridge.process.partial import PARTIAL, PartialAnswers
 from weighbridge.process.stage import run
 
 CHECK = "fingerprint"
@@ -149,9 +153,14 @@ def candidates(
 
 
 def try_all(
-    classifier: Classifier, files: list[Path], known: Mapping[str, Preparation], observed: Observed, batch_size: int
+    classifier: Classifier,
+    files: list[Path],
+    known: Mapping[str, Preparation],
+    observed: Observed,
+    batch_size: int,
+    kept: KeptAnswers | None = None,
 ) -> Tried:
-    """Let the model decide on the observed images under every preparation.
+    """Let the model decide on the observed images under every preparation; what is `kept` of another time is not asked again.
 
     Raises:
         UserError: the model tells another number of classes apart than the observed predictions.
@@ -160,7 +169,7 @@ def try_all(
     decisions = {name: np.full(len(files), -1) for name in known}
     distances = dict.fromkeys(known, 0.0) if wanted is not None else {}
     untried: dict[str, str] = {}
-    for answer in answers(classifier, files, known, batch_size, f"{CHECK}: {len(known)} recipes"):
+    for answer in answers(classifier, files, known, batch_size, f"{CHECK}: {len(known)} recipes", kept):
         if answer.scores is None:
             decisions.pop(answer.name)
             distances.pop(answer.name, None)
@@ -277,28 +286,46 @@ def _resolved(prepared: Path, own: str) -> dict[str, Recipe]:
     return {f"recipe {name}": SampleSet.load(prepared / name / "test").image_recipe for name in names}
 
 
-def _asked(
-    chosen: Fingerprint, model: Model, own: SampleSet, prepared: Path, images: Path, observed: Observed
-) -> Tried:
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked, of whom, and what a killed process may go on from."""
+
+    key: str
+    chosen: Fingerprint
+    model: Model
+    conditions: str
+
+
+def _tried(asked: _Asked, own: SampleSet, prepared: Path, images: Path, observed: Observed) -> Tried:
+    model, inference = asked.model, read(Inference, "inference")
     files = image_files(images, observed.names)
-    turned = any(map(is_turned, files))
     others = _resolved(prepared, model.recipe)
-    known = candidates(f"recipe {model.recipe}", own.image_recipe, others, chosen.candidates, turned=turned)
-    classifier = load_model(model, read(Inference, "inference"), read(int, *data_keys(model.recipe), "classes"), own)
-    return try_all(classifier, files, known, observed, model.batch_size)
+    turned = any(map(is_turned, files))
+    known = candidates(f"recipe {model.recipe}", own.image_recipe, others, asked.chosen.candidates, turned=turned)
+    classes = read(int, *data_keys(model.recipe), "classes")
+    classifier = load_model(model, inference, classes, own)
+    steps = {name: each.key for name, each in known.items()}
+    values = [model.model_dump(exclude={"claim"}), inference.model_dump(), classes, steps, [*map(sha256_of, files)]]
+    conditions = conditions_of(values, Path(model.weights), prepared / model.recipe / "test", asked.conditions)
+    kept = KeptAnswers(PartialAnswers(PARTIAL / f"{CHECK}-{asked.key}", conditions), lambda: movable(classifier))
+    tried = try_all(classifier, files, known, observed, model.batch_size, kept)
+    kept.forget()
+    return tried
 
 
-def main(key: str, predictions: Path, prepared: Path, images: Path, findings: Path) -> None:
+def main(
+    key: str, predictions: Path, prepared: Path, images: Path, weights: Path, findings: Path, conditions: str = ""
+) -> None:
     """Read the predictions, let the model decide under every known recipe, compare, write."""
     chosen = read(Fingerprint, "fingerprint", key)
-    model = read(Model, "models", chosen.model)
+    model = read(Model, "models", chosen.model).model_copy(update={"weights": str(weights)})
     own = SampleSet.load(prepared / model.recipe / "test")
     if own.task != CLASSES:
         sentence = f"Recipes are told apart by decisions for one class each, which labels of {own.task} do not have."
         save_findings([Finding(CHECK, chosen.model, Verdict.SKIP, sentence)], findings)
         return
     observed = _some(read_observed(predictions, chosen.columns, own.names), chosen.samples)
-    tried = _asked(chosen, model, own, prepared, images, observed)
+    tried = _tried(_Asked(key, chosen, model, conditions), own, prepared, images, observed)
     save_findings(fingerprint(chosen.model, f"recipe {model.recipe}", tried, observed, chosen.noise), findings)
 
 

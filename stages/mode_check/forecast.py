@@ -37,6 +37,10 @@ CHECK = "mode_check"
 LARGE_GAP = 0.02
 HEADS_COLUMNS = [field.name for field in fields(Outcome)]
 FAR = 0.1  # a prediction that misses by more on average is no guide
+LARGEST = 2**31  # bytes of finished images, at most
+COPIES = (
+    7  # float32 images held at once of each sample: seen and unseen, both shifted, and a shift on its way (float64)
+)
 SHRINKAGE = 0.1  # of the discriminant's covariance; there are often fewer images than features
 
 
@@ -179,6 +183,7 @@ def head_findings(model: str, network: Network, train: SampleSet, test: SampleSe
     if not statistics(own):
         yield Finding(CHECK, model, Verdict.SKIP, "There is no BatchNorm: freezing has one meaning only.")
         return
+    params, taken = _that_fit(params, train)
     seen, unseen = (_part(samples, params) for samples in (train, test))
     for name, shift in params.shifts.items():
         parts = [Data(shifted(part.images, train.image_recipe, shift), part.labels) for part in (seen, unseen)]
@@ -193,9 +198,18 @@ def head_findings(model: str, network: Network, train: SampleSet, test: SampleSe
         prediction = predict(own, views.statistics, views.own[0], views.batch[0], seen.labels)
         outcomes = list(frozen_heads(network, task, views, name, params.seeds))
         source = _source(network, _chosen(test, params), parts[1].images, views.statistics, params.batch_size)
-        yield _head_finding(model, name, outcomes, prediction, source)
+        yield _head_finding(model, name, outcomes, prediction, source, taken)
         known.append((name, prediction, _mean(outcomes, OLD, "training") - _mean(outcomes, OLD, "inference")))
     yield from _validated(model, known)
+
+
+def _that_fit(params: Frozen, samples: SampleSet) -> tuple[Frozen, str]:
+    """The params with no more samples than memory should hold, and a sentence where those are fewer than asked for."""
+    most = max(4, LARGEST // (COPIES * 4 * int(np.prod(samples.inputs.shape[1:]))))
+    if min(params.samples, len(samples)) <= most:
+        return params, ""
+    taken = f" Of {params.samples} images asked for {most} were taken, the first of a fixed shuffle: more would need over 2 GiB."
+    return params.model_copy(update={"samples": most}), taken
 
 
 def _part(samples: SampleSet, params: Frozen) -> Data:
@@ -258,7 +272,9 @@ def _values(outcomes: Sequence[Outcome], semantics: str, name: str) -> list[floa
 _SHORT = {OLD: "batch_never_updated", NAIVE: "batch_updated", INFERENCE: "inference", HELD: "batchnorm_held"}
 
 
-def _head_finding(model: str, shift: str, outcomes: list[Outcome], prediction: Prediction, source: Source) -> Finding:
+def _head_finding(
+    model: str, shift: str, outcomes: list[Outcome], prediction: Prediction, source: Source, taken: str
+) -> Finding:
     gap = {each: _mean(outcomes, each, "training") - _mean(outcomes, each, "inference") for each in SEMANTICS}
     served = _values(outcomes, OLD, "inference")
     sentence = (
@@ -270,7 +286,7 @@ def _head_finding(model: str, shift: str, outcomes: list[Outcome], prediction: P
         f"the whole base "
         f"in inference mode, {100 * gap[HELD]:.1f} with BatchNorm in inference mode. The original model gets {source.stored:.1%} "
         f"of the shifted images, {source.repaired:.1%} with statistics estimated again, which give it {source.clean:.1%} of the "
-        f"original ones."
+        f"original ones.{taken}"
     )
     evidence = {
         **{f"heads.{shift}.{name}": value for name, value in _numbers(outcomes).items()},

@@ -19,6 +19,7 @@ from weighbridge.params.recipes import Recipe
 from weighbridge.params.transfer_check import Target
 from weighbridge.process.progress import progress
 
+HELD = 1_000_000_000  # bytes of decoded images, of all draws together
 Listed = list[tuple[Path, int]]
 
 
@@ -48,9 +49,25 @@ def load_target(images: Path, target: Target, recipe: Recipe, sizes: tuple[int, 
         listing = _listing(folder)
         groups = _groups(folder, listing.classes, target)
         listed, others = _listed(listing, groups)
+        sizes, note = _that_fit(sizes, listed, len(seeds), recipe)
         draws = {seed: _decoded(_drawn(listed["train"], sizes[0], seed), tuple(groups), recipe) for seed in seeds}
         test = _decoded(_mixed(listed["test"], 0)[: sizes[1]], tuple(groups), recipe)
-        return Draws(draws, test, len(listed["train"]), tuple(_notes(listed, tuple(groups), others)))
+        return Draws(draws, test, len(listed["train"]), (*_notes(listed, tuple(groups), others), *note))
+
+
+def _that_fit(
+    sizes: tuple[int, int], listed: Mapping[str, Listed], seeds: int, recipe: Recipe
+) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """How many training and test images are taken, and a sentence where those are fewer than asked for."""
+    asked = min(sizes[0], len(listed["train"])), min(sizes[1], len(listed["test"]))
+    share = HELD / load_pixels(listed["test"][0][0], recipe).nbytes / (asked[0] * seeds + asked[1])
+    if share >= 1:
+        return sizes, ()
+    taken = max(2, int(share * asked[0])), max(2, int(share * asked[1]))
+    drawn = (
+        f"Of the {asked[0]} training images for each of {seeds} seeds and the {asked[1]} test images that are asked for"
+    )
+    return taken, (f"{drawn}, {taken[0]} and {taken[1]} were drawn: decoded, all would take over {HELD // 10**6} MB.",)
 
 
 def _listing(folder: Path) -> Listing:
@@ -126,12 +143,14 @@ def _drawn(listed: Listed, samples: int, seed: int) -> Listed:
 
 
 def _decoded(chosen: Listed, classes: tuple[str, ...], recipe: Recipe) -> SampleSet:
-    pixels: list[np.ndarray] = []
-    for path, _ in progress(chosen, "transfer_check: target images"):
-        pixels.append(load_pixels(path, recipe))
-        if pixels[-1].shape != pixels[0].shape:
+    pixels = np.empty(0)
+    for place, (path, _) in enumerate(progress(chosen, "transfer_check: target images")):
+        image = load_pixels(path, recipe)
+        pixels = np.empty((len(chosen), *image.shape), image.dtype) if place == 0 else pixels
+        if image.shape != pixels.shape[1:]:
             raise UserError(
                 f"{path}: is of another size after the recipe than {chosen[0][0].name}; add a crop to the recipe"
             )
+        pixels[place] = image
     labels = np.asarray([label for _, label in chosen], np.int64)
-    return SampleSet(tuple(str(path) for path, _ in chosen), labels, np.stack(pixels), classes, recipe)
+    return SampleSet(tuple(str(path) for path, _ in chosen), labels, pixels, classes, recipe)

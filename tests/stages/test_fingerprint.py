@@ -254,7 +254,11 @@ def test_the_stage_finds_the_recipe_of_a_file_of_decisions(
     yaml.dump(params, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stage, "load_model", lambda *_: classifier)
-    stage.main("theirs", Path("theirs.npy"), Path("prepared"), pictures[0].parent, Path("findings/f.json"))
+    Path("weights").write_bytes(b"of the classifier")
+    stage.main(
+        "theirs", Path("theirs.npy"), Path("prepared"), pictures[0].parent, Path("weights"), Path("findings/f.json")
+    )
+    assert not Path("data/partial/fingerprint-theirs").exists()
     (finding,) = json.loads(Path("findings/f.json").read_text())
     assert "'scaled as tf: x / 127.5 - 1'" in finding["sentence"]
     assert "150 of 150 decisions agree" in finding["sentence"]

@@ -1,7 +1,7 @@
 """What really happened to images on their way to a model: a recipe, and what no recipe says. Many of them, asked at once."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from weighbridge.frameworks import Classifier
 from weighbridge.images.pixels import load_pixels, share_of
 from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.params.recipes import Recipe, both_sides
+from weighbridge.process.partial import PartialAnswers
 from weighbridge.process.progress import progress
 
 _UNFINISHED = {"scale": "0..255", "normalise": None, "channels": "RGB", "dtype": "float32"}
@@ -88,14 +89,76 @@ class Answer:
     problem: str = ""
 
 
+class KeptAnswers:
+    """Answers that are kept until a check is done, so that a killed one goes on where it was, with the same bits.
+
+    The first batch is computed each time: if its bits are others, nothing else is believed. Of a model that changes while it is
+    asked nothing is kept.
+
+    Args:
+        partial: where they are kept.
+        state: what an answer may depend on beside the conditions of `partial`; None: it is known to change.
+    """
+
+    def __init__(self, partial: PartialAnswers, state: Callable[[], Hashable | None]) -> None:
+        self._partial, self._state = partial, state
+        self._before: Hashable | None = None
+        self._began = False
+        self._still: bool | None = None
+        self._pending: list[Answer] = []
+
+    def found(self, names: Iterable[str], rows: slice) -> list[Answer]:
+        """What was kept of these preparations and images; empty where it is not whole."""
+        kept = [(name, self._partial.get(_key(name, rows))) for name in names if self._began]
+        if any(value is None for _, value in kept):
+            return []
+        return [
+            Answer(name, rows, None, each) if isinstance(each, str) else Answer(name, rows, each) for name, each in kept
+        ]
+
+    def add(self, computed: Sequence[Answer]) -> None:
+        """Keep what was computed, when it is known that the model does not change."""
+        if not self._began:
+            self._began, self._before = True, self._state()
+            found = self.found([each.name for each in computed], computed[0].rows)
+            if [*map(_bits, found)] == [*map(_bits, computed)]:
+                return
+            self._partial.forget()
+        elif self._still is None:
+            self._still = self._before is not None and self._state() == self._before
+        if self._still is not False:
+            self._pending += computed
+        if self._still:
+            for each in self._pending:
+                self._partial.keep(_key(each.name, each.rows), each.problem if each.scores is None else each.scores)
+            self._pending = []
+
+    def forget(self) -> None:
+        """Remove what was kept: the check is done."""
+        self._partial.forget()
+
+
+def _key(name: str, rows: slice) -> str:
+    return f"{rows.start}:{rows.stop} {name}"
+
+
+def _bits(answer: Answer) -> object:
+    return answer.problem if answer.scores is None else (answer.scores.dtype, answer.scores.tobytes())
+
+
 def answers(
-    classifier: Classifier, files: list[Path], preparations: Mapping[str, Preparation], batch_size: int, label: str
+    classifier: Classifier,
+    files: list[Path],
+    preparations: Mapping[str, Preparation],
+    batch_size: int,
+    label: str,
+    kept: KeptAnswers | None = None,
 ) -> Iterator[Answer]:
     """Ask about every file under every preparation, batch by batch.
 
     A geometry is decoded once for all that share it; images that come out bit for bit as before are asked about once.
-    Little more is held than one batch of pixels. A preparation that cannot be applied to one of the files (its library is
-    absent, or refuses a format) gives one last answer with the problem.
+    Little more is held than one batch of pixels. What is `kept` of another time is not computed again. A preparation that cannot
+    be applied to one of the files (its library is absent, or refuses a format) gives one last answer with the problem.
     """
     groups = _by_geometry(preparations)
     starts = range(0, len(files), batch_size)
@@ -106,7 +169,7 @@ def answers(
         if rows != current:
             current, known = rows, {}
         if refused.isdisjoint(members):
-            for answer in _of_batch(classifier, files, members, rows, known):
+            for answer in _of_batch(classifier, files, members, rows, known, kept):
                 refused |= {answer.name} if answer.scores is None else set()
                 yield answer
 
@@ -119,6 +182,22 @@ def _by_geometry(preparations: Mapping[str, Preparation]) -> list[dict[str, Prep
 
 
 def _of_batch(
+    classifier: Classifier,
+    files: list[Path],
+    members: Mapping[str, Preparation],
+    rows: slice,
+    known: dict[bytes, np.ndarray],
+    kept: KeptAnswers | None,
+) -> Iterator[Answer]:
+    found = kept.found(members, rows) if kept else []
+    if not found:
+        found = [*_computed(classifier, files, members, rows, known)]
+        if kept:
+            kept.add(found)
+    yield from found
+
+
+def _computed(
     classifier: Classifier,
     files: list[Path],
     members: Mapping[str, Preparation],

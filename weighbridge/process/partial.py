@@ -11,14 +11,16 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tracking.runs.writing import replacing
+from tracking.runs.writing import replacing, write_text
 
 PARTIAL = Path("data/partial")
+ANSWERS = "answers.bin"
 ROWS, JOURNAL = "rows.npy", "journal.jsonl"
 EPOCHS, CONDITIONS, DONE = "epochs.npz", "conditions", "done"  # an archive, and two names in it
 
@@ -145,6 +147,66 @@ class PartialEpochs:
             return None
         stated, done = arrays.pop(CONDITIONS, None), arrays.pop(DONE, None)
         return (int(done), arrays) if str(stated) == self._conditions and done is not None else None
+
+
+class PartialAnswers:
+    """Arrays of any shape by name, or texts that say why there is none, on disk.
+
+    Args:
+        folder: its own, made when the first one comes.
+        conditions: whatever could change them, as text.
+    """
+
+    def __init__(self, folder: Path, conditions: str) -> None:
+        self._folder, self._conditions = folder, hashlib.sha256(conditions.encode()).hexdigest()
+        self._lines: dict[str, dict[str, Any]] = {}
+        self._begun = False
+        with suppress(OSError):
+            stated, *lines = list(_lines(folder / JOURNAL)) or [{}]
+            if stated == {"conditions": self._conditions}:
+                self._lines = {str(line.get("name")): line for line in lines}
+
+    def get(self, name: str) -> np.ndarray | str | None:
+        """What was kept under that name; None where nothing was, or it is damaged."""
+        line = self._lines.get(name, {})
+        if "text" in line:
+            return str(line["text"])
+        try:
+            with (self._folder / ANSWERS).open("rb") as file:
+                file.seek(line["start"])
+                values = np.frombuffer(file.read(line["bytes"]), line["dtype"]).reshape(line["shape"])
+        except (OSError, KeyError, TypeError, ValueError):
+            return None
+        return values if _digest(values) == line.get("digest") else None
+
+    def keep(self, name: str, value: np.ndarray | str) -> None:
+        """Keep it; the last of a name counts."""
+        if not self._begun:
+            self._begin()
+        line: dict[str, Any] = {"name": name}
+        if isinstance(value, str):
+            line["text"] = value
+        else:
+            with (self._folder / ANSWERS).open("ab") as file:
+                line |= {"start": file.tell(), "bytes": value.nbytes, "dtype": value.dtype.str, "shape": value.shape}
+                file.write(np.ascontiguousarray(value).data)
+            line["digest"] = _digest(value)
+        with (self._folder / JOURNAL).open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(line)}\n")
+        self._lines[name] = line
+
+    def _begin(self) -> None:
+        """Write the journal anew as far as it is believed: its last line may be torn."""
+        if not self._lines:
+            self.forget()
+        kept = ({"conditions": self._conditions}, *self._lines.values())
+        write_text(self._folder / JOURNAL, "".join(f"{json.dumps(line)}\n" for line in kept))
+        self._begun = True
+
+    def forget(self) -> None:
+        """Remove everything that is there."""
+        self._lines, self._begun = {}, False
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _reserve(path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages.mode_check.forecast import HEADS_COLUMNS, gaps, head_findings  # noqa: E402
+from stages.mode_check.forecast import HEADS_COLUMNS, _that_fit, gaps, head_findings  # noqa: E402
 from stages.mode_check.frozen_heads import HELD, INFERENCE, NAIVE, OLD, shifted  # noqa: E402
 from tests.stages.small_digits import RECIPE, digits, trained  # noqa: E402
 from tracking.runs.errors import UserError  # noqa: E402
@@ -167,3 +167,13 @@ def test_a_class_that_the_new_task_leaves_out_is_one_line(source: TorchNetwork) 
     params = PARAMS.model_copy(update={"target": {"even": [0, 2, 4, 6, 8], "odd": [1, 3, 5, 7]}})
     with pytest.raises(UserError, match=r"frozen\.target names no class for the source classes \[9\]"):
         list(head_findings("m", source, digits(0, 100), digits(100, 200), params))
+
+
+def test_images_that_memory_should_not_hold_are_left_out_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = digits(0, 100)
+    monkeypatch.setattr("stages.mode_check.forecast.LARGEST", 7 * 4 * 40 * int(np.prod(samples.inputs.shape[1:])))
+    params = PARAMS.model_copy(update={"samples": 64})
+    fitting, said = _that_fit(params, samples)
+    assert fitting.samples == 40
+    assert said.startswith(" Of 64 images asked for 40 were taken")
+    assert _that_fit(params.model_copy(update={"samples": 40}), samples)[1] == ""

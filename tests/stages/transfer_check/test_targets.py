@@ -53,6 +53,16 @@ def test_a_small_draw_takes_the_classes_in_turn_and_each_seed_draws_anew(folder:
     assert load(folder, samples=6, seeds=(1,)).train[1].names == draws.train[1].names
 
 
+def test_images_that_memory_should_not_hold_are_left_out_and_that_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.transfer_check.targets.HELD", 27 * 20 * 20 * 3)
+    draws = load(folder, seeds=(0, 1))
+    assert (len(draws.train[1]), len(draws.test)) == (9, 9)
+    assert draws.notes[-1].startswith("Of the 18 training images for each of 2 seeds and the 18 test images")
+    assert load(folder, samples=9, seeds=(0, 1)).train[1].names == draws.train[1].names
+
+
 def test_a_class_without_test_images_keeps_its_number(folder: Path) -> None:
     shutil.rmtree(folder / "test/bee")
     draws = load(folder)

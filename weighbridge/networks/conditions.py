@@ -1,0 +1,36 @@
+"""What long work may go on from: the conditions under which it began, and whether answers depend on the answers before."""
+
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tracking.capture.process_settings import random_states
+from tracking.capture.variables import READ_BY, variables
+from weighbridge.frameworks import Classifier
+from weighbridge.weights.files import check_weights
+from weighbridge.weights.parts import digests_beside
+
+
+def conditions_of(asked: Sequence[object], weights: Path | None, samples: Path, files: str) -> str:
+    """What is asked, weights, samples, the content of `files` (paths with spaces between), and the variables that libraries read.
+
+    Raises:
+        UserError: one of them cannot be read.
+    """
+    every = [*map(Path, files.split()), *sorted(path for path in samples.rglob("*") if path.is_file())]
+    read = [check_weights(path, None) for path in every]
+    if weights is not None:
+        read = [*read, check_weights(weights, None), str(digests_beside(weights))]
+    return json.dumps([asked, read, variables(os.environ, READ_BY)], sort_keys=True, default=str)
+
+
+def movable(classifier: Classifier) -> tuple[int, ...] | None:
+    """What an answer may depend on beside weights files: weights and random numbers; None in training mode, which moves them."""
+    if getattr(classifier, "training", False):
+        return None
+    weights = (zlib.crc32(np.ascontiguousarray(value).data) for value in classifier.weights().values())
+    return (*weights, *(zlib.crc32(each.encode()) for each in random_states().values()))
