@@ -210,6 +210,7 @@ def test_the_stage_writes_findings_and_a_table(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stage, "load_model", lambda *_: classifier)
     findings, table = tmp_path / "out/findings.json", tmp_path / "plots/costs.csv"
+    Path("w").write_bytes(b"of the classifier")
     stage.main("resnet18-torchvision", tmp_path / "prepared", pictures[0].parent, Path("w"), findings, table)
     written = json.loads(findings.read_text())
     rows = pd.read_csv(table)

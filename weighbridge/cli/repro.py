@@ -75,11 +75,13 @@ def run_jobs_at_once(option: int | None) -> None:
         UserError: `--jobs` is less than 1, or params.yaml cannot be read.
     """
     from tracking.capture import nvml
+    from tracking.capture.cpus import usable_cpus
     from weighbridge.cli.gpus_apart import CHOSEN, alike
     from weighbridge.cli.side_by_side import places, run_side_by_side, side_by_side, threads_of
     from weighbridge.params.cluster import Cluster
     from weighbridge.params.inference import Inference
     from weighbridge.params.section import PARAMS, Count, check, load_yaml
+    from weighbridge.process.at_once import SHARE
 
     if option is not None and option < 1:
         raise UserError(f"--jobs {option}: at least 1")
@@ -88,6 +90,7 @@ def run_jobs_at_once(option: int | None) -> None:
     inference = check(Inference, params.get("inference", {}), PARAMS, "inference")
     gpus = alike(nvml.gpus(), os.environ.get(CHOSEN)) if inference.device in ("auto", "cuda") else []
     here = side_by_side(asked, inference.threads, inference.device, len(gpus))
+    os.environ.setdefault(SHARE, str(max(1, (usable_cpus() or 1) // here)))
     if params.get("executor") != "ray":
         run_side_by_side(here, places(params, here), gpus)
         return

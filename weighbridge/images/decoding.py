@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from tracking.capture.cpus import usable_cpus
 from tracking.runs.errors import UserError
 from weighbridge.images.in_place import Places, places_of
 from weighbridge.images.pixels import load_pixels, require_shape
 from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet, Undecoded
 from weighbridge.params.recipes import Recipe
+from weighbridge.process.at_once import workers_or_share
 
 PART = 8  # images that a process decodes at a time
 AHEAD = 2  # parts that wait for each process
@@ -43,7 +43,7 @@ class Decoded(Undecoded):
 
     Attributes:
         places: of the files, in order.
-        workers: processes that decode for `batches`; None: as many as this process may use processors.
+        workers: processes that decode for `batches`; None: `workers_or_share`.
     """
 
     places: Places
@@ -70,7 +70,7 @@ class Decoded(Undecoded):
         Raises:
             UserError: an image cannot be decoded or is of another size, or a process that decodes ended or hangs.
         """
-        workers = (usable_cpus() or 1) if self.workers is None else self.workers
+        workers = workers_or_share(self.workers)
         if workers == 0 or len(self) <= FEW:
             rows = np.arange(len(self))
             return (self.taken(rows[start : start + size]).finished() for start in range(0, len(self), size))

@@ -1,5 +1,6 @@
 """A function of many things by several threads, in order. Decoding, resizing and hashing leave Python's lock to the others."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,13 @@ from tracking.capture.cpus import usable_cpus
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD = 4  # things that wait for each thread
+SHARE = "WEIGHBRIDGE_WORKERS"  # set by `weighbridge repro` where stages run at once; it moves no number
+
+
+def workers_or_share(workers: int | None) -> int:
+    """The workers asked for; None: as many as this process may use processors, or its share of them."""
+    share = os.environ.get(SHARE, "")
+    return workers if workers is not None else int(share) if share.isdecimal() else usable_cpus() or 1
 
 
 def at_once(function: Callable[[Item], Result], items: Iterable[Item], workers: int | None) -> Iterator[Result]:
@@ -18,9 +26,9 @@ def at_once(function: Callable[[Item], Result], items: Iterable[Item], workers: 
 
     Args:
         function: gives the same whatever else runs.
-        workers: threads; fewer than two: none beside this one; None: as many as this process may use processors.
+        workers: threads, as for `workers_or_share`; fewer than two: none beside this one.
     """
-    workers = (usable_cpus() or 1) if workers is None else workers
+    workers = workers_or_share(workers)
     if workers < 2:
         yield from map(function, items)
         return

@@ -15,6 +15,7 @@ from weighbridge.images.decoding import Decoded, open_samples
 from weighbridge.images.manifest import read_manifest
 from weighbridge.images.samples import SampleSet
 from weighbridge.params.recipes import Crop, Normalise, Recipe, Resize
+from weighbridge.process.at_once import SHARE, at_once, workers_or_share
 
 COUNT = 70  # more than are decoded without further processes
 RECIPE = Recipe(
@@ -100,3 +101,19 @@ def test_a_worker_that_dies_or_hangs_ends_with_one_line(
     with pytest.raises(UserError, match=r"000\.jpg: a process that decodes images ended here") as said:
         list(images.batches(32))
     assert "\n" not in str(said.value)
+
+
+def test_stages_that_run_at_once_share_the_processors_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weighbridge.process.at_once.usable_cpus", lambda: 8)
+    monkeypatch.delenv(SHARE, raising=False)
+    assert [workers_or_share(asked) for asked in (None, 0, 3)] == [8, 0, 3]
+    monkeypatch.setenv(SHARE, "2")
+    assert [workers_or_share(asked) for asked in (None, 0, 3)] == [2, 0, 3]
+
+
+def test_threads_give_results_in_order_and_raise_where_the_result_was_due() -> None:
+    assert list(at_once(lambda each: each * each, range(50), 3)) == [each * each for each in range(50)]
+    given = at_once(lambda each: 6 // (3 - each), range(9), 2)
+    assert [next(given) for _ in range(3)] == [2, 3, 6]
+    with pytest.raises(ZeroDivisionError):
+        next(given)
