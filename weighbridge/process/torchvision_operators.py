@@ -1,12 +1,15 @@
-"""torchvision's compiled operators, where they cannot load."""
+"""torchvision imported: where its compiled operators cannot load, and without torch's compiler."""
 
 import functools
 import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tracking.runs.errors import UserError
 
+COMPILER = "torch._dynamo.utils"
 _stand_ins: list[Any] = []
 
 
@@ -17,6 +20,9 @@ def define_missing_operators() -> None:
     torchvision registers `nms` and `qnms` for tracing at import and fails when they do not exist. Classification needs
     neither, so they are declared, without an implementation. Only when the library really cannot load: where it can, a
     second declaration would abort the process.
+
+    torchvision is imported here, since `torchvision.ops` takes one function of torch's compiler that only the pooling of
+    regions calls, and importing the compiler takes as long as importing torch.
     """
     import torch
 
@@ -32,3 +38,33 @@ def define_missing_operators() -> None:
         declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         declared.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _stand_ins.append(declared)  # when the object is collected, so are its operators
+    _import_without_compiler()
+
+
+def _import_without_compiler() -> None:
+    later = None if COMPILER in sys.modules else _imported_when_used(COMPILER, "is_compile_supported")
+    if later is not None:
+        sys.modules[COMPILER] = later
+    try:
+        importlib.import_module("torchvision")
+    finally:
+        if sys.modules.get(COMPILER) is later:
+            sys.modules.pop(COMPILER, None)
+
+
+def _imported_when_used(name: str, function: str) -> ModuleType:
+    """Stands in for the module `name`, which is imported when `function` is called or when anything else of it is read."""
+    stand_in = ModuleType(name)
+
+    def imported() -> ModuleType:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+        return importlib.import_module(name)
+
+    def read(attribute: str) -> Any:
+        if attribute.startswith("__"):  # the import system asks for __path__
+            raise AttributeError(attribute)
+        return getattr(imported(), attribute)
+
+    vars(stand_in).update({"__getattr__": read, function: lambda *given: getattr(imported(), function)(*given)})
+    return stand_in
