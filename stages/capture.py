@@ -7,7 +7,8 @@ writes  <environment>/<runtime>.json for every runtime, and <environment>/recipe
         recipe names alone and the hash of the file that it is read from (tokenizer.json, preprocessor_config.json); beside the
         facts a digest of the recipe, since DVC's run cache sees no param that is called `size`
         <trackers>: where each tracker would write
-        <code>/<stage>.json: the digest of every file of the project that the stage can reach, without comments; where it
+        <code>/<stage>.json: the digest of every file of the project that the stage can reach, without comments, but for what
+        decodes images whose pixels were not kept: `preprocess` reaches it for all, and says so in such samples; where it
         loads a model, <code>/<stage>/<framework>.json, with that framework's adapter alone
         <factories>/<model>.json: the same of the file that a model's `architecture` names and what it imports from beside
         itself, {} where it names none; of a source that `pretrain` trains, <factories>/pretrain/<source>.json
@@ -45,6 +46,7 @@ from weighbridge.weights.parts import digests_beside
 PROJECT = Path(__file__).resolve().parents[1]
 STAGES = PROJECT / "stages"
 ADAPTERS = "weighbridge.frameworks"
+DECODING = PROJECT / "weighbridge/images/decoding.py"
 READ_BEFORE = Path(".dvc/tmp/weighbridge/code.json")  # only time is lost with it
 
 
@@ -88,6 +90,8 @@ def stage_code(
     """
     for stage, path in stage_files().items():
         digests = _digests(path, {ADAPTERS: ()}, "as a stage")
+        if stage == "preprocess":
+            digests |= _digests(DECODING, {}, "as code", apart=())
         for start in starts.get(stage, ()):
             digests |= _digests(start, {}, "as a source of images")
         if f"{ADAPTERS.replace('.', '/')}/__init__.py" not in digests:
@@ -97,9 +101,11 @@ def stage_code(
             yield f"{stage}/{framework}", digests | _digests(path, {ADAPTERS: (framework,)}, "as a stage")
 
 
-def _digests(path: Path, chosen: Mapping[str, Collection[str]], named: str) -> dict[str, str]:
+def _digests(
+    path: Path, chosen: Mapping[str, Collection[str]], named: str, apart: Collection[Path] = (DECODING,)
+) -> dict[str, str]:
     try:
-        return code_digests([path], PROJECT, chosen)
+        return code_digests([path], PROJECT, chosen, apart)
     except OSError as problem:
         where = problem.filename or path
         raise UserError(f"{where}: cannot be read ({problem.strerror}); params.yaml names it {named}") from None

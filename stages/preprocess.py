@@ -1,6 +1,7 @@
 """Decode and resize every image by one recipe; or turn every text into tokens.
 
-reads   images/, manifest.csv; environment/recipes/<recipe>.json, so that a change of a library that prepares runs it again
+reads   images/, manifest.csv; <conditions>: the files that say what decodes, so that a change of a library that prepares runs
+        it again. Where no pixels are kept their digest is: whoever decodes such images runs again when it has changed
 writes  <prepared>/<split>/  inputs.npy (uint8 or float32, NHWC; of texts int32 token ids, of prompts the rows
         of `weighbridge.texts.requests`), labels.npy, samples.json (names,
         classes, the recipe's steps, those that published weights declare looked up); refused.csv, where the recipe refused
@@ -178,16 +179,22 @@ def _steps(name: str, texts: Texts | None, table: pd.DataFrame) -> Recipe | Text
     return resolve(chosen.published) if isinstance(chosen, Published) else chosen
 
 
-def _description(rows: pd.DataFrame, listed: list[str], seen: Undecoded | None) -> dict[str, Any] | None:
-    """What stands for pixels that are not kept: their shape, and a digest of the files, so that others run again for others."""
+def _description(
+    rows: pd.DataFrame, listed: list[str], seen: Undecoded | None, conditions: str = ""
+) -> dict[str, Any] | None:
+    """What stands for pixels that are not kept: their shape, and what they depend on, so that others run again for others.
+
+    That is a digest of the images' files, and one of the files `conditions`.
+    """
     if seen is None:
         return None
     files = rows.set_index("name").loc[listed, "sha256"]
     digest = hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()
-    return {"image": list(seen.image), "dtype": str(seen.dtype), "files": digest}
+    decoding = hashlib.sha256(b"".join(Path(each).read_bytes() for each in conditions.split())).hexdigest()
+    return {"image": list(seen.image), "dtype": str(seen.dtype), "files": digest, "decoding": decoding}
 
 
-def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
+def main(images: Path, manifest: Path, recipe: str, prepared: Path, conditions: str = "") -> None:
     """Read images and manifest, write one sample set per split."""
     data = data_keys(recipe)
     classes, loading = read(int, *data, "classes"), read(Loading, "loading")
@@ -204,7 +211,7 @@ def main(images: Path, manifest: Path, recipe: str, prepared: Path) -> None:
             else:
                 limit = 1e6 * loading.prepared_megabytes
                 listed, seen = preprocess(images, rows, chosen, folder, corrupt, classes, limit, loading.workers)
-            SampleSet.describe(folder, listed, names, chosen, _description(rows, listed, seen))
+            SampleSet.describe(folder, listed, names, chosen, _description(rows, listed, seen, conditions))
 
 
 if __name__ == "__main__":

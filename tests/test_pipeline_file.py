@@ -32,7 +32,6 @@ ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
 NO_ENVIRONMENT = {
     ("publish", "mlflow"),
     ("pretrain", "weighbridge/frameworks/__init__.py"),
-    ("pretrain", "weighbridge/images/decoders.py"),
 }
 
 
@@ -113,6 +112,13 @@ def test_a_stage_says_what_it_reads_and_writes_and_has_a_short_main(stage: str) 
     assert "writes" in doc
     assert stage in functions
     assert len(functions["main"].body) <= 15
+
+
+@pytest.mark.parametrize("stage", FILES)
+def test_who_opens_samples_depends_on_them_and_they_on_what_decodes_images_that_were_not_kept(stage: str) -> None:
+    opens = "open_samples" in FILES[stage].read_text(encoding="utf-8")
+    assert not opens or "data/prepared/${item.recipe}" in entry(stage)["deps"]
+    assert '--conditions "data/code/preprocess.json data/environment/recipes/${key}.json"' in entry("preprocess")["cmd"]
 
 
 @pytest.mark.parametrize("name", sorted(PIPELINE))

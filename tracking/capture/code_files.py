@@ -38,28 +38,31 @@ class _Source:
     folders: tuple[str, ...] | None = None
 
 
-def code_digests(starts: Collection[Path], root: Path, chosen: Chosen | None = None) -> dict[str, str]:
+def code_digests(
+    starts: Collection[Path], root: Path, chosen: Chosen | None = None, apart: Collection[Path] = ()
+) -> dict[str, str]:
     """The digest of every file that the files `starts` can reach, by its path below `root` (or as given, outside it).
 
     Args:
         starts: Python files; relative ones lie below `root`.
         root: the project's folder.
         chosen: of packages whose modules are imported by name, the modules to follow; all public ones by default.
+        apart: files that are left out, with what only they reach: something else says that they changed.
 
     Raises:
         OSError, SyntaxError: a file cannot be read or parsed.
     """
-    found, further = _followed(starts, root, chosen or {}, ())
+    found, further = _followed(starts, root, chosen or {}, (), apart)
     while further:  # a path moved by one file is that of all
         before = further
-        found, further = _followed(starts, root, chosen or {}, before)
+        found, further = _followed(starts, root, chosen or {}, before, apart)
         if set(further) <= set(before):
             break
     return {_named(path, root): digest for path, digest in sorted(found.items()) if digest}
 
 
 def _followed(
-    starts: Collection[Path], root: Path, chosen: Chosen, further: tuple[Path, ...]
+    starts: Collection[Path], root: Path, chosen: Chosen, further: tuple[Path, ...], apart: Collection[Path]
 ) -> tuple[dict[Path, str], tuple[Path, ...]]:
     """The digests of all that is reached, with imports looked for in the folders `further` too; and such folders as are named."""
     found: dict[Path, str] = {}
@@ -67,7 +70,7 @@ def _followed(
     waiting = [root / start for start in starts]
     while waiting:
         path = waiting.pop()
-        if path in found:
+        if path in found or path in apart:
             continue
         if path.suffix != ".py":
             found[path] = hashlib.sha256(path.read_bytes()).hexdigest()

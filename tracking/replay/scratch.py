@@ -54,7 +54,7 @@ class Scratch:
     def preprocess(self, prepared: Path) -> None:
         """Prepare the samples into the folder `prepared`."""
         images, manifest = (self._input(name) for name in (IMAGES, MANIFEST))
-        self._start("preprocess", images=images, manifest=manifest, recipe=KEY, prepared=prepared)
+        self._start("preprocess", images=images, manifest=manifest, recipe=KEY, prepared=prepared, conditions="")
 
     def infer(self, samples: Path, predictions: Path) -> None:
         """Predict prepared samples into the folder `predictions`."""

@@ -169,7 +169,8 @@ class SampleSet:
     ) -> None:
         """Write all but the arrays, which may be too large to be held at once.
 
-        `undecoded`: shape (`image`) and `dtype` of one image, and a digest of all `files`, where no pixels are kept.
+        `undecoded`: shape (`image`) and `dtype` of one image, and digests of all `files` and of what decodes them, where no
+        pixels are kept.
         """
         described = {"names": list(names), "classes": list(classes), "recipe": recipe.model_dump()}
         write_json(folder / "samples.json", described | ({"undecoded": undecoded} if undecoded else {}))

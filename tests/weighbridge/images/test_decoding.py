@@ -13,7 +13,7 @@ from tracking.runs.errors import UserError
 from weighbridge.images import decoding
 from weighbridge.images.decoding import Decoded, open_samples
 from weighbridge.images.manifest import read_manifest
-from weighbridge.images.samples import SampleSet
+from weighbridge.images.samples import SampleSet, Undecoded
 from weighbridge.params.recipes import Crop, Normalise, Recipe, Resize
 from weighbridge.process.at_once import SHARE, at_once, workers_or_share
 
@@ -54,6 +54,20 @@ def test_streamed_batches_have_the_bits_of_prepared_ones(project: Path, workers:
     given = list(streamed(project, workers).batches(32))
     assert [len(batch) for batch in given] == [32, 32, 6]
     assert np.concatenate(given).tobytes() == wanted.images().tobytes()
+
+
+def test_samples_without_pixels_say_what_decodes_them(project: Path, tmp_path: Path) -> None:
+    table, seen, code = (
+        read_manifest(project / "manifest.csv"),
+        Undecoded(1, (2, 2, 3), np.dtype("uint8")),
+        tmp_path / "c",
+    )
+    said = []
+    for content in ("a decoder", "another line", "a decoder"):
+        code.write_text(content)
+        said.append(_description(table, ["000.jpg"], seen, str(code)))
+    assert said[0] == said[2] != said[1]
+    assert _description(table, ["000.jpg"], None, str(code)) is None
 
 
 def test_a_part_of_streamed_images_is_the_same_part_of_prepared_ones(project: Path) -> None:
