@@ -1,5 +1,6 @@
 """Installed packages by what their metadata say, without importing one: version, build, and commit of a checkout."""
 
+import functools
 import hashlib
 import json
 import re
@@ -68,6 +69,7 @@ def _facts(machine: Machine, package: Package) -> Facts:
     return {name: value for name, value in found.items() if value}
 
 
+@functools.lru_cache(maxsize=256)  # runtimes share packages, and some of their files have ten thousand lines
 def content_digest(record: str) -> str | None:
     """16 hex digits of what a wheel put there: the same for pip and uv, for any folder, compiled to bytecode or not.
 

@@ -1,7 +1,8 @@
 """DVC, in this process, spared what makes a job's time grow with the square of its models.
 
-DVC reads and writes all of dvc.lock after every stage, and reads all of params.yaml several times for each. Here the entry of
-the one stage is put in its place, and params are read again only when their file has changed; dvc.lock has the same bytes.
+DVC reads and writes all of dvc.lock after every stage, reads all of params.yaml several times for each, and looks at every image
+once for each stage that depends on them. Here the entry of the one stage is put in its place, params are read again only when
+their file has changed, and dependencies are looked at again only when a stage has run; dvc.lock has the same bytes.
 """
 
 import os
@@ -59,6 +60,33 @@ def read_params_once() -> None:
         return {key: value for key, value in found if value is not ABSENT}
 
     param.load_path, param.read_param_file = load_path, read_param_file
+
+
+def hash_dependencies_once() -> None:
+    """Let DVC, in this process, hash what several stages depend on once, as long as no stage runs that could change it."""
+    from dvc.output import Output
+    from dvc.stage import Stage
+
+    get_hash, run = Output.get_hash, Stage.run
+    hashes: dict[str, Any] = {}
+    running: list[Any] = []
+
+    def hash_once(self: Any) -> Any:
+        if running or not self.IS_DEPENDENCY:
+            return get_hash(self)
+        if self.fs_path not in hashes:
+            hashes[self.fs_path] = get_hash(self)
+        return hashes[self.fs_path]
+
+    def run_and_forget(self: Any, *args: Any, **kwargs: Any) -> None:
+        running.append(self)
+        try:
+            run(self, *args, **kwargs)
+        finally:
+            hashes.clear()
+            running.remove(self)
+
+    Output.get_hash, Stage.run = hash_once, run_and_forget
 
 
 def value_at(params: Any, key: str) -> Any:

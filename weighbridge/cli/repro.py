@@ -48,11 +48,12 @@ def repro(options: argparse.Namespace) -> int:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     from dvc.cli import main
 
-    from weighbridge.cli.dvc_shortcuts import read_params_once, write_entries_alone
+    from weighbridge.cli.dvc_shortcuts import hash_dependencies_once, read_params_once, write_entries_alone
 
     _say_where_there_is_no_git()
     write_entries_alone()
     read_params_once()
+    hash_dependencies_once()
     run_jobs_at_once(options.jobs)
     failed, skipped = watch_failures()
     flags = [f"--{name.replace('_', '-')}" for name in FLAGS if getattr(options, name)]

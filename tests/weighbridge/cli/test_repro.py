@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.import_graph import ROOT
-from weighbridge.cli.dvc_shortcuts import ABSENT, value_at, with_entry
+from weighbridge.cli.dvc_shortcuts import ABSENT, hash_dependencies_once, value_at, with_entry
 from weighbridge.cli.gpus_apart import CHOSEN, SharedOut, alike
 from weighbridge.cli.main import main
 from weighbridge.cli.side_by_side import places, side_by_side
@@ -52,11 +52,14 @@ def run(folder: Path, *command: str) -> None:
 
 def test_the_lock_has_the_bytes_of_dvcs_own(project: Path) -> None:
     locks = []
-    for program in ("dvc", "weighbridge"):
+    for program, jobs in (
+        ("dvc", ()),
+        ("weighbridge", ("--jobs", "1")),
+    ):  # of several, the first to end is the first in it
         (project / "dvc.lock").unlink(missing_ok=True)
         for size in (1, 2):  # written anew, then changed in place
             (project / "params.yaml").write_text(PARAMS.format(size=size))
-            run(project, program, "repro", "--force")
+            run(project, program, "repro", "--force", *jobs)
             locks.append((project / "dvc.lock").read_bytes())
     assert locks[:2] == locks[2:]
     assert locks[0] != locks[1]
@@ -68,6 +71,22 @@ def test_params_that_a_stage_changes_are_read_anew_by_the_next(project: Path) ->
     (project / "params.yaml").write_text(PARAMS.format(size=1))
     run(project, "weighbridge", "repro")
     assert (project / "dvc.lock").read_text().count("- three") == 2
+
+
+def test_what_several_stages_depend_on_is_hashed_once_until_a_stage_has_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dvc.output import Output
+    from dvc.stage import Stage
+
+    hashed: list[str] = []
+    monkeypatch.setattr(Output, "get_hash", lambda self: hashed.append(self.fs_path) or len(hashed))
+    monkeypatch.setattr(Stage, "run", lambda self: self.seen.append(Output.get_hash(images)))
+    hash_dependencies_once()
+    images, again = (SimpleNamespace(IS_DEPENDENCY=True, fs_path="images") for _ in range(2))
+    assert (Output.get_hash(images), Output.get_hash(again)) == (1, 1)
+    stage = SimpleNamespace(seen=[])
+    Stage.run(stage)  # type: ignore[arg-type]
+    assert stage.seen == [2]
+    assert Output.get_hash(again) == 3
 
 
 def test_a_key_is_looked_up_through_mappings_only() -> None:
