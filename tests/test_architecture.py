@@ -40,6 +40,12 @@ ALLOWED_IN_TRACKING = {
 LONGEST_FUNCTION, LONGEST_MODULE = 50, 350  # lines; neither is reached
 
 
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    """Of this project, which takes a second to read."""
+    return import_graph()
+
+
 def other_stages(graph: Graph) -> list[str]:
     """Every import of one stage by another."""
     edges = [(name, found) for name, imported in graph.items() for found in imported]
@@ -51,8 +57,8 @@ def _stage(module: str) -> str:
     return rest.partition(".")[0] if package == "stages" else ""
 
 
-def test_no_stage_imports_a_stage() -> None:
-    assert other_stages(import_graph()) == []
+def test_no_stage_imports_a_stage(graph: Graph) -> None:
+    assert other_stages(graph) == []
 
 
 def test_the_stage_import_test_can_fail() -> None:
@@ -61,9 +67,9 @@ def test_the_stage_import_test_can_fail() -> None:
 
 
 @pytest.mark.parametrize("path", ADAPTERS, ids=lambda path: path.stem)
-def test_no_adapter_imports_an_adapter(path: Path) -> None:
+def test_no_adapter_imports_an_adapter(path: Path, graph: Graph) -> None:
     adapters = {f"weighbridge.frameworks.{each.stem}" for each in ADAPTERS}
-    assert import_graph()[f"weighbridge.frameworks.{path.stem}"] & adapters == set()
+    assert graph[f"weighbridge.frameworks.{path.stem}"] & adapters == set()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tracking").rglob("*.py")), ids=lambda path: path.stem)
@@ -96,8 +102,8 @@ def project(root: Path, **files: str) -> Path:
     return root
 
 
-def test_packages_and_their_rooms_import_in_one_direction() -> None:
-    assert against_the_order(import_graph()) == []
+def test_packages_and_their_rooms_import_in_one_direction(graph: Graph) -> None:
+    assert against_the_order(graph) == []
 
 
 @pytest.mark.parametrize(
@@ -129,8 +135,8 @@ def test_an_import_for_types_alone_is_no_import(tmp_path: Path) -> None:
     assert import_graph(project(tmp_path, **files))["tracking.runs.run"] == set()
 
 
-def test_no_modules_import_one_another_in_a_circle() -> None:
-    assert circle(import_graph()) == []
+def test_no_modules_import_one_another_in_a_circle(graph: Graph) -> None:
+    assert circle(graph) == []
 
 
 def test_the_circle_test_can_fail(tmp_path: Path) -> None:

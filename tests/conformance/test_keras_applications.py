@@ -1,4 +1,4 @@
-"""A network of every family of Keras Applications is built by the adapter, which finds its last layer."""
+"""A network of every family of Keras Applications is built by the adapter, which finds its last layer and no code in it."""
 
 import json
 import subprocess
@@ -20,6 +20,7 @@ WIDTHS = {
 BUILD = """
 import json, sys
 from weighbridge.frameworks import Spec, load
+from weighbridge.weights.keras_configs import code_in
 load(Spec("keras", "torch", "MobileNet", {"alpha": 0.25}, 5, 224, None, 1, 0, "cpu"))
 import keras
 found = {}
@@ -27,16 +28,17 @@ with keras.device("meta"):
     for name in sys.argv[1:]:
         side = 331 if name == "NASNetLarge" else 224
         network = load(Spec("keras", "torch", name, {}, 5, side, None, 1, 0, "cpu"))
-        found[name] = [network.last_features().shape[-1], network.inside.output.shape[-1]]
+        saved = json.loads(json.dumps(keras.saving.serialize_keras_object(network.inside)))
+        found[name] = [network.last_features().shape[-1], network.inside.output.shape[-1], code_in(saved)]
 print(json.dumps(found))
 """
 
 
 @pytest.mark.slow
-def test_every_family_is_built_and_its_last_layer_is_found() -> None:
+def test_every_family_is_built_its_last_layer_found_and_its_configuration_holds_no_code() -> None:
     if absent := missing("keras", "torch"):
         pytest.skip(f"{absent} is not installed")
     command = [sys.executable, "-c", BUILD, *WIDTHS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == {name: [width, 5] for name, width in WIDTHS.items()}
+    assert json.loads(done.stdout.splitlines()[-1]) == {name: [width, 5, None] for name, width in WIDTHS.items()}

@@ -1,7 +1,6 @@
 """Downloads: verified before they get their name, resumed, and one line when there is no network."""
 
 import hashlib
-import importlib.util
 import json
 import os
 import socket
@@ -19,6 +18,7 @@ import pytest
 from stages import download as module
 from stages.download import download
 from tests.import_graph import ROOT
+from tests.installed import needs
 from tracking.runs.errors import UserError
 from weighbridge.params.downloads import Download
 from weighbridge.process.stage import replacing
@@ -323,12 +323,6 @@ def test_the_command_ends_with_exit_code_2_and_one_line(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
     assert not (tmp_path / "weights/w").exists()
-
-
-def needs(package: str) -> None:
-    """Skip without it; unlike pytest.importorskip this does not import it, which torchvision may need prepared."""
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
 
 
 def test_torchvisions_names_are_found_in_its_own_table() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from stages.layers import canary_rows
 from stages.pretrain import _export
 from tests.import_graph import ROOT
+from tests.installed import needs
 from tests.weighbridge.images.pictures import recipe
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.samples import SampleSet
@@ -129,7 +130,7 @@ for name, changes in {"grey": GREY, "tall": TALL}.items():
 
 @pytest.mark.slow
 def test_a_keras_file_sees_every_pixel(tmp_path: Path) -> None:
-    pytest.importorskip("keras")
+    needs("keras", "tensorflow")
     command = [sys.executable, "-c", KERAS, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.import_graph import ROOT
+from tests.installed import needs
 from tracking.replay.errors import RefusedError
 from tracking.replay.flags import FLAGS, flags_in, require_flags
 from tracking.runs.outcomes import Outcome
@@ -78,8 +79,7 @@ VALUES = {
 
 @pytest.mark.slow
 def test_flags_of_tensorflow_and_jax_are_set_under_the_names_by_which_they_are_recorded() -> None:
-    pytest.importorskip("tensorflow")
-    pytest.importorskip("jax")
+    needs("tensorflow", "jax")
     assert VALUES.keys() == {name for name in FLAGS if name.startswith(("tensorflow.", "jax."))}
     wanted = [[name, value] for name, values in VALUES.items() for value in values]
     command = [sys.executable, "-c", OF_OTHERS, json.dumps(wanted)]

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.import_graph import ROOT
+from tests.installed import needs
 from tracking.runs.errors import UserError
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.published_recipes import _KERAS_SIDES, resolve
@@ -195,7 +196,7 @@ print(json.dumps(found))
 
 @pytest.mark.slow
 def test_every_keras_application_has_its_own_side_and_the_bits_of_its_own_scaling() -> None:
-    pytest.importorskip("keras")
+    needs("keras")
     done = subprocess.run(
         [sys.executable, "-c", KERAS], cwd=ROOT, capture_output=True, text=True, timeout=300, env=os.environ
     )

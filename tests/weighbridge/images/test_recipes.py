@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.import_graph import ROOT
+from tests.installed import needs
 from tests.weighbridge.images.pictures import recipe as steps
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import ORIENTATION
@@ -149,36 +150,34 @@ def test_opencv_decodes_and_resizes_as_it_does_by_itself(picture: Path) -> None:
         assert np.array_equal(ours, cv2.resize(theirs, (64, 64), interpolation=flag))
 
 
-TENSORFLOW = """
+BY_TENSORFLOW = """
+from pathlib import Path
 import tensorflow as tf
-found = []
+from weighbridge.images.pixels import load_pixels
+from tests.weighbridge.images.test_recipes import plain, resize
+
+recipes = [plain(decode=name) for name in ("tensorflow", "tensorflow-accurate")]
+recipes += [plain(decode="tensorflow", resize=resize(fit="squash", library="tensorflow", interpolation=how, antialias=antialias))
+            for how in ("nearest", "bilinear", "bicubic") for antialias in (True, False)]
+theirs = []
 for path in sys.argv[1:-1]:
     content = open(path, "rb").read()
     fast, exact = (tf.io.decode_jpeg(content, channels=3, dct_method=method) for method in ("", "INTEGER_ACCURATE"))
     sizes = [tf.image.resize(fast, (64, 64), method, antialias=antialias).numpy()
              for method in ("nearest", "bilinear", "bicubic") for antialias in (True, False)]
-    found += [np.ravel(each) for each in (fast.numpy(), exact.numpy(), *sizes)]
-found = np.concatenate(found).astype(np.float32)
-"""
-OURS = """
-from pathlib import Path
-from weighbridge.images.pixels import load_pixels
-from tests.weighbridge.images.test_recipes import plain, resize
-recipes = [plain(decode=name) for name in ("tensorflow", "tensorflow-accurate")]
-recipes += [plain(decode="tensorflow", resize=resize(fit="squash", library="tensorflow", interpolation=how, antialias=antialias))
-            for how in ("nearest", "bilinear", "bicubic") for antialias in (True, False)]
-pixels = [np.ravel(load_pixels(Path(path), each)) for path in sys.argv[1:-1] for each in recipes]
-found = np.concatenate(pixels).astype(np.float32)
+    theirs += [np.ravel(each) for each in (fast.numpy(), exact.numpy(), *sizes)]
+ours = [np.ravel(load_pixels(Path(path), each)) for path in sys.argv[1:-1] for each in recipes]
+found = np.stack([np.concatenate(each).astype(np.float32) for each in (theirs, ours)])
 """
 
 
 @pytest.mark.slow
 def test_tensorflow_decodes_and_resizes_as_it_does_by_itself(tmp_path: Path) -> None:
-    pytest.importorskip("keras")
+    needs("keras")
     photo = write_photo(tmp_path / "photo.jpg", (97, 131))
     photos = [photo, *real_photos(tmp_path)]
-    theirs = bits_by(TENSORFLOW, *photos)
-    assert np.array_equal(bits_by(OURS, *photos), theirs)
+    theirs, ours = bits_by(BY_TENSORFLOW, *photos)
+    assert np.array_equal(ours, theirs)
     exact = load_pixels(photo, plain()).astype(np.float32).ravel()
     assert not np.array_equal(theirs[: exact.size], exact)  # its fast decoder is another one than Pillow's
     assert np.array_equal(theirs[exact.size : 2 * exact.size], exact)  # its accurate one is not
@@ -199,7 +198,7 @@ KERAS = "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
 
 
 def test_arithmetic_is_bit_identical_to_keras(tmp_path: Path) -> None:
-    pytest.importorskip("keras")
+    needs("keras")
     photos = [write_photo(tmp_path / f"photo{number}.jpg", size) for number, size in enumerate(SIZES)]
     pixels = [load_pixels(photo, recipe(**MODES["tf"])) for photo in photos]
     np.save(tmp_path / "pixels.npy", np.stack(pixels))
@@ -215,7 +214,7 @@ def test_arithmetic_is_bit_identical_to_keras(tmp_path: Path) -> None:
 
 
 def test_keras_load_img_squashes_by_nearest_unless_told_otherwise(tmp_path: Path) -> None:
-    pytest.importorskip("keras")
+    needs("keras")
     pictures = [write_photo(tmp_path / "photo.jpg", (97, 131)), *real_photos(tmp_path)]
     code = KERAS + (
         "from keras.utils import img_to_array, load_img\n"
