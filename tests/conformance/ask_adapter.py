@@ -1,4 +1,7 @@
-"""Ask one adapter everything that test_adapters wants to know: `python -m tests.conformance.ask_adapter FW BACKEND DIR`."""
+"""Ask adapters, one after the other, everything that test_adapters wants to know.
+
+`python -m tests.conformance.ask_adapter FOLDER FRAMEWORK-BACKEND...` writes FOLDER/FRAMEWORK-BACKEND.json for each.
+"""
 
 import hashlib
 import json
@@ -323,5 +326,8 @@ def held(network: Network, images: np.ndarray, labels: np.ndarray, before: dict[
 
 
 if __name__ == "__main__":
-    chosen_framework, chosen_backend, where = sys.argv[1:]
-    (Path(where) / "answers.json").write_text(json.dumps(ask(chosen_framework, chosen_backend, Path(where))))
+    where, *pairs = sys.argv[1:]
+    for pair in pairs:
+        own = Path(where, pair)
+        own.mkdir()
+        own.with_suffix(".json").write_text(json.dumps(ask(*pair.split("-"), own)))

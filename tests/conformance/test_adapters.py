@@ -1,10 +1,13 @@
-"""One body of tests for every adapter. Each adapter runs in a process of its own: one process, one framework, one backend."""
+"""One body of tests for every adapter. A process asks those that share what takes long to import, one after the other."""
 
+import functools
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -30,20 +33,37 @@ def missing(framework: str, backend: str) -> str | None:
     return next((name for name in sorted(wanted) if importlib.util.find_spec(name) is None), None)
 
 
+def process_of(framework: str, backend: str) -> str:
+    """Keras has one backend in a process, and the programs that it makes are TensorFlow's; all others begin with torch."""
+    of_keras = {"keras": backend, "kerasfile": backend, "savedmodel": "tensorflow", "tflite": "tensorflow"}
+    return of_keras.get(framework, "without keras")
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder with the answers of all adapters that a process asks."""
+
+    @functools.cache
+    def ask(process: str) -> Path:
+        folder = tmp_path_factory.mktemp("answers")
+        pairs = ["-".join(pair) for pair in PAIRS if process_of(*pair) == process and not missing(*pair)]
+        other = "torch" if process == "jax" else "jax"  # the adapter must pin its own
+        command = [sys.executable, "-m", "tests.conformance.ask_adapter", str(folder), *pairs]
+        environment = {**os.environ, "KERAS_BACKEND": other}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
+        (folder / "errors.txt").write_text(done.stderr)
+        return folder
+
+    return ask
+
+
 @pytest.fixture(scope="module", params=PAIRS, ids="-".join)
-def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    framework, backend = request.param
-    if absent := missing(framework, backend):
+def answers(request: pytest.FixtureRequest, asked: Callable[[str], Path]) -> dict:
+    if absent := missing(*request.param):
         pytest.skip(f"{absent} is not installed")
-    folder = tmp_path_factory.mktemp(f"{framework}-{backend}")
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": "torch" if backend == "jax" else "jax",
-    }  # the adapter must pin its own
-    command = [sys.executable, "-m", "tests.conformance.ask_adapter", framework, backend, str(folder)]
-    asked = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-    assert asked.returncode == 0, asked.stderr[-3000:]
-    return json.loads((folder / "answers.json").read_text())
+    found = asked(process_of(*request.param)) / f"{'-'.join(request.param)}.json"
+    assert found.is_file(), found.with_name("errors.txt").read_text()[-3000:]
+    return json.loads(found.read_text())
 
 
 def test_scores_are_float32_one_row_an_image_one_column_a_class(answers: dict) -> None:
