@@ -10,7 +10,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from stages.capture import READ_BEFORE, stage_code
 from tests.import_graph import ROOT
+from tracking.capture.code_files import remembered
 from weighbridge.params.complete import complete
 from weighbridge.params.written import plain_yaml
 
@@ -28,8 +30,13 @@ def write_images(folder: Path) -> None:
 UNSET = ("ONEDNN_", "DNNL_", "ATEN_", "OMP_", "MKL_", "OPENBLAS_", "NPY_", "KERAS_")
 
 
-def copy_project(folder: Path, smaller: Callable[[Any], None]) -> Path:
-    """Copy the project's files (no tests, no results) to `folder`, make its params `smaller`, commit everything."""
+def copy_project(
+    folder: Path, smaller: Callable[[Any], None], write: Callable[[Path], None] = lambda _project: None
+) -> Path:
+    """Copy the project's files (no tests, no results) to `folder`, make its params `smaller`, commit everything.
+
+    `write` adds files to the folder before that.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -41,9 +48,12 @@ def copy_project(folder: Path, smaller: Callable[[Any], None]) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
     (folder / "few_digits.py").write_text(FEW_DIGITS)
+    write(folder)
     edit_params(folder, lambda params: _few_digits(params, smaller))
     git(folder, "init", "-q")
     commit(folder)
+    with remembered(folder / READ_BEFORE):  # `capture` there reads nothing again that was read here
+        list(stage_code({"onnx", "torchvision"}, {}))
     return folder
 
 
@@ -102,7 +112,7 @@ def repro(project: Path, *targets: str, programs: Path | None = None, **variable
         env={**clean, "PATH": path, **variables},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]

@@ -16,25 +16,28 @@ import pytest
 
 from tests.project import commit, copy_project, edit_params, git, repro
 from tests.tiny_onnx import MODEL, NET, write_net
+from tests.tiny_torch import MODEL as TORCH
+from tests.tiny_torch import SOURCE, trained_here, write_network
 from tracking.audit.audit import Audit, audit
 from tracking.runs.run import Run
 
-ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
+ABSENT = [name for name in ("torch",) if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
 
-TORCH, SOURCE = "resnet18-torchvision", "resnet18-digits"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 OLDEST_PILLOW = "11.3"  # pyproject.toml
 
 
 def smaller(params: Any) -> None:
-    """A network of torch, trained on a few images for one epoch, and a small one that needs no torch."""
-    short = {"epochs": 1, "batch_size": 16, "threads": 1, "export": None}
-    params["pretrain"] = {SOURCE: {**params["pretrain"][SOURCE], **short}}
+    """A network of torch, hardly trained, and one that needs no torch."""
+    trained_here(params)
     params["inference"]["threads"] = None  # or no variable could say how many
-    params["models"] = {TORCH: params["models"][TORCH]}
     params["models"][MODEL] = dict(NET)
-    params["backend_parity"] = {}
+
+
+def write(project: Path) -> None:
+    write_network(project)
+    write_net(project / "net.onnx")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,6 @@ def change_infer(project: Path) -> None:
 
 CHANGES = {
     "OMP_NUM_THREADS": Change("variable.OMP_NUM_THREADS", TORCH, variables={"OMP_NUM_THREADS": "2"}),
-    "ONEDNN_MAX_CPU_ISA": Change("variable.ONEDNN_MAX_CPU_ISA", TORCH, variables={"ONEDNN_MAX_CPU_ISA": "SSE41"}),
     "batch size": Change("param.model.batch_size", params=put(7, "models", MODEL, "batch_size")),
     "seed": Change("param.inference.seed", params=put(1, "inference", "seed")),
     "commit": Change("input.code/stages/infer.py", files=change_infer),
@@ -76,9 +78,7 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = copy_project(tmp_path_factory.mktemp("named"), smaller)
-    write_net(project / "net.onnx")
-    commit(project)
+    project = copy_project(tmp_path_factory.mktemp("named"), smaller, write)
     repro(project, "--single-item", "capture", "fetch")
     return project
 

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import tiny_onnx, tiny_torch
 from tests.project import copy_project, edit_params, git, repro
 from tracking.runs.run import Run
 from weighbridge.params.lock import stage_names
 from weighbridge.params.section import load_yaml
 
-WANTED = ("torch", "torchvision", "onnxruntime", "onnxscript")
+WANTED = ("torch", "onnxruntime", "onnxscript")
 ABSENT = [name for name in WANTED if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
 
-MODELS = ("resnet18-torchvision", "resnet18-onnx")
+TORCH, ONNX = tiny_torch.MODEL, tiny_onnx.MODEL
 SECRET = "Qp7vT2mXz9Lk4Rw8"  # planted: it opens nothing
 PLANTED = {
     "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -31,16 +32,21 @@ PLANTED = {
 
 
 def smaller(params: Any) -> None:
-    short = {"epochs": 2, "batch_size": 16, "threads": 1}
-    params["pretrain"] = {"resnet18-digits": {**params["pretrain"]["resnet18-digits"], **short}}
-    params["models"] = {name: dict(params["models"][name]) for name in MODELS}
-    params["backend_parity"] = {"resnet18-onnx": params["backend_parity"]["resnet18-onnx"]}
+    tiny_torch.trained_here(params)
+    params["models"][ONNX] = dict(tiny_onnx.NET)
+    params["mode_check"]["models"] = [TORCH, ONNX]
+    params["backend_parity"] = {ONNX: {"reference": TORCH, "candidate": ONNX}}
+
+
+def write(project: Path) -> None:
+    tiny_torch.write_network(project)
+    tiny_onnx.write_net(project / "net.onnx")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this project in a git repository, in a path with a space, with params that take seconds."""
-    return copy_project(tmp_path_factory.mktemp("a project") / "here", smaller)
+    return copy_project(tmp_path_factory.mktemp("a project") / "here", smaller, write)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +70,11 @@ def test_from_empty_every_stage_runs(project: Path, first_time: list[str]) -> No
         stage_names(load_yaml(project / "dvc.yaml"), load_yaml(project / "params.yaml"))
     )
     page = (project / "data/report.html").read_text()
-    for name in MODELS:
+    for name in (TORCH, ONNX):
         run = Run.load(project / f"data/runs/{name}.json")
         assert run.results["samples"] == 120
-        assert {finding.check for finding in run.findings} >= {"accuracy_check", "mode_check", "pretrain"}
+        trained = {"pretrain"} if name == TORCH else set()
+        assert {finding.check for finding in run.findings} >= {"accuracy_check", "mode_check", *trained}
         assert run.code["dirty"] is False
         assert name in page
     assert len(list((project / "data/journal").glob("*.json"))) == 2
@@ -82,24 +89,24 @@ def test_a_variable_recomputes_those_who_see_it_going_back_restores_and_the_audi
     project: Path, first_time: list[str]
 ) -> None:
     """Of what would run again only the model itself is run: its checks take a minute."""
-    before = Run.load(project / "data/runs/resnet18-torchvision.json")
-    other = Run.load(project / "data/runs/resnet18-onnx.json")
+    before = Run.load(project / f"data/runs/{TORCH}.json")
+    other = Run.load(project / f"data/runs/{ONNX}.json")
     sse = {"ONEDNN_MAX_CPU_ISA": "SSE41"}
     repro(project, "--single-item", "capture", **sse)
     to_run = repro(project, "--dry", **sse)
-    assert {"infer@resnet18-torchvision", "mode_check@resnet18-torchvision"} <= {*to_run}
+    assert {f"infer@{TORCH}", f"mode_check@{TORCH}"} <= {*to_run}
     assert not [name for name in to_run if name.startswith(("fetch", "preprocess@", "pretrain"))]
-    assert "infer@resnet18-onnx" not in to_run  # onnxruntime never reads it
-    again = [f"{stage}@resnet18-torchvision" for stage in ("infer", "accuracy_check", "record")]
+    assert f"infer@{ONNX}" not in to_run  # onnxruntime never reads it
+    again = [f"{stage}@{TORCH}" for stage in ("infer", "accuracy_check", "record")]
     assert repro(project, "--single-item", *again, **sse)[0] == again[0]
-    changed = Run.load(project / "data/runs/resnet18-torchvision.json")
+    changed = Run.load(project / f"data/runs/{TORCH}.json")
     assert changed.environment["variable.ONEDNN_MAX_CPU_ISA"] == "SSE41"
     assert changed.id != before.id
     changed.save(project / "changed.json")
     assert repro(project) == ["capture"]  # everything else comes out of DVC's run cache
-    assert Run.load(project / "data/runs/resnet18-torchvision.json").id == before.id
-    assert Run.load(project / "data/runs/resnet18-onnx.json").results["scores.sha256"] == other.results["scores.sha256"]
-    command = [sys.executable, "-m", "weighbridge", "audit", "resnet18-torchvision", "changed.json", "--json"]
+    assert Run.load(project / f"data/runs/{TORCH}.json").id == before.id
+    assert Run.load(project / f"data/runs/{ONNX}.json").results["scores.sha256"] == other.results["scores.sha256"]
+    command = [sys.executable, "-m", "weighbridge", "audit", TORCH, "changed.json", "--json"]
     said = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
     assert json.loads(said)["outcome"] in ("explained", "robust")
     isa = "torch.onednn.isa"  # the same on a CPU that has nothing to take away

@@ -11,29 +11,26 @@ from typing import Any
 import pytest
 
 from tests.project import commit, copy_project, repro
+from tests.tiny_torch import MODEL, SOURCE, trained_here, write_network
 from tracking.replay.environments import python_with
 from tracking.replay.errors import UnavailableError
 from tracking.runs.run import Run
 
-ABSENT = [name for name in ("torch", "torchvision") if importlib.util.find_spec(name) is None]
+ABSENT = [name for name in ("torch",) if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
 
-MODEL, SOURCE = "resnet18-torchvision", "resnet18-digits"
 PILLOWS = ("11.3.0", "12.0.0")  # the oldest that is allowed (pyproject.toml), and another
 
 
 def smaller(params: Any) -> None:
     """One small model, hardly trained, watched at a few layers."""
-    short = {"epochs": 1, "batch_size": 16, "threads": 1, "export": None}
-    params["pretrain"] = {SOURCE: {**params["pretrain"][SOURCE], **short}}
-    params["models"] = {MODEL: params["models"][MODEL]}
-    params["backend_parity"] = {}
+    trained_here(params)
     params["layers"] |= {"inputs": 8, "kept": 8, "images": 2}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_project(tmp_path_factory.mktemp("reproduced"), smaller)
+    return copy_project(tmp_path_factory.mktemp("reproduced"), smaller, write_network)
 
 
 @pytest.fixture(scope="module")
