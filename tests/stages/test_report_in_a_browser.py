@@ -3,7 +3,6 @@
 Skipped without Playwright and a Chromium: `pip install .[browser]`, and the system's chromium or `playwright install chromium`.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from stages.report.__main__ import report
+from tests.in_a_browser import chromium
 from tests.stages.test_report import PAIRS, SECONDS, a_run, mistaken, passed, stale
 from tracking.runs.findings import Finding, Verdict
 
@@ -19,14 +19,8 @@ HOSTILE = "<img src=x onerror=\"document.title='scripted'\"><script>document.tit
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install .[browser]")
-    with sync_api.sync_playwright() as playwright:
-        try:
-            started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        except sync_api.Error as problem:
-            pytest.skip(f"needs a Chromium that starts: {str(problem).splitlines()[0]}")
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from filelock import FileLock
 
@@ -25,8 +24,8 @@ from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.secrets import redact_url
 from tracking.runs.times import times_of
-from tracking.runs.writing import sync
 from tracking.trackers import RUN_ID, Held, Nothing, Tracker, document, ends, local, metrics, one_line, parameters, tags
+from tracking.trackers._mlflow_file import FILES, SQLITE, create_store, settle, sqlite_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as Record
 
 LONGEST_PARAMETER, LONGEST_TAG = 6000, 8000
-SQLITE, LOCK = "sqlite:///", "mlflow.lock"
-FILES = "mlartifacts"  # the folder of files beside a store in a file
+LOCK = "mlflow.lock"
 DATASETS, LONGEST_DIGEST = ("images", "manifest", "samples"), 36  # roles of inputs; characters that MLflow keeps
 METRICS_PER_BATCH, TEXTS_PER_BATCH = 800, 100  # of each kind of text; in one request MLflow takes 1000 of all
 ATTEMPTS = 5  # at one record, where others write it too
@@ -56,10 +54,12 @@ SETTINGS = {
 FINDINGS = "findings.json"
 LOGGED = json.dumps([{"path": FINDINGS, "type": "table"}])
 EXTERNAL = {"mlflow.model.isExternal": "true"}
-EXPERIMENT = {
-    "mlflow.experimentKind": "custom_model_development",  # what it is; its pages open on agents all the same (MLflow 3.17)
-    "mlflow.note.content": "Models, weighed. Tick two runs, *Compare*, *Show diff only*: the conditions that differ.",
-}
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # its pages open on agents all the same (MLflow 3.17), so:
+ABOUT = (
+    "Models, weighed: [the runs](#/experiments/{}/runs?workflowType=machine_learning)."
+    " Tick two, *Compare*, *Show diff only*: the conditions that differ."
+)
+SHOWN_ANYHOW = ("subject", "stage", "command")  # as the name and the source of a record
 Item = TypeVar("Item")
 
 
@@ -206,27 +206,30 @@ def connect(folder: Path, experiment: str) -> MLflow:
     client_class = _import_quietly()
     folder = folder.absolute()
     named = os.environ.get("MLFLOW_TRACKING_URI")
-    uri = named or _sqlite(folder / "mlflow.db")
+    uri = named or sqlite_uri(folder / "mlflow.db")
     with _one_line_errors(uri), _locked(folder / LOCK):
         if not named:
-            _create_store(client_class, folder / "mlflow.db")
-            _settle(folder / "mlflow.db", (folder / FILES).as_uri())
+            create_store(client_class, folder / "mlflow.db")
+            settle(folder / "mlflow.db", (folder / FILES).as_uri())
         client = client_class(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
-        identifier = (
-            found.experiment_id
-            if found
-            else client.create_experiment(experiment, _artifacts(folder, uri), tags=EXPERIMENT)
-        )
+        identifier = found.experiment_id if found else _create_experiment(client, experiment, _artifacts(folder, uri))
     if found and found.lifecycle_stage != "active":
         raise UserError(f"MLflow experiment {experiment!r} was deleted: restore it, or change publish.experiment")
     return MLflow(client, identifier, folder)
 
 
+def _create_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
+    """A new experiment, whose description leads from wherever MLflow opens it to where runs are compared."""
+    identifier = client.create_experiment(name, artifacts, tags=KIND)
+    client.set_experiment_tag(identifier, "mlflow.note.content", ABOUT.format(identifier))
+    return identifier
+
+
 def look(folder: Path, experiment: str) -> Tracker:
     """As `connect`, and makes nothing: a store or an experiment that is not there holds nothing."""
     client_class = _import_quietly()
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or _sqlite(folder.absolute() / "mlflow.db")
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(folder.absolute() / "mlflow.db")
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE).partition("?")[0]).is_file():
         return Nothing()
     with _one_line_errors(uri):
@@ -250,43 +253,8 @@ def _import_quietly() -> "type[MlflowClient]":
     return MlflowClient
 
 
-def _create_store(client_class: "type[MlflowClient]", database: Path) -> None:
-    """Make the schema in a file aside and move it into place: MLflow cannot open one whose making was interrupted."""
-    if database.exists():
-        return
-    partial = database.with_name(f".{database.name}.partial")
-    for remains in database.parent.glob(f"{partial.name}*"):
-        remains.unlink()
-    client_class(tracking_uri=_sqlite(partial)).search_experiments(max_results=1)
-    sync(partial)
-    partial.replace(database)
-
-
-def _settle(database: Path, files: str) -> None:
-    """Have the files of a store that was moved or copied lie beside it again: it knows them by their absolute addresses.
-
-    An address that is somebody's own choice stays: it exists, and no store lies beside it.
-    """
-    with closing(sqlite3.connect(database)) as store, store:
-        told = store.execute(
-            "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location LIKE ?", [f"%/{FILES}"]
-        )
-        for (old,) in told.fetchall():
-            place = Path(url2pathname(urlsplit(old).path))
-            if old != files and (not place.exists() or place.with_name("mlflow.db").exists()):
-                store.execute(
-                    "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?",
-                    (files, len(old) + 1, len(old) + 1, f"{old}/"),
-                )
-                store.execute("UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?", (files, old))
-
-
 def _milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
-
-
-def _sqlite(database: Path) -> str:
-    return f"{SQLITE}{database}"
 
 
 def _artifacts(folder: Path, uri: str) -> str | None:
@@ -296,10 +264,11 @@ def _artifacts(folder: Path, uri: str) -> str | None:
 
 def _tags(run: Run) -> dict[str, str]:
     """Ours, and those that MLflow's own pages show as version, source and user."""
-    ours = tags(run, LONGEST_TAG)
-    shown = {"mlflow.source.git.commit": ours.get("commit"), "mlflow.source.name": ours.get("command")}
+    every = tags(run, LONGEST_TAG)
+    shown = {"mlflow.source.git.commit": every.get("commit"), "mlflow.source.name": every.get("command")}
     with suppress(OSError, KeyError, ImportError):  # there is nobody of this number
         shown["mlflow.user"] = getpass.getuser()
+    ours = {name: value for name, value in every.items() if name not in SHOWN_ANYHOW}
     ours |= {"mlflow.note.content": cut(description(run), LONGEST_TAG), "mlflow.loggedArtifacts": LOGGED}
     return {**ours, "mlflow.source.type": "LOCAL", **{name: value for name, value in shown.items() if value}}
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,10 @@ def mlflow_server(backend: str, destination: str, folder: Path, **variables: str
         _wait(f"http://127.0.0.1:{port}/health", process, folder / "server.log")
         yield f"http://127.0.0.1:{port}"
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        for each in (signal.SIGTERM, signal.SIGKILL):  # a browser that is still connected keeps it from ending
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, each)
+                process.wait(timeout=10)
 
 
 def _wait(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
