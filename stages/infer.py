@@ -26,12 +26,13 @@ from tracking.runs.times import DIGEST, Times, inference_note, note_times
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
+from weighbridge.networks.batch_sizes import found_batch_size
 from weighbridge.networks.batches import Kept, in_batches
 from weighbridge.networks.class_map import NAMES
 from weighbridge.networks.conditions import conditions_of, movable
 from weighbridge.networks.digests import digests
 from weighbridge.networks.loading import adjustments, asked_model, load_model
-from weighbridge.networks.predictions import OUTSIDE, PredictionSet
+from weighbridge.networks.predictions import FOUND_BATCH, OUTSIDE, PredictionSet
 from weighbridge.networks.score_kinds import KIND, kind_for
 from weighbridge.networks.score_order import class_map_of
 from weighbridge.params.loading import Loading
@@ -43,10 +44,17 @@ from weighbridge.process.stage import TIMINGS, replacing, run
 from weighbridge.weights.parts import digests_beside
 
 
-def infer(classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows | None = None) -> PredictionSet:
+def infer(
+    classifier: Classifier,
+    samples: SampleSet,
+    model: Model,
+    rows: PartialRows | None = None,
+    found: int | None = None,
+) -> PredictionSet:
     """Predict every sample in order, `model.batch_size` at a time, and note what the process was.
 
-    `rows`: where scores are kept, should this be killed, and what there is of another time.
+    `rows`: where scores are kept, should this be killed, and what there is of another time. `found`: the batch size, where it
+    was not given but found.
 
     Raises:
         UserError: the model gives no table of scores, or it cannot be told which of them belong to the data's classes.
@@ -62,7 +70,9 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, rows: Partia
         **_about_scores(classifier, scores, samples.task),
         **{each.fact: each.value for each in adjustments(classifier)},
         **digests_beside(Path(model.weights)),
-        "model.device": classifier.device,
+        **getattr(classifier, "in_force", {}),
+        **({} if found is None else {FOUND_BATCH: found}),
+        "model.device": classifier.device.partition(":")[0],  # which of equals it is, is no fact
         "model.tensors": len(weights),
         "model.values": int(sum(value.size for value in weights.values())),
     }
@@ -71,7 +81,7 @@ def infer(classifier: Classifier, samples: SampleSet, model: Model, rows: Partia
 
 def _scores(classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows | None) -> np.ndarray:
     kept = None if rows is None else Kept(rows, lambda: movable(classifier))
-    return in_batches(classifier.predict, samples, model.batch_size, "infer", kept)
+    return in_batches(classifier.predict, samples, model.batch, "infer", kept, getattr(classifier, "send", None))
 
 
 def _about_scores(classifier: Classifier, scores: np.ndarray, task: str) -> dict[str, Scalar]:
@@ -94,7 +104,7 @@ def infer_part(classifier: Classifier, samples: SampleSet, model: Model, rows: P
     """
     before = movable(classifier)
     _scores(classifier, samples, model, rows)
-    if len(samples) <= model.batch_size and before is not None and before == movable(classifier):
+    if len(samples) <= model.batch and before is not None and before == movable(classifier):
         rows.confirm()  # no further batch showed that this one changed nothing
     if not rows.confirmed:
         raise UserError("the model changes while it is asked: its samples cannot be shared out (cluster.shards: 1)")
@@ -107,8 +117,11 @@ def main(
     chosen, inference, classes = asked_model(model, weights)
     test = open_samples(samples / "test", images, read(Loading, "loading").workers)
     classifier = load_model(chosen, inference, classes, test)
-    values = [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes]
-    asked = conditions_of(values, weights, samples / "test", conditions)
+    if (found := found_batch_size(chosen, inference, classifier, test)) is not None:
+        chosen = chosen.model_copy(update={"batch_size": found})
+    asked = conditions_of(
+        [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes], weights, samples / "test", conditions
+    )
     if rows:
         start, stop = (int(number) for number in rows.split(":"))
         part = test.part(start, stop)
@@ -116,7 +129,7 @@ def main(
         return
     kept = PartialRows(PARTIAL / f"infer-{model}", asked, len(test))
     started, began = datetime.now(UTC), time.monotonic()
-    predicted = infer(classifier, test, chosen, kept)
+    predicted = infer(classifier, test, chosen, kept, found)
     ended = started + timedelta(seconds=time.monotonic() - began)  # whoever sets the clock meanwhile
     for each in adjustments(classifier):
         print(each.sentence, file=sys.stderr)  # noqa: T201

@@ -132,7 +132,7 @@ def main(model: str, images: Path, samples: Path, weights: Path, outputs: Path, 
     classifier = load_model(chosen, inference, classes, test)
     rows: list[str] = []
     if asked.inputs:
-        looked_at = canary_rows(classifier, test, weights, chosen.batch_size, asked)
+        looked_at = canary_rows(classifier, test, weights, chosen.batch, asked)
         rows = [*steps(images, test, asked.images), *looked_at]
     pairs: dict[str, Parity] = read(dict[str, Parity], "backend_parity")
     paired = any(model in (pair.reference, pair.candidate) for pair in pairs.values())

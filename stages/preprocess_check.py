@@ -312,12 +312,12 @@ def _going_on(model: str, samples: SampleSet, images: Path, weights: Path, files
     chosen, inference, classes = asked_model(model, weights)
     classifier = load_model(chosen, inference, classes, samples)
     if isinstance(samples.recipe, TextRecipe):
-        return measure_prompts(classifier, samples, images, chosen.batch_size)
+        return measure_prompts(classifier, samples, images, chosen.batch)
     digests = [sha256_of(path) for path in image_files(images, samples.names)]
     asked = [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes, samples.names, digests]
     partial = PartialAnswers(PARTIAL / f"{CHECK}-{model}", conditions_of(asked, weights, prepared, files))
     kept = KeptAnswers(partial, lambda: movable(classifier))
-    measured = measure(classifier, samples, images, chosen.batch_size, kept)
+    measured = measure(classifier, samples, images, chosen.batch, kept)
     kept.forget()
     return measured
 

@@ -31,7 +31,7 @@ from weighbridge.images.manifest import not_weighed, read_manifest, refused
 from weighbridge.images.samples import resolved_recipe
 from weighbridge.images.tasks import REGRESSION
 from weighbridge.networks.digests import digests
-from weighbridge.networks.predictions import PredictionSet
+from weighbridge.networks.predictions import FOUND_BATCH, PredictionSet
 from weighbridge.params.data import Data
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
@@ -73,6 +73,7 @@ def record(
     params["model"]["recipe"] = without_test_set(asked.model.recipe)  # the data say which images: no condition twice
     beside = {fact: str(value) for fact, value in predictions.process.items() if fact.startswith(BESIDE)}
     process = {fact: value for fact, value in predictions.process.items() if fact not in beside}
+    params["model"]["batch_size"] = process.pop(FOUND_BATCH, params["model"]["batch_size"])
     return Run(
         subject=name,
         command=redact(command),

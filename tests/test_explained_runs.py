@@ -1,6 +1,7 @@
 """Differences explained by running real processes: hybrids, certificates, another clone, a forgotten eval()."""
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,24 @@ RECIPE = "digits-32"
 LONG = "WEIGHBRIDGE_LONG_TESTS"
 
 
+PROVIDERS = "param.model.computing.providers"
+
+
 def bicubic(params: Any) -> None:
+    """Also the provider by name that is taken anyway."""
     params["recipes"][RECIPE]["resize"]["interpolation"] = "bicubic"
+    params["models"][MODEL]["computing"] = {"providers": ["CPUExecutionProvider"]}
+
+
+def found_batches(params: Any) -> None:
+    only_this_net(params)
+    params["models"][MODEL]["batch_size"] = "auto"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs, a.json and b.json: another interpolation, and another commit of the code that does the same."""
-    project = copy_project(tmp_path_factory.mktemp("explained") / "here", only_this_net)
+    project = copy_project(tmp_path_factory.mktemp("explained") / "here", found_batches)
     write_net(project / "net.onnx")
     commit(project)
     weigh(project, MODEL, RECIPE, "a.json")
@@ -46,8 +57,14 @@ def found(project: Path) -> dict:
 def test_the_interpolation_alone_is_proven_both_ways_and_another_commit_is_cleared(project: Path, found: dict) -> None:
     assert (found["verdict"], found["grade"]) == ("proven", "bits")
     assert found["minimal"] == ["param.recipe.resize.interpolation"]
-    assert {factor["name"] for factor in found["factors"]} == {"param.recipe.resize.interpolation", "code"}
+    assert {factor["name"] for factor in found["factors"]} == {"param.recipe.resize.interpolation", PROVIDERS, "code"}
     assert "<svg" in (project / "page.html").read_text()
+
+
+def test_a_batch_size_that_was_found_is_recorded_as_the_number(project: Path) -> None:
+    run = json.loads((project / "a.json").read_text())
+    assert run["params"]["model.batch_size"] in {2**power for power in range(7)}
+    assert "model.batch_size" not in run["environment"]
 
 
 def test_explaining_again_runs_nothing_again(project: Path, found: dict) -> None:

@@ -308,7 +308,7 @@ def _tried(asked: _Asked, own: SampleSet, prepared: Path, images: Path, observed
     values = [model.model_dump(exclude={"claim"}), inference.model_dump(), classes, steps, [*map(sha256_of, files)]]
     conditions = conditions_of(values, Path(model.weights), prepared / model.recipe / "test", asked.conditions)
     kept = KeptAnswers(PartialAnswers(PARTIAL / f"{CHECK}-{asked.key}", conditions), lambda: movable(classifier))
-    tried = try_all(classifier, files, known, observed, model.batch_size, kept)
+    tried = try_all(classifier, files, known, observed, model.batch, kept)
     kept.forget()
     return tried
 

@@ -25,7 +25,7 @@ from weighbridge.frameworks import Classifier
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.loading import asked_model, load_model, load_other, spec_of
-from weighbridge.networks.predictions import PredictionSet
+from weighbridge.networks.predictions import FOUND_BATCH, PredictionSet
 from weighbridge.networks.score_differences import (
     SCENARIOS,
     CannotBeAskedError,
@@ -81,9 +81,12 @@ def _judged(model: str, case: Discrepancy, difference: ScoreDifference) -> Findi
 def main(model: str, samples: Path, images: Path, weights: Path, predictions: Path, findings: Path) -> None:
     """Ask the model in every way, write."""
     asked = read(IsolationCheck, "isolation_check")
-    subject = _subject(*asked_model(model, weights), asked, open_samples(samples / "test", images))
-    alone = PredictionSet.load(predictions).scores
+    predicted = PredictionSet.load(predictions)
+    alone = predicted.scores
     assert alone is not None
+    chosen, inference, classes = asked_model(model, weights)
+    chosen = chosen.model_copy(update={"batch_size": predicted.process.get(FOUND_BATCH, chosen.batch_size)})
+    subject = _subject(chosen, inference, classes, asked, open_samples(samples / "test", images))
     save_findings(isolation_check(model, subject, alone[subject.rows], asked), findings)
 
 
@@ -95,7 +98,7 @@ def _subject(
         fresh=lambda: load_model(*told),
         other=cache(lambda: load_other(*told)),
         samples=test,
-        batches=spread_batches(len(test), chosen.batch_size, asked.samples),
+        batches=spread_batches(len(test), chosen.batch, asked.samples),
         one_by_one=asked.one_by_one,
         elsewhere={name: _in_order(ask) for name, ask in scenarios_elsewhere(spec_of(*told), asked.seconds).items()},
     )

@@ -177,7 +177,7 @@ def _study(
         return "An exported file cannot be trained."
     sizes = task.samples, task.test_samples
     drawn = load_target(target, task.target, source.recipe, sizes, task.seeds)
-    return transfer_check(task, networks, drawn, source.shuffled(task.test_samples), model.batch_size)
+    return transfer_check(task, networks, drawn, source.shuffled(task.test_samples), model.batch)
 
 
 def main(

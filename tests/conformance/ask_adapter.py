@@ -17,7 +17,7 @@ import numpy as np
 from stages.transfer_check.layers import backbone_layers, first
 from tracking.capture.network_settings import network_settings
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Network, Spec, Training, load
+from weighbridge.frameworks import Network, Spec, Training, find_adapter, load
 from weighbridge.networks.layer_outputs import Recorder
 from weighbridge.networks.watching import record_layers
 from weighbridge.weights.files import save_tensors
@@ -158,6 +158,7 @@ def ask(framework: str, backend: str, folder: Path) -> dict[str, Any]:
         "is_network": isinstance(classifier, Network),
         "asked_in_training": asked_in_training(spec, images),
         "laid_out": laid_out(spec, images, scores),
+        "otherwise": otherwise(spec, images, scores),
         **refusals(spec, folder),
     }
     if isinstance(classifier, Network):
@@ -193,6 +194,31 @@ def laid_out(spec: Spec, images: np.ndarray, scores: np.ndarray) -> str:
     lying = all(value.is_contiguous(memory_format=torch.channels_last) for value in kernels) and kernels
     close = np.allclose(classifier.predict(images), scores, atol=1e-4)
     return "the same to rounding" if lying and close else f"{len(kernels)} kernels, close: {close}"
+
+
+WAYS = {
+    "precision": "amp-bf16",
+    "quantisation": "int8-dynamic",
+    "jit": False,
+    "providers": ["CPUExecutionProvider"],
+    "graph_level": "disabled",
+}
+
+
+def otherwise(spec: Spec, images: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    """By way of computing, how far the scores move, in their largest; or the refusal."""
+    found: dict[str, Any] = {}
+    for name in find_adapter(spec.framework).computing:
+        if name not in WAYS:
+            continue
+        asked = replace(spec, computing={name: WAYS[name]})
+        said = refusal(asked)
+        if said == "accepted":
+            moved = np.abs(load(asked).predict(images) - scores).max() / np.abs(scores).max()
+            found[name] = float(moved)
+        else:
+            found[name] = said
+    return found
 
 
 def saved(framework: str, backend: str, folder: Path) -> Spec:

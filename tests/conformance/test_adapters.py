@@ -128,6 +128,16 @@ def test_a_forgotten_eval_and_another_layout_are_asked_for_and_refused_where_the
     assert ("the same to rounding" if ours else "is for torch's own networks") in answers["laid_out"]
 
 
+def test_ways_of_computing_move_scores_by_little_or_are_refused_in_a_line(answers: dict) -> None:
+    for way, moved in answers["otherwise"].items():
+        if isinstance(moved, str):
+            assert way == "quantisation"
+            assert "this CPU has no engine" in moved
+        else:
+            assert moved < (0.2 if way in ("precision", "quantisation") else 1e-4)
+            assert moved > 0 or way != "precision"
+
+
 def test_fitting_learns_and_moves_the_shared_backbone(answers: dict) -> None:
     if answers["is_network"]:
         assert answers["losses"][-1] < answers["losses"][0]

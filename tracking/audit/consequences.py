@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 BACKEND = ("param.model.framework", "param.model.backend")
 NETWORK = ("param.model.architecture", "param.model.arguments*")
+WAYS = ("param.model.computing.*", "param.model.arguments.dtype", "param.model.arguments.attn_implementation")
 PIXELS = ("param.model.recipe", "param.recipe.*", "param.data.*", "input.images", "input.manifest")
 DECODERS = (
     "package.pillow*",
@@ -46,6 +47,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"param\.recipe\..*", ("param.model.recipe",)),
     (r"param\.model\.backend", ("param.model.framework",)),
     (r"param\.model\.arguments.*", ("param.model.architecture",)),
+    (r"param\.model\.computing\..*", ("param.model.framework",)),
     (r"input\.weights(?:/.*)?", NETWORK),
     (r"param\.model\.(?:weights|sha256)", ("input.weights",)),
     (r"input\.samples", (*PIXELS, *DECODERS, *PIXEL_CODE)),
@@ -65,11 +67,14 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"pool\..*", ("variable.OPENBLAS_*", "variable.MKL_*")),
     (r"tensorflow\.(?:onednn|deterministic)", ("variable.TF_ENABLE_ONEDNN_OPTS", "variable.TF_*DETERMINISTIC*")),
     (r".*tf32.*", ("variable.*TF32*",)),
+    (r"keras\.dtype_policy", ("param.model.computing.precision",)),
+    (r"torch\.quantized_engine", ("param.model.computing.quantisation",)),
     (r"keras\..*", ("variable.KERAS_*", *BACKEND)),
     (r"jax\..*", ("variable.JAX_*", "variable.XLA_*")),
     (r".*\.(?:kernel|dispatched|capability|isa)", PROCESSOR),
     (r".*\.devices?|.*\.cuda\.\d+\..*|jax\.backend|model\.device", DEVICE),
     (r"scores\..*", ("param.model.classes*", *NETWORK, "input.weights", *BACKEND)),
+    (r"model\.(?:dtype|attention|jit|providers|graph_level|layers|values|tensors)", WAYS),
     (r"model\..*", (*NETWORK, "input.weights", *BACKEND)),
     (rf"{FRAMEWORK}\.{BUILT_IN}", (r"package.\1*", r"wheel.\1*")),
     (r"library\.lib(?:m|mvec)", ("os.libc",)),

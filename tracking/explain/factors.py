@@ -21,9 +21,11 @@ LEVERS = re.compile(
 STANDS_IN = "an instruction-set lever, which stands in for another CPU"
 PROCESSOR = "processor"
 
+# arguments of transformers that make no other network: they say how it is asked, and each is a factor by itself
+ASKED = "(?:dtype|attn_implementation|padding_side|use_cache)"
 # name of the group -> the conditions that belong to it; what fits none is a factor by itself
 GROUPS: Mapping[str, str] = {
-    "network": r"param\.model\.(?:framework|architecture|arguments.*|checkpoint)",
+    "network": rf"param\.model\.(?:framework|architecture|arguments(?!\.{ASKED}$).*|checkpoint)",
     "weights": r"input\.weights(?:/.*)?|param\.model\.(?:weights|sha256)",
     "recipe.geometry": r"param\.recipe\.(?:resize\.(?:size|fit)|crop\..*)",
     "recipe.resampling": r"param\.recipe\.resize\.(?:interpolation|antialias|library)",
@@ -37,6 +39,10 @@ GROUPS: Mapping[str, str] = {
 # what names or pins the content and changes nothing by itself: it goes with the content, which loaders know by its suffix
 WITH_CONTENT = {"input.weights": ("param.model.weights", "param.model.sha256")}
 NETWORK = ("network", "weights", "param.model.backend", "factory")  # another architecture needs other weights
+COMPUTING = "computing"
+HALVES = ("param.model.computing.precision", "param.model.arguments.dtype")  # int8 layers take float32 alone
+OWN_WAYS = rf"param\.model\.(?:computing\..*|arguments\.{ASKED})|param\.inference\.layout"
+INT8 = "param.model.computing.quantisation"
 RESIZING = ("recipe.geometry", "recipe.resampling")  # inseparable where one end does not resize at all
 
 # condition -> how it is set and what that needs
@@ -159,6 +165,11 @@ def _grouped(differences: Sequence[Difference], packages: Sequence[Difference]) 
         groups.setdefault(_group(each.name), []).append(each)
     if "network" in groups:
         _join(groups, NETWORK)
+    if any(each.name == "param.model.framework" for each in groups.get("network", ())):  # each knows its own ways alone
+        _join(groups, ("network", *(name for name in groups if re.fullmatch(OWN_WAYS, name))))
+    elif INT8 in groups and any(name in groups for name in HALVES):
+        groups = {COMPUTING if name == INT8 else name: members for name, members in groups.items()}
+        _join(groups, (COMPUTING, *HALVES))
     if any(each.absent for name in RESIZING for each in groups.get(name, ()) if "resize" in each.name):
         _join(groups, RESIZING)
     return [_factor(name, members, packages) for name, members in groups.items()]

@@ -6,7 +6,7 @@ moves a score further than the furthest move seen, d. An image whose best score 
 of two scores moves by at most d. The second number is sound for moves up to d, and no promise about levers that are not here.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ from tracking.runs.run import Run, Scalar
 THREADS = (1, 2, 4)
 BATCHES = (8, 32, 128)
 LAYOUT = "param.inference.layout"
+COMPUTING = "param.model.computing."
+COMPILE = f"{COMPUTING}compile"
+CUDNN = "torch.cudnn.benchmark"
 ROWS = 4096  # of scores at a time
 
 # backend -> the conditions that move its sums, each with values to try: instruction sets, matrix libraries, kernels
@@ -32,13 +35,19 @@ LEVERS: Mapping[str, Mapping[str, tuple[Scalar, ...]]] = {
         "variable.MKL_CBWR": ("COMPATIBLE", "AVX2"),
         "torch.mkldnn": (False,),
         LAYOUT: ("channels_last",),
+        COMPILE: ("default",),
+        CUDNN: (True,),
     },
     "tensorflow": {
         "variable.ONEDNN_MAX_CPU_ISA": ("SSE41", "AVX2", "AVX512_CORE"),
         "variable.TF_ENABLE_ONEDNN_OPTS": ("0", "1"),
+        f"{COMPUTING}jit": (False, True),
     },
-    "jax": {"variable.XLA_FLAGS": ("--xla_cpu_max_isa=SSE4_2", "--xla_cpu_max_isa=AVX2")},
-    "onnxruntime": {},
+    "jax": {
+        "variable.XLA_FLAGS": ("--xla_cpu_max_isa=SSE4_2", "--xla_cpu_max_isa=AVX2"),
+        f"{COMPUTING}jit": (False,),
+    },
+    "onnxruntime": {f"{COMPUTING}graph_level": ("disabled", "basic", "extended")},
 }
 
 
@@ -91,11 +100,18 @@ class Band:
         return asdict(self)
 
 
-def band(run: Run, replayer: Replayer, max_runs: int, say: Callable[[str], None] = lambda _: None) -> Band:
+def band(
+    run: Run,
+    replayer: Replayer,
+    max_runs: int,
+    say: Callable[[str], None] = lambda _: None,
+    more: Sequence[tuple[str, Scalar]] = (),
+) -> Band:
     """Run again as recorded, then under each lever; what was run before is not run again.
 
     Args:
         max_runs: start at most so many runs.
+        more: further levers, such as another precision, which is not the same arithmetic on paper.
 
     Raises:
         UserError: the run does not come back here even in its decisions, so that levers would say nothing about it.
@@ -110,7 +126,7 @@ def band(run: Run, replayer: Replayer, max_runs: int, say: Callable[[str], None]
         words = "run as recorded it decides otherwise here; `weighbridge reproduce` says what differs"
         raise UserError(f"{run.subject} {run.id[:12]}: {words}")
     scores, flipped = replayer.scores(own), np.zeros(len(outcome.top1), bool)
-    chosen = list(levers(own))
+    chosen = list(dict.fromkeys([*more, *levers(own, cudnn=_chooses_in_cudnn(run))]))
     new = [lever for lever in chosen if not replayer.known({**own, lever[0]: lever[1]})]
     within = [lever for lever in chosen if lever not in new[max(allowed, 0) :]]
     tried = [_tried(replayer, own, lever, scores, flipped, say) for lever in within]
@@ -129,12 +145,19 @@ def band(run: Run, replayer: Replayer, max_runs: int, say: Callable[[str], None]
     )
 
 
-def levers(own: Mapping[str, Scalar]) -> Iterator[tuple[str, Scalar]]:
+def _chooses_in_cudnn(run: Run) -> bool:
+    """Whether it ran on a GPU of NVIDIA with the algorithms that cuDNN takes without trying."""
+    return str(run.environment.get("model.device")).startswith("cuda") and run.environment.get(CUDNN) is False
+
+
+def levers(own: Mapping[str, Scalar], *, cudnn: bool = False) -> Iterator[tuple[str, Scalar]]:
     """The conditions to be set otherwise, one at a time; what a run has already is left out."""
     backend = str(own.get("param.model.backend"))
     for name, values in LEVERS.get(backend, {}).items():
-        if name == LAYOUT and str(own.get("param.model.framework")).startswith(("keras", "torchfile")):
+        if name in (LAYOUT, COMPILE) and str(own.get("param.model.framework")).startswith(("keras", "torchfile")):
             continue  # not torch's own networks
+        if name == CUDNN and not cudnn:
+            continue
         kept = f"{own[name]} " if name == "variable.XLA_FLAGS" and name in own else ""
         yield from ((name, f"{kept}{value}" if kept else value) for value in values if own.get(name) != value)
     yield from (("param.inference.threads", count) for count in THREADS if own.get("param.inference.threads") != count)

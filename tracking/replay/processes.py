@@ -13,6 +13,8 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from tracking.capture.memory import usable_memory
+
 SECONDS = 6 * 3600.0  # one stage of 50,000 images takes up to four hours on two cores
 GRACE = 5.0  # between asking a process to end and ending it
 
@@ -115,10 +117,4 @@ def _bounded(command: Sequence[str]) -> list[str]:
 
 def memory_limit() -> int | None:
     """Bytes of memory that a child may take: all that this machine, or its container, has; None where no limit can be set."""
-    if not sys.platform.startswith("linux"):
-        return None
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):
-            whole = min(whole, int(Path(path).read_text(encoding="ascii")))
-    return whole
+    return usable_memory() if sys.platform.startswith("linux") else None

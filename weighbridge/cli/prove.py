@@ -1,7 +1,9 @@
 """Commands that run recorded models again: explain, band, reproduce."""
 
 import argparse
+import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,7 @@ from weighbridge.process.exit_codes import FINDING, UNDECIDED
 if TYPE_CHECKING:
     from tracking.audit.audit import Audit
     from tracking.explain.schema import Certificate
+    from tracking.runs.run import Scalar
 
 # ---- explain
 
@@ -133,8 +136,30 @@ def _explain_published(options: argparse.Namespace) -> int:
 # ---- band
 
 
+def lever(text: str) -> "tuple[str, Scalar]":
+    """A condition and the value that it is to have, from `CONDITION=VALUE`; the value is read as JSON where it is that."""
+    from tracking.replay.conditions import settable
+    from tracking.replay.flags import FLAGS
+
+    name, equals, value = text.partition("=")
+    if not equals or not (name in FLAGS or settable({name: value})):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a condition that can be set again, = and its value")
+    with suppress(ValueError):
+        read = json.loads(value)
+        return name, read if isinstance(read, int | float | bool) else value
+    return name, value
+
+
 def band_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN)
+    parser.add_argument(
+        "--lever",
+        metavar="CONDITION=VALUE",
+        action="append",
+        default=[],
+        type=lever,
+        help="also try this one, such as param.model.computing.precision=bf16 (may be given several times)",
+    )
     add_max_runs(parser, 20)
     add_trust(parser)
     add_timeout(parser)
@@ -148,7 +173,7 @@ def band(options: argparse.Namespace) -> int:
     from tracking.replay.band import band as measured
 
     run = find_run(options.run, options.folder)
-    found = measured(run, trusting(options, run), options.max_runs, print_progress)
+    found = measured(run, trusting(options, run), options.max_runs, print_progress, options.lever)
     if options.json:
         print_json(found.to_dict())
     else:

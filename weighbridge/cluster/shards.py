@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tracking.runs.errors import UserError
 from weighbridge.cluster import store
 from weighbridge.cluster.node import Job
+from weighbridge.params.models import AUTO
 from weighbridge.params.section import PARAMS, load_yaml
 from weighbridge.process.joined_rows import join, shares
 from weighbridge.process.partial import PARTIAL
@@ -22,7 +24,11 @@ def parts_of(job: Job, project: Path, shards: int) -> list[Job]:
         return []
     samples = len(json.loads((project / described / SAMPLES).read_text(encoding="utf-8"))["names"])
     model = job.stage.partition("@")[2]
-    batch = int(load_yaml(project / PARAMS)["models"][model]["batch_size"])
+    batch = load_yaml(project / PARAMS)["models"][model]["batch_size"]
+    if batch == AUTO:
+        raise UserError(
+            f"{PARAMS}: models.{model}.batch_size: parts (cluster.shards) are whole batches: give it a number"
+        )
     made = [
         replace(
             job,
@@ -30,7 +36,7 @@ def parts_of(job: Job, project: Path, shards: int) -> list[Job]:
             command=f"{job.command} --rows {start}:{stop}",
             outputs=(f"{PARTIAL.as_posix()}/infer-{model}-{start}-{stop}",),
         )
-        for start, stop in shares(samples, batch, shards)
+        for start, stop in shares(samples, int(batch), shards)
     ]
     return made if len(made) > 1 else []
 

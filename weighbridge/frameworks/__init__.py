@@ -8,7 +8,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -28,6 +28,7 @@ from weighbridge.weights.files import save_tensors
 
 __all__ = [
     "Adapter",
+    "Adjustable",
     "Behaved",
     "Behaviour",
     "Classifier",
@@ -61,11 +62,12 @@ class Spec:
         width, channels: of its images; without a width they are square.
         weights: the file (or folder of files) to load, or None for a random start from `seed`.
         threads: of the framework inside one operation; None leaves it to the machine.
-        device: `auto` takes a GPU where there is one; `cpu` and `cuda` insist.
+        device: `auto` takes a GPU where there is one; others insist (`cpu`, `cuda:1`, `mps`).
         sha256: of the weights file, as the user pinned it; it was verified. Files that hold code need it.
         checkpoint: the name under which the weights were published, `torchvision/ResNet50/IMAGENET1K_V2`.
         training: whether `predict` asks in training mode.
         layout: `channels_last` lays torch's weights out so; None leaves them as they are.
+        computing: what is asked of how it computes, by a name of `weighbridge.params.computing`; the adapter knows these names.
     """
 
     framework: str
@@ -84,6 +86,7 @@ class Spec:
     layout: str | None = None
     width: int | None = None
     channels: int = 3
+    computing: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -92,13 +95,14 @@ class Spec:
 
 
 class Classifier(Protocol):
-    """A network that can be asked; `adjustments`, where it has it, is what was done so that its weights fit.
+    """A network that can be asked; `adjustments`, where it has it, is what was done so that its weights fit, and `in_force` facts
+    of how it computes that are the framework's own choice where nothing was asked.
 
     Images are finished: float32, NHWC. Texts are token ids: int32, shape (samples, length), -1 where a text has ended; what a
     language model is asked about documents are rows of them (`weighbridge.texts.requests`).
 
     Attributes:
-        device: `cpu` or `cuda`, where it really computes.
+        device: where it really computes: `cpu`, `cuda`, `cuda:1`, `mps`.
         inside: the framework's own object, for those who ask about its layers; None for a compiled file.
         categories: what the weights' publisher calls the classes, in the order of the scores; None where nobody says.
     """
@@ -156,6 +160,19 @@ class Behaved:
 
 
 Behaviour = Callable[[np.ndarray, np.ndarray], Behaved]
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A classifier that is told after it was loaded how to compute."""
+
+    def compute(self, asked: Mapping[str, Any]) -> None:
+        """As `Spec.computing`.
+
+        Raises:
+            UserError: this framework, backend or machine cannot.
+        """
+        ...
 
 
 @runtime_checkable
@@ -257,6 +274,7 @@ class Adapter:
         libraries: what else takes part, as far as `tracking.capture.packages.INSTALLED_AS` knows it by name.
         packages: further installed packages that can move a number.
         variables: further environment variables (names or patterns) that can move a number.
+        computing: the keys of `weighbridge.params.computing` that it knows; written out, as `backends`.
         program: whether its files are finished programs: they can only be asked, not written, trained or watched.
         save: writes a loaded classifier to a folder; the spec that loads it from there. Not asked of programs.
     """
@@ -265,6 +283,7 @@ class Adapter:
     libraries: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    computing: tuple[str, ...] = ()
     program: bool = False
     save: Callable[[Classifier, Spec, Path], Spec] = save_weights
 
@@ -293,10 +312,12 @@ def load(spec: Spec) -> Classifier:
     """Build the network, load its weights, and verify that the backend is the one asked for.
 
     Raises:
-        UserError: unknown framework or architecture, unusable weights, another backend than asked for, or a mode or
-            layout that it has not.
+        UserError: unknown framework or architecture, unusable weights, another backend than asked for, or a mode, a
+            layout or a way of computing that it has not.
     """
     classifier = cast(Classifier, _module(spec.framework).load(spec))
+    if spec.computing and isinstance(classifier, Adjustable):
+        classifier.compute(spec.computing)
     if not spec.training and spec.layout is None:
         return classifier
     if not isinstance(classifier, Network):

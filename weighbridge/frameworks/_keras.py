@@ -4,13 +4,10 @@ Keras reads `KERAS_BACKEND` once, when it is imported, and ignores it silently l
 type and data format even when the variable is set. So both are pinned here first, and checked afterwards.
 """
 
-import atexit
 import importlib
 import os
 import random
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -30,12 +27,12 @@ from weighbridge.frameworks import (
     cosine_rate,
     epoch_batches,
 )
+from weighbridge.frameworks._keras_computing import in_float32, set_jit, set_precision
+from weighbridge.frameworks._keras_devices import device_of, set_import_variables
 from weighbridge.frameworks._keras_layers import batchnorms, named, no_gradient
 from weighbridge.frameworks._keras_training import going_on, training_state
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.declared_inputs import DeclaredInput
-
-_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
 def start(spec: Spec) -> tuple[Any, str]:
@@ -51,46 +48,11 @@ def start(spec: Spec) -> tuple[Any, str]:
             "it was imported before this model was loaded"
         )
     _keep_out(spec.backend)
-    device = _device(spec)
+    device = device_of(spec)
     keras.utils.clear_session()  # or the layers of a second model in this process get other names
+    set_precision(keras, spec.computing.get("precision"))
     _seed(keras, spec.seed)
     return keras, device
-
-
-def set_import_variables(spec: Spec) -> None:
-    """Set the variables that Keras and its backends read when they are imported, or when they first compute."""
-    if spec.backend == "jax" and spec.threads is not None:
-        _limit_jax(spec.threads)
-    if "keras" in sys.modules:
-        return
-    os.environ["KERAS_BACKEND"] = spec.backend
-    home = tempfile.mkdtemp(prefix="keras-home-")
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    os.environ["KERAS_HOME"] = home
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if spec.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-        os.environ["JAX_PLATFORMS"] = "cpu"
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or no second process finds room on the GPU
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-
-
-def _limit_jax(threads: int) -> None:
-    """JAX has no setting for its CPU threads: its client reads a variable when it is made.
-
-    Raises:
-        UserError: it is made, with another number.
-    """
-    bridge = sys.modules.get("jax._src.xla_bridge")
-    if bridge is None or not bridge.backends_are_initialized():
-        os.environ["PJRT_NPROC"] = str(threads)
-        if threads == 1 and _ONE_THREAD not in (flags := os.environ.get("XLA_FLAGS", "")):
-            os.environ["XLA_FLAGS"] = f"{flags} {_ONE_THREAD}".strip()
-    elif os.environ.get("PJRT_NPROC") != str(threads):
-        raise UserError(
-            f"params.yaml asks for {threads} threads, JAX in this process has {os.environ.get('PJRT_NPROC', 'all')}: "
-            "it takes their number once, when it starts"
-        )
 
 
 @contextmanager
@@ -140,37 +102,6 @@ def _seed(keras: Any, seed: int) -> None:
         sys.modules["torch"].manual_seed(seed)
 
 
-def _device(spec: Spec) -> str:
-    device = {"tensorflow": tensorflow_device, "jax": _jax_device, "torch": _torch_device}[spec.backend](spec)
-    if spec.device == "cuda" and device == "cpu":
-        raise UserError(f"params.yaml: inference.device is cuda, but {spec.backend} sees no GPU; set it to auto or cpu")
-    return device
-
-
-def tensorflow_device(spec: Spec) -> str:
-    """Set TensorFlow's threads, and say where it computes."""
-    import tensorflow as tf
-
-    if spec.threads is not None:
-        tf.config.threading.set_intra_op_parallelism_threads(spec.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(spec.threads)
-    return "cuda" if tf.config.list_physical_devices("GPU") else "cpu"
-
-
-def _jax_device(_spec: Spec) -> str:
-    import jax
-
-    return "cuda" if jax.default_backend() in ("gpu", "cuda") else "cpu"
-
-
-def _torch_device(spec: Spec) -> str:
-    import torch
-
-    if spec.threads is not None:
-        torch.set_num_threads(spec.threads)
-    return "cuda" if torch.cuda.is_available() and spec.device != "cpu" else "cpu"
-
-
 class KerasNetwork:
     """`weighbridge.frameworks.Network` over a functional Keras model that ends in a Dense or 1 x 1 Conv2D layer."""
 
@@ -190,6 +121,15 @@ class KerasNetwork:
         """Of its images; Keras itself takes any batch, whatever the model says."""
         given = self.model.inputs[0]
         return DeclaredInput((None, *given.shape[1:]), str(given.dtype))
+
+    def compute(self, asked: Mapping[str, Any]) -> None:
+        if "jit" in asked:
+            set_jit(self.model, asked["jit"])
+
+    @property
+    def in_force(self) -> dict[str, bool]:
+        """Whether XLA compiles it, which Keras decides by its layers where nothing was asked."""
+        return {"model.jit": bool(self.model.jit_compile)}
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         if self.training:
@@ -288,7 +228,8 @@ class KerasNetwork:
     def weights(self) -> dict[str, np.ndarray]:
         import keras
 
-        return {name: np.array(keras.ops.convert_to_numpy(v.value)) for name, v in named(self.model.weights).items()}
+        own = named(self.model.weights)
+        return {name: in_float32(np.array(keras.ops.convert_to_numpy(v.value))) for name, v in own.items()}
 
     def hold(self, names: AbstractSet[str]) -> None:
         for layer in self._held:

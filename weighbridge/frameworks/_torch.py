@@ -3,11 +3,10 @@
 import copy
 import os
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -25,8 +24,9 @@ from weighbridge.frameworks import (
     cosine_rate,
     epoch_batches,
 )
+from weighbridge.frameworks._torch_computing import Ways, made_ready
+from weighbridge.frameworks._torch_devices import batch_of, sends_ahead
 from weighbridge.frameworks._torch_layers import (
-    batch_of,
     batchnorms,
     in_numpy,
     last_layer,
@@ -40,92 +40,6 @@ from weighbridge.frameworks._torch_layers import (
 )
 from weighbridge.frameworks._torch_training import going_on, new_optimiser, training_state
 from weighbridge.weights.adjustments import Adjustment
-from weighbridge.weights.files import Tensors, read_weights, require_same_tensors
-from weighbridge.weights.prefixes import without_prefix
-
-
-def configure(threads: int | None, seed: int, device: str) -> str:
-    """Set thread count and seed, and choose the device (`cpu` or `cuda`)."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("params.yaml: inference.device is cuda, but torch sees no GPU; set it to auto or cpu")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-Translate = Callable[[nn.Module, Tensors], tuple[Tensors, Sequence[Adjustment]]]
-
-
-def _as_they_are(_module: nn.Module, tensors: Tensors) -> tuple[Tensors, Sequence[Adjustment]]:
-    return tensors, ()
-
-
-def load_state(module: nn.Module, path: Path, translate: Translate = _as_they_are) -> tuple[Adjustment, ...]:
-    """Give `module` every name and shape of a weights file; what had to be done for it.
-
-    A prefix that all names share, and what wrappers put into them, is taken off where they then fit. BatchNorm's counters may be
-    missing, as they are in old files.
-
-    Args:
-        translate: the library's own way from a file's names and shapes to the module's.
-
-    Raises:
-        UserError: not every tensor of the module and of the file has its place.
-    """
-    weights = read_weights(path)
-    tries: list[Tensors] = []
-    problems: list[UserError] = []
-    for removed, tensors in without_prefix(weights.tensors):
-        try:
-            translated, adjustments = translate(module, tensors)
-        except UserError as problem:
-            problems.append(problem)
-            continue
-        if _takes(module, translated):
-            own = [replace(each, sentence=f"{path}: {each.sentence}") for each in adjustments]
-            return (*weights.adjustments, *_taken_off(path, removed), *own)
-        tries.append(translated)
-    if not tries:
-        raise UserError(f"{path}: {problems[0]}")
-    raise _misfit(module, tries, str(path))
-
-
-def _taken_off(path: Path, removed: str) -> Iterator[Adjustment]:
-    if removed:
-        sentence = f"{path}: {removed!r} was taken off the names of its tensors"
-        yield Adjustment("model.weights.prefix", removed, sentence)
-
-
-def _takes(module: nn.Module, tensors: Tensors) -> bool:
-    """Whether these are all of the module's tensors and no others; then it has them.
-
-    The modules see no version but the root's, so that those that know older names of their weights translate them.
-    """
-    state = OrderedDict((name, torch.from_numpy(value)) for name, value in tensors.items())
-    state._metadata = {"": {"version": module._version}}  # type: ignore[attr-defined]
-    try:
-        keys = module.load_state_dict(state, strict=False)
-    except RuntimeError:  # another shape
-        return False
-    return not keys.unexpected_keys and all(_is_counter(name) for name in keys.missing_keys)
-
-
-def _is_counter(name: str) -> bool:
-    return name.endswith("num_batches_tracked")
-
-
-def _misfit(module: nn.Module, tries: Sequence[Tensors], what: str) -> UserError:
-    """What does not fit, in the names that come nearest."""
-    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    tensors = max(tries, key=lambda each: len(each.keys() & wanted.keys()))
-    found = {name: value.shape for name, value in tensors.items()}
-    counters = {name for name in wanted.keys() - found.keys() if _is_counter(name)}
-    try:
-        require_same_tensors(found, {name: wanted[name] for name in wanted.keys() - counters}, what)
-    except UserError as problem:
-        return problem
-    return UserError(f"{what}: weights of another architecture")
 
 
 def plain_scores(module: nn.Module, batch: torch.Tensor) -> torch.Tensor:
@@ -148,6 +62,7 @@ class TorchNetwork:
 
     Attributes:
         delivered_training: the mode in which the library handed the module over.
+        ways: how it computes, where that was asked for.
     """
 
     training = False
@@ -173,17 +88,31 @@ class TorchNetwork:
         self._ask = ask
         self._held: AbstractSet[str] = frozenset()
         self._new_head: int | None = None
+        self.ways = Ways()
+        self._before_quantised: dict[str, np.ndarray] | None = None
         self._own_momenta: list[float | None] = []
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
         return self.forward(images, training=self.training)
 
-    def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
+    def forward(
+        self, images: np.ndarray | torch.Tensor, *, training: bool, batchnorm: bool | None = None
+    ) -> np.ndarray:
         with self._mode(training, batchnorm), torch.no_grad():
             return self.scores(images).float().cpu().numpy()
 
     def lay_out(self, layout: str) -> None:
         self.module.to(memory_format=getattr(torch, layout))  # type: ignore[call-overload]
+
+    def compute(self, asked: Mapping[str, object]) -> None:
+        self._before_quantised = self.weights() if asked.get("quantisation") else None
+        self.module, self.ways = made_ready(self.module, self.device, asked)
+        self.inside = self.module
+
+    @property
+    def send(self) -> Callable[[np.ndarray], torch.Tensor] | None:
+        """Brings a batch to the device, for `predict` to take later; None where nothing is gained by it."""
+        return partial(batch_of, device=self.device) if sends_ahead(self.device) else None
 
     @contextmanager
     def _mode(self, training: bool, batchnorm: bool | None) -> Iterator[None]:
@@ -192,13 +121,16 @@ class TorchNetwork:
             for layer in batchnorms(self.module):
                 layer.train(batchnorm)
         try:
-            yield
+            with self.ways.casting(self.device):
+                yield
         finally:
             self.module.eval()
 
-    def scores(self, images: np.ndarray) -> torch.Tensor:
+    def scores(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
         """Of one batch, in the mode in which the module is, with a gradient where one is recorded."""
-        batch = batch_of(images, self.device)
+        batch = images if isinstance(images, torch.Tensor) else batch_of(images, self.device)
+        if self.ways.given is not None and batch.is_floating_point():
+            batch = batch.to(self.ways.given)
         if self._new_head is not None:
             classes, self._new_head = self._new_head, None
             require_head(self.module, self._last_layers(), lambda: self._scores(batch[:2]), classes)
@@ -213,8 +145,12 @@ class TorchNetwork:
         name = type(self.module).__name__
         try:
             scores = self._ask(self.module, batch)
+        except torch.OutOfMemoryError as problem:
+            raise MemoryError(str(problem)) from problem
         except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as problem:
             said = " ".join(str(problem).split()) or type(problem).__name__
+            if self.ways.compiled and type(problem).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise UserError(f"{name}: torch.compile cannot compile it here ({said[:300]})") from problem
             raise UserError(f"{name} cannot take a batch of shape {tuple(batch.shape)} ({said})") from problem
         if not isinstance(scores, torch.Tensor):
             raise UserError(f"{name} gives a {type(scores).__name__}, not a tensor of scores")
@@ -228,7 +164,8 @@ class TorchNetwork:
         name = self._last_layers()[0]
         hook = self.module.get_submodule(name).register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
         try:
-            self.forward(images, training=training, batchnorm=batchnorm)
+            with self.ways.uncompiled():
+                self.forward(images, training=training, batchnorm=batchnorm)
         finally:
             hook.remove()
         if not seen:
@@ -254,8 +191,8 @@ class TorchNetwork:
 
     def randomness(self) -> dict[str, bytes]:
         states = {"torch": torch.get_rng_state()}
-        if self.device == "cuda":
-            states["torch.cuda"] = torch.cuda.get_rng_state()
+        if self.device.startswith("cuda"):
+            states["torch.cuda"] = torch.cuda.get_rng_state(self.device)
         return {name: state.numpy().tobytes() for name, state in states.items()}
 
     def behaviours(self) -> Mapping[str, Behaviour]:
@@ -285,6 +222,8 @@ class TorchNetwork:
                 own[name].copy_(torch.from_numpy(np.asarray(value)))
 
     def weights(self) -> dict[str, np.ndarray]:
+        if self._before_quantised is not None:
+            return {name: value.copy() for name, value in self._before_quantised.items()}
         return {name: in_numpy(value) for name, value in self.module.state_dict().items()}
 
     def fit(self, images: Images, labels: np.ndarray, training: Training) -> None:
@@ -317,6 +256,8 @@ class TorchNetwork:
 
     def export(self, folder: Path, image: tuple[int, int, int]) -> Exported:
         """Write an ONNX file with a free batch dimension (https://docs.pytorch.org/docs/stable/onnx.html)."""
+        if self.ways != Ways() or self._before_quantised is not None:
+            raise UserError("a network that computes otherwise than by default (`computing`) is not exported")
         height, width, channels = image
         path, example = folder / "model.onnx", torch.zeros(2, channels, height, width, device=self.device)
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():

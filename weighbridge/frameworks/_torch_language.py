@@ -38,13 +38,17 @@ class LanguageNetwork(TorchNetwork):
         asking: how requests are passed; see `asked`.
     """
 
+    send = None  # rows are taken apart where they are
+
     def __init__(self, module: Any, device: str, asking: Asking, adjustments: Sequence[Adjustment] = ()) -> None:
         super().__init__(module, device, ask=partial(ask, asking=asking), adjustments=adjustments)
         self.asking = asking
 
     def asked(self, **changes: Any) -> "LanguageNetwork":
         """The same network (shared, not copied), its requests passed in another way."""
-        return LanguageNetwork(self.module, self.device, replace(self.asking, **changes))
+        same = LanguageNetwork(self.module, self.device, replace(self.asking, **changes))
+        same.ways = self.ways
+        return same
 
     def generate(self, requests: np.ndarray, new_tokens: int, *, training: bool = False) -> list[list[int]]:
         rows = [torch.from_numpy(row[row >= 0].astype(np.int64)).to(self.device) for row in requests[:, 0, HEAD:]]

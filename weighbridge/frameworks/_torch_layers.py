@@ -1,4 +1,4 @@
-"""Layers of a torch module: finding, replacing and holding them still; and batches as torch takes them."""
+"""Layers of a torch module: finding, replacing and holding them still."""
 
 import copy
 import math
@@ -10,12 +10,6 @@ import torch
 from torch import nn
 
 from tracking.runs.errors import UserError
-
-
-def batch_of(inputs: np.ndarray, device: str) -> torch.Tensor:
-    """Images (float32, NHWC) as NCHW, token ids as int64, on `device`."""
-    arranged = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs.astype(np.int64)
-    return torch.from_numpy(np.ascontiguousarray(arranged)).to(device)
 
 
 def in_numpy(tensor: torch.Tensor) -> np.ndarray:

@@ -9,7 +9,12 @@ from weighbridge.frameworks import Adapter, Spec
 from weighbridge.frameworks._factories import call_factory, unwatched
 from weighbridge.process.torchvision_operators import define_missing_operators
 
-ADAPTER = Adapter(backends=("torch",), libraries=("torchvision",), packages=("safetensors",))
+ADAPTER = Adapter(
+    backends=("torch",),
+    computing=("precision", "quantisation", "compile"),
+    libraries=("torchvision",),
+    packages=("safetensors",),
+)
 
 
 def load(spec: Spec) -> Any:
@@ -19,14 +24,14 @@ def load(spec: Spec) -> Any:
     """
     from torch import nn
 
-    from weighbridge.frameworks import _torch
+    from weighbridge.frameworks import _torch, _torch_devices, _torch_weights
 
     if importlib.util.find_spec("torchvision"):
         define_missing_operators()  # the user's file may import it, or a library that does
-    device = _torch.configure(spec.threads, spec.seed, spec.device)
+    device = _torch_devices.configure(spec.threads, spec.seed, spec.device)
     before = set(sys.modules)
     module = call_factory(spec.architecture, spec.arguments, spec.classes)
     if not isinstance(module, nn.Module):
         raise UserError(f"{spec.architecture}: returns a {type(module).__name__}, not a torch.nn.Module")
-    adjustments = _torch.load_state(module, spec.weights) if spec.weights is not None else ()
+    adjustments = _torch_weights.load_state(module, spec.weights) if spec.weights is not None else ()
     return _torch.TorchNetwork(module, device, adjustments=(*adjustments, *unwatched(spec.architecture, before)))

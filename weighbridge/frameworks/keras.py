@@ -12,7 +12,7 @@ from weighbridge.weights.confinement import read_confined
 from weighbridge.weights.files import read_weights, require_same_tensors
 from weighbridge.weights.readers import keras_weights
 
-ADAPTER = Adapter(backends=("tensorflow", "jax", "torch"), libraries=("keras",))
+ADAPTER = Adapter(backends=("tensorflow", "jax", "torch"), computing=("precision", "jit"), libraries=("keras",))
 
 
 def load(spec: Spec) -> Any:

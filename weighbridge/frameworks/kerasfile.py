@@ -18,7 +18,7 @@ def _save(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
     return replace(spec, weights=folder / "model.keras", sha256=None)
 
 
-ADAPTER = Adapter(backends=("tensorflow", "jax", "torch"), libraries=("keras",), save=_save)
+ADAPTER = Adapter(backends=("tensorflow", "jax", "torch"), computing=("jit",), libraries=("keras",), save=_save)
 
 
 def load(spec: Spec) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Spec
+from weighbridge.frameworks._devices import parts
 from weighbridge.frameworks._programs import Batches
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.confinement import read_confined
@@ -20,7 +21,8 @@ from weighbridge.weights.declared_inputs import DeclaredInput
 from weighbridge.weights.parts import files_beside
 from weighbridge.weights.readers import Reading, RefusedError
 
-ADAPTER = Adapter(backends=("onnxruntime",), program=True)
+ADAPTER = Adapter(backends=("onnxruntime",), computing=("providers", "graph_level"), program=True)
+CUDA = "CUDAExecutionProvider"
 _SCORES = {"logits", "scores"}
 _TOKENS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
 
@@ -36,7 +38,9 @@ def load(spec: Spec) -> "OnnxClassifier":
     options.log_severity_level = 4  # what fails raises, and is said once
     if spec.threads is not None:
         options.intra_op_num_threads = options.inter_op_num_threads = spec.threads
-    providers = _providers(onnxruntime, spec.device)
+    if level := spec.computing.get("graph_level"):
+        options.graph_optimization_level = _level(onnxruntime, level)
+    providers = _providers(onnxruntime, spec)
     try:
         session = onnxruntime.InferenceSession(str(spec.weights), options, providers=providers)
     except Exception as problem:
@@ -44,14 +48,34 @@ def load(spec: Spec) -> "OnnxClassifier":
     return OnnxClassifier(session, spec)
 
 
-def _providers(onnxruntime: Any, device: str) -> list[str]:
-    there = onnxruntime.get_available_providers()
-    if device == "cuda" and "CUDAExecutionProvider" not in there:
+def _level(onnxruntime: Any, asked: str) -> Any:
+    """onnxruntime's own value: of `basic` it is ORT_ENABLE_BASIC."""
+    levels = onnxruntime.GraphOptimizationLevel.__members__
+    own = "ORT_DISABLE_ALL" if asked == "disabled" else f"ORT_ENABLE_{asked.upper()}"
+    if own not in levels:
         raise UserError(
-            "params.yaml: inference.device is cuda, but this onnxruntime has no CUDA; set it to auto or cpu"
+            f"params.yaml: computing.graph_level: this onnxruntime has no {own}; it has {', '.join(levels)}"
         )
-    wanted = ["CUDAExecutionProvider"] if device != "cpu" else []
-    return [name for name in [*wanted, "CPUExecutionProvider"] if name in there]
+    return levels[own]
+
+
+def _providers(onnxruntime: Any, spec: Spec) -> list[Any]:
+    """By name, each with its options where it has any, the preferred first."""
+    there, asked = onnxruntime.get_available_providers(), spec.computing.get("providers")
+    if asked:
+        if unknown := [name for name in asked if name not in there]:
+            raise UserError(
+                f"params.yaml: computing.providers: this onnxruntime has no {unknown[0]}; it has {', '.join(there)}"
+            )
+        return list(asked)
+    kind, number = parts(spec.device)
+    if kind not in ("auto", "cpu", "cuda") or (kind == "cuda" and CUDA not in there):
+        more = f"; providers that it has are named under computing.providers: {', '.join(there)}"
+        raise UserError(
+            f"params.yaml: inference.device is {spec.device}, but this onnxruntime has no such device{more}"
+        )
+    wanted = [(CUDA, {"device_id": number})] if kind != "cpu" and CUDA in there else []
+    return [*wanted, "CPUExecutionProvider"]
 
 
 def open_file(path: Path) -> Reading:
@@ -106,11 +130,16 @@ class OnnxClassifier:
     def __init__(self, session: Any, spec: Spec) -> None:
         self.session = session
         self.inside = None
-        self.device = "cuda" if session.get_providers()[0].startswith("CUDA") else "cpu"
-        if spec.device == "cuda" and self.device != "cuda":
+        own, wanted = session.get_providers(), spec.computing.get("providers") or [CUDA]
+        self.device = "cpu" if own[0].startswith("CPU") else spec.device if spec.device.startswith("cuda") else "cuda"
+        if ("providers" in spec.computing or spec.device.startswith("cuda")) and own[0] != wanted[0]:
             raise UserError(
-                "params.yaml: inference.device is cuda, but onnxruntime fell back to the CPU; set it to auto or cpu"
+                f"params.yaml: {wanted[0]} was asked for, but onnxruntime fell back to {own[0]}: its libraries are not here"
             )
+        self.in_force = {
+            "model.providers": " ".join(own),
+            "model.graph_level": session.get_session_options().graph_optimization_level.name,
+        }
         self._path = Path(str(spec.weights))
         inputs = {each.name: each for each in session.get_inputs()}
         self._tokens = _TOKENS & inputs.keys()

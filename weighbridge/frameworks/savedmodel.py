@@ -4,19 +4,19 @@ Such a folder is a program: TensorFlow's operations can read, write and delete f
 are listed before anything is loaded, and those with an effect outside the graph are refused. Inference only.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Adapter, Spec, _keras
+from weighbridge.frameworks import Adapter, Spec, _keras, _keras_devices
 from weighbridge.frameworks._programs import Batches
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.declared_inputs import DeclaredInput
 
-ADAPTER = Adapter(backends=("tensorflow",), program=True)
+ADAPTER = Adapter(backends=("tensorflow",), computing=("jit",), program=True)
 _GRAPH_BYTES = 2 * 2**30  # protobuf's own bound
 # Operations that TensorFlow counts as stateful, of which a classifier needs these: variables, calls, tables, random numbers.
 _HARMLESS = frozenset(
@@ -51,12 +51,10 @@ def load(spec: Spec) -> "SavedModel":
     if spec.weights is None:
         raise UserError(f"params.yaml: {spec.architecture}: a SavedModel needs its folder under `weights`")
     _require_own_files(spec.weights)
-    _keras.set_import_variables(spec)
+    _keras_devices.set_import_variables(spec)
     with _keras.quiet_native_logs():
         import tensorflow as tf
-    device = _keras.tensorflow_device(spec)
-    if spec.device == "cuda" and device == "cpu":
-        raise UserError("params.yaml: inference.device is cuda, but tensorflow sees no GPU; set it to auto or cpu")
+    device = _keras_devices.tensorflow_device(spec)
     _require_harmless(spec.weights)
     try:
         loaded = tf.saved_model.load(str(spec.weights))
@@ -140,6 +138,7 @@ class SavedModel:
         self.device = device
         self.inside = None
         self._loaded, self._signature, self._path = loaded, signature, path
+        self._variables = signature.variables
         inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
         if len(inputs) != 1 or len(outputs) != 1:
             raise UserError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs; one of each is needed")
@@ -151,6 +150,14 @@ class SavedModel:
     @property
     def adjustments(self) -> tuple[Adjustment, ...]:
         return self._batches.adjustments
+
+    def compute(self, asked: Mapping[str, Any]) -> None:
+        """With XLA, or as the file says."""
+        import tensorflow as tf
+
+        if asked.get("jit"):
+            plain = self._signature
+            self._signature = tf.function(lambda **given: plain(**given), jit_compile=True, autograph=False)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         return self._batches.scores(images)
@@ -167,4 +174,4 @@ class SavedModel:
         return np.asarray(scores, dtype=np.float32)
 
     def weights(self) -> dict[str, np.ndarray]:
-        return {f"{index}/{each.name}": each.numpy() for index, each in enumerate(self._signature.variables)}
+        return {f"{index}/{each.name}": each.numpy() for index, each in enumerate(self._variables)}

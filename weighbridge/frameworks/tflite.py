@@ -11,6 +11,7 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Spec
+from weighbridge.frameworks._devices import absent
 from weighbridge.frameworks._programs import Batches
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.confinement import read_confined
@@ -26,10 +27,8 @@ def load(spec: Spec) -> "LiteClassifier":
 
     if spec.weights is None:
         raise UserError(f"params.yaml: {spec.architecture}: a TFLite model needs its file under `weights`")
-    if spec.device == "cuda":
-        raise UserError(
-            "params.yaml: inference.device is cuda, but LiteRT computes on the CPU here; set it to auto or cpu"
-        )
+    if spec.device not in ("auto", "cpu"):
+        raise absent("LiteRT", spec.device, ["cpu"])
     read_confined(open_file, spec.weights)
     weights, threads = spec.weights, spec.threads
     return LiteClassifier(lambda: Interpreter(model_path=str(weights), num_threads=threads), weights)

@@ -13,16 +13,21 @@ from weighbridge.process.torchvision_operators import define_missing_operators
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.files import Tensors
 
-ADAPTER = Adapter(backends=("torch",), libraries=("timm", "torchvision"), packages=("safetensors",))
+ADAPTER = Adapter(
+    backends=("torch",),
+    computing=("precision", "quantisation", "compile"),
+    libraries=("timm", "torchvision"),
+    packages=("safetensors",),
+)
 
 
 def load(spec: Spec) -> Any:
     """Build `timm.create_model(<architecture>)` and load its state dict; weights of older names pass timm's own filter."""
-    from weighbridge.frameworks import _torch
+    from weighbridge.frameworks import _torch, _torch_devices, _torch_weights
 
-    device = _torch.configure(spec.threads, spec.seed, spec.device)
+    device = _torch_devices.configure(spec.threads, spec.seed, spec.device)
     module = _build(_import_timm(), spec)
-    adjustments = _torch.load_state(module, spec.weights, _translated) if spec.weights is not None else ()
+    adjustments = _torch_weights.load_state(module, spec.weights, _translated) if spec.weights is not None else ()
     last = _classifiers(module)
     return _torch.TorchNetwork(module, device, last=last, remedies=_REMEDIES, adjustments=adjustments)
 

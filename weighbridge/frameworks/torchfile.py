@@ -22,12 +22,12 @@ ADAPTER = Adapter(backends=("torch",), libraries=("torchvision",), program=True)
 
 def load(spec: Spec) -> "TorchProgram":
     """Open the file `spec.weights`; `spec.architecture` is a name for people, the file holds the network."""
-    from weighbridge.frameworks import _torch
+    from weighbridge.frameworks import _torch_devices
 
     if spec.weights is None:
         raise UserError(f"params.yaml: {spec.architecture}: a torch program needs its file under `weights`")
     require_pinned(spec.weights, spec.sha256)
-    device = _torch.configure(spec.threads, spec.seed, spec.device)
+    device = _torch_devices.configure(spec.threads, spec.seed, spec.device)
     readers = {".pt2": _exported, ".pt": _scripted}
     if spec.weights.suffix not in readers:
         raise UserError(f"{spec.weights}: a torch program's name ends in .pt2 (torch.export) or .pt (TorchScript)")
@@ -88,10 +88,12 @@ class TorchProgram:
     def _ask(self, images: np.ndarray) -> np.ndarray:
         import torch
 
-        from weighbridge.frameworks import _torch, _torch_layers
+        from weighbridge.frameworks import _torch, _torch_devices
 
         of_images = images.ndim == 4
-        given = torch.from_numpy(self.declared.arranged(images)) if of_images else _torch_layers.batch_of(images, "cpu")
+        given = (
+            torch.from_numpy(self.declared.arranged(images)) if of_images else _torch_devices.batch_of(images, "cpu")
+        )
         try:
             with torch.no_grad():
                 scores = _torch.plain_scores(self.module, given.to(self.device))

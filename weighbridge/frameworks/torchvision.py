@@ -12,7 +12,12 @@ from weighbridge.process.torchvision_operators import define_missing_operators
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.files import Tensors
 
-ADAPTER = Adapter(backends=("torch",), libraries=("torchvision",), packages=("safetensors",))
+ADAPTER = Adapter(
+    backends=("torch",),
+    computing=("precision", "quantisation", "compile"),
+    libraries=("torchvision",),
+    packages=("safetensors",),
+)
 _AUXILIARY = {"Inception3": ("AuxLogits",), "GoogLeNet": ("aux1", "aux2")}
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # as in torchvision.models.densenet
 
@@ -24,13 +29,13 @@ def load(spec: Spec) -> Any:
     published weights of both want their input transformed once more, which is not in the weights file: when
     `spec.checkpoint` names them, `arguments` must say so.
     """
-    from weighbridge.frameworks import _torch
+    from weighbridge.frameworks import _torch, _torch_devices, _torch_weights
 
-    device = _torch.configure(spec.threads, spec.seed, spec.device)
+    device = _torch_devices.configure(spec.threads, spec.seed, spec.device)
     models = _import_models()
     published = _published(models, spec)
     module = build(models, spec)
-    adjustments = _torch.load_state(module, spec.weights, _translated) if spec.weights is not None else ()
+    adjustments = _torch_weights.load_state(module, spec.weights, _translated) if spec.weights is not None else ()
     categories = published and tuple(published.meta["categories"])
     return _torch.TorchNetwork(module, device, categories=categories, adjustments=adjustments)
 

@@ -44,7 +44,13 @@ def _save(classifier: Classifier, spec: Spec, folder: Path) -> Spec:
     return save_weights(classifier, spec, folder)
 
 
-ADAPTER = Adapter(backends=("torch",), libraries=("transformers",), packages=("safetensors",), save=_save)
+ADAPTER = Adapter(
+    backends=("torch",),
+    computing=("precision", "quantisation", "compile"),
+    libraries=("transformers",),
+    packages=("safetensors",),
+    save=_save,
+)
 
 
 def load(spec: Spec) -> Any:
@@ -56,12 +62,14 @@ def load(spec: Spec) -> Any:
     """
     import torch
 
-    from weighbridge.frameworks import _torch, _torch_language
+    from weighbridge.frameworks import _torch, _torch_devices, _torch_language
 
-    device = _torch.configure(spec.threads, spec.seed, spec.device)
+    device = _torch_devices.configure(spec.threads, spec.seed, spec.device)
     transformers = _import_transformers()
     task, network = _task(transformers, spec.architecture)
     computing = _computing(spec.arguments)
+    if spec.computing.get("precision") and "dtype" in spec.arguments:
+        raise UserError("params.yaml: arguments.dtype and computing.precision both say the precision; leave one out")
     config = _config(network, spec, task)
     if computing["attn_implementation"]:
         config._attn_implementation = computing["attn_implementation"]

@@ -1,8 +1,10 @@
 """A function over all finished images, batch after batch; what is computed is kept where a killed process is to go on."""
 
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,18 +27,27 @@ class Kept:
     state: Callable[[], Hashable | None]
 
 
+Function = Callable[[Any], np.ndarray]
+Send = Callable[[np.ndarray], Any]
+
+
 def in_batches(
-    function: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int, label: str, kept: Kept | None = None
+    function: Function,
+    samples: SampleSet,
+    size: int,
+    label: str,
+    kept: Kept | None = None,
+    send: Send | None = None,
 ) -> np.ndarray:
     """`function` over all finished images, `size` at a time, joined along the first axis.
 
     What is kept of another time is not computed again, but for the first batch: if its bits are others, all is. The rows are
-    then memory-mapped.
+    then memory-mapped. `send` brings a batch to where `function` takes it, while the one before is computed.
     """
     if kept is not None:
-        return _going_on(function, samples, size, label, kept)
+        return _going_on(function, samples, size, label, kept, send)
     total, joined, done = -(-len(samples) // size), None, 0
-    for images in progress(samples.batches(size), label, total):
+    for images in progress(sent_ahead(samples.batches(size), send), label, total):
         rows = function(images)
         joined = np.empty((len(samples), *rows.shape[1:]), rows.dtype) if joined is None else joined
         joined[done : (done := done + len(rows))] = rows
@@ -44,8 +55,26 @@ def in_batches(
     return joined
 
 
+def sent_ahead(batches: Iterator[np.ndarray], send: Send | None) -> Iterator[Any]:
+    """Every batch as `send` gives it, made and sent by a thread while the one before is in use; as it is without `send`."""
+    if send is None:
+        yield from batches
+        return
+    nothing = object()
+
+    def next_one() -> Any:
+        images = next(batches, None)
+        return nothing if images is None else send(images)
+
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next_one)
+        while (sent := coming.result()) is not nothing:
+            coming = thread.submit(next_one)
+            yield sent
+
+
 def _going_on(
-    function: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int, label: str, kept: Kept
+    function: Function, samples: SampleSet, size: int, label: str, kept: Kept, send: Send | None
 ) -> np.ndarray:
     rows, found = kept.rows, kept.rows.done
     rows.begin(function(samples.images(slice(0, size))))
@@ -53,7 +82,7 @@ def _going_on(
         print(f"{label}: goes on after {found} of {len(samples)}, which were there", file=sys.stderr)  # noqa: T201
     before, still = kept.state(), None
     total = -(-(len(samples) - rows.done) // size)
-    for images in progress(samples.batches(size, rows.done), label, total):
+    for images in progress(sent_ahead(samples.batches(size, rows.done), send), label, total):
         rows.add(function(images))
         if still is None:
             still = before is not None and kept.state() == before

@@ -69,6 +69,7 @@ def spec_of(model: Model, inference: Inference, classes: int, samples: SampleSet
         checkpoint=model.checkpoint,
         training=inference.mode == "training",
         layout=inference.layout,
+        computing=model.computing_asked,
     )
 
 
@@ -104,8 +105,10 @@ def _random_start(network: Model | Pretrain, classes: int, samples: SampleSet) -
 
 
 def load_network(model: Model, inference: Inference, classes: int, samples: SampleSet) -> Network | None:
-    """As `load_model`, for those who set modes themselves; None for a model whose inside cannot be reached (a program)."""
-    classifier = load_model(model, inference.model_copy(update={"mode": None}), classes, samples)
+    """As `load_model`, for those who set modes and train: as its framework computes by itself, whatever `computing` says, since
+    int8 layers cannot train and compiled ones cannot be reached; None for a program."""
+    plain = model.model_copy(update={"computing": None})
+    classifier = load_model(plain, inference.model_copy(update={"mode": None}), classes, samples)
     return classifier if isinstance(classifier, Network) else None
 
 

@@ -12,6 +12,7 @@ from weighbridge.images.tasks import CLASSES, MULTILABEL, REGRESSION, as_kept, t
 from weighbridge.networks.score_kinds import KIND, LOGITS, answered, decided, kind_for
 from weighbridge.process.files import read_array, read_json, write_json
 
+FOUND_BATCH = "model.batch_size"  # a fact of the predicting process: what `batch_size: auto` came to
 OUTSIDE = "scores.outside"  # a fact of the predicting process: how many scores are of classes that the data do not have
 
 

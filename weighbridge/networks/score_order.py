@@ -62,7 +62,7 @@ class ScoreOrder:
     def _kind_of_one(self) -> str:
         """What a single score is: a probability where none of many images gets anything outside 0 to 1."""
         rows = np.linspace(0, len(self._samples) - 1, min(ASKED, len(self._samples))).round().astype(int)
-        size = self._model.batch_size
+        size = self._model.batch
         asked = [self._ask(self._samples.images(rows[i : i + size])) for i in range(0, len(rows), size)]
         values = np.concatenate([np.ravel(each) for each in asked])
         values = values[np.isfinite(values)]

@@ -6,6 +6,7 @@ know nothing of it. The framework is already in this process; it is found throug
 
 import functools
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -68,8 +69,10 @@ def _of_torch(classifier: Classifier, images: np.ndarray, _weights: Path, record
     for name, module in classifier.inside.named_modules():
         if name:
             hooks += [module.register_forward_pre_hook(before), module.register_forward_hook(after(name))]
+    ways = getattr(classifier, "ways", None)
     try:
-        return classifier.predict(images)
+        with ways.uncompiled() if ways else nullcontext():
+            return classifier.predict(images)
     finally:
         for hook in hooks:
             hook.remove()

@@ -4,10 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from weighbridge.params.networks import Network
+from weighbridge.params.computing import Computing
+from weighbridge.params.networks import Network, computing_of
 from weighbridge.params.section import Count, Fraction, Name, Section, Sha256
 
 IMAGENET = "imagenet"
+AUTO = "auto"
+DEFAULT_BATCH = 32
 
 
 class Claim(Section):
@@ -74,6 +77,8 @@ class Model(Network):
     Attributes:
         weights: a file, or a folder.
         sha256: of the file, or of the list of the folder's files; null: trained here, where DVC knows its hash.
+        batch_size: `auto`: found before the model is asked (`weighbridge.networks.batch_sizes`), and recorded as the number.
+        computing: how it computes; null: as its framework does by itself.
         claim: an accuracy that its authors state.
         checkpoint: `<publisher>/<model>/<weights>`: held against all that is published for it; null: not known.
         classes: which of its scores belong to the data's classes; null: they are these, in order, or known by name.
@@ -82,7 +87,26 @@ class Model(Network):
     weights: str
     sha256: Sha256 | None = None
     recipe: Name
-    batch_size: Count = 32
+    batch_size: Count | Literal["auto"] = DEFAULT_BATCH
+    computing: Computing | None = None
     claim: Claim | None = None
     checkpoint: str | None = None
     classes: Classes | None = None
+
+    @model_validator(mode="after")
+    def _computing_belongs_to_framework(self) -> "Model":
+        known = computing_of(self.framework)
+        for key in self.computing_asked:
+            if key not in known:
+                raise ValueError(f"computing.{key}: {self.framework} has it not; it has {', '.join(known) or 'none'}")
+        return self
+
+    @property
+    def batch(self) -> int:
+        """`batch_size` as a number; where it is to be found, and was not, the default: for those who look at few samples."""
+        return DEFAULT_BATCH if self.batch_size == AUTO else int(self.batch_size)
+
+    @property
+    def computing_asked(self) -> dict[str, Any]:
+        """What is asked of how it computes."""
+        return self.computing.model_dump(exclude_none=True) if self.computing else {}

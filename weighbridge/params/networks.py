@@ -18,21 +18,33 @@ _ADAPTERS = Path(__file__).resolve().parents[1] / "frameworks"
 @cache
 def backends() -> Mapping[str, tuple[str, ...]]:
     """The backends of every framework, as its adapter declares them: read from its source, as nothing here imports an adapter."""
-    return {path.stem: _declared(path) for path in sorted(_ADAPTERS.glob("*.py")) if not path.stem.startswith("_")}
+    return {name: written["backends"] for name, written in _adapters(_ADAPTERS).items()}
 
 
-def _declared(path: Path) -> tuple[str, ...]:
+def computing_of(framework: str) -> tuple[str, ...]:
+    """The keys of `weighbridge.params.computing` that its adapter declares."""
+    return _adapters(_ADAPTERS)[framework].get("computing", ())
+
+
+@cache
+def _adapters(folder: Path) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    return {path.stem: _declared(path) for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")}
+
+
+def _declared(path: Path) -> Mapping[str, tuple[str, ...]]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if (
             isinstance(node, ast.Assign)
             and ast.unparse(node.targets[0]) == "ADAPTER"
             and isinstance(node.value, ast.Call)
         ):
-            written = {each.arg: each.value for each in node.value.keywords}
-            with suppress(KeyError, ValueError):  # not named, or not written out
-                return tuple(ast.literal_eval(written["backends"]))
+            written = {each.arg: each.value for each in node.value.keywords if each.arg in ("backends", "computing")}
+            with suppress(ValueError):  # not written out
+                found = {str(name): tuple(ast.literal_eval(value)) for name, value in written.items()}
+                if "backends" in found:
+                    return found
     raise UserError(
-        f"{path}: an adapter says what it is: ADAPTER = Adapter(backends=(...), ...), the names written out"
+        f"{path}: an adapter says what it is: ADAPTER = Adapter(backends=(...), ...), backends and computing written out"
     )
 
 

@@ -1,5 +1,7 @@
 """What belongs to one factor: the names and hashes that go with a file's content, in either direction."""
 
+from typing import Any
+
 import pytest
 
 from tests.tracking.recordings import recorded_run
@@ -47,6 +49,48 @@ def test_the_pinned_hash_goes_with_the_weights_and_neither_names_the_factor() ->
 def test_another_name_of_the_same_content_is_no_factor() -> None:
     ends = ends_of(audit(run(TORCH, weights="a"), run({**TORCH, "weights": "elsewhere.safetensors"}, weights="a")))
     assert ends.factors == ()
+
+
+GPT2 = {"framework": "transformers", "backend": "torch", "architecture": "GPT2LMHeadModel"}
+WAYS = {
+    "model.arguments.dtype": "bfloat16",
+    "model.arguments.padding_side": "left",
+    "model.arguments.attn_implementation": "eager",
+    "model.arguments.use_cache": True,
+    "model.computing.compile": "default",
+    "inference.layout": "channels_last",
+    "inference.device": "cuda:1",
+}
+
+
+def factors(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """By name, the conditions of each factor between two models' params."""
+    ends = ends_of(audit(*(recorded_run(params=own, inputs={"weights": "a" * 32}) for own in (before, after))))
+    return {factor.name: factor.conditions for factor in ends.factors}
+
+
+def test_every_way_of_computing_is_a_factor_by_itself_beside_the_network_that_arguments_make() -> None:
+    own = {f"model.{name}": value for name, value in GPT2.items()}
+    assert set(factors(own, own | WAYS)) == {f"param.{name}" for name in WAYS}
+    wider = WAYS | {"model.arguments.n_embd": 64, "model.arguments.n_head": 4}
+    assert set(factors(own, own | wider)) == {"network", *(f"param.{name}" for name in WAYS)}
+
+
+def test_int8_layers_and_half_precision_go_together_as_no_network_has_both() -> None:
+    own = {f"model.{name}": value for name, value in GPT2.items()}
+    int8, half = {"model.computing.quantisation": "int8-dynamic"}, {"model.arguments.dtype": "bfloat16"}
+    assert set(factors(own, own | int8)) == {"param.model.computing.quantisation"}
+    found = factors(own | half, own | int8)
+    assert set(found) == {"computing"}
+    assert set(found["computing"]) == {f"param.{name}" for name in (*int8, *half)}
+
+
+def test_another_framework_brings_its_own_ways() -> None:
+    ours = {f"model.{name}": value for name, value in TORCH.items()} | {"model.computing.compile": "default"}
+    theirs = {f"model.{name}": value for name, value in ONNX.items()} | {"model.computing.graph_level": "basic"}
+    found = factors(ours, theirs)
+    assert set(found) == {"network"}
+    assert {"param.model.computing.compile", "param.model.computing.graph_level"} <= set(found["network"])
 
 
 @pytest.mark.parametrize("swapped", [False, True])

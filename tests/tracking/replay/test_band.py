@@ -1,5 +1,6 @@
 """The band encloses what harmless levers can do: no decision outside it flips, and it is no wider than it must be."""
 
+from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from tracking.replay.band import accuracy_band, band, levers, near_ties
 from tracking.replay.conditions import settable
 from tracking.replay.errors import RefusedError
 from tracking.runs.errors import UserError
+from weighbridge.cli.prove import lever
 
 OWN = settable(recorded_run().conditions)
 LEVERS = list(levers(OWN))
@@ -89,6 +91,38 @@ def test_the_layout_is_a_lever_of_torchs_own_networks_alone() -> None:
     assert ("param.inference.layout", "channels_last") in LEVERS
     for framework in ("keras", "torchfile"):
         assert "param.inference.layout" not in dict(levers({**OWN, "param.model.framework": framework}))
+
+
+def test_compiling_and_rewriting_are_levers_of_those_that_know_them() -> None:
+    compiled = "param.model.computing.compile"
+    assert (compiled, "default") in LEVERS
+    assert compiled not in dict(levers({**OWN, "param.model.framework": "torchfile"}))
+    onnx = {**OWN, "param.model.backend": "onnxruntime", "param.model.computing.graph_level": "basic"}
+    levels = [value for name, value in levers(onnx) if name == "param.model.computing.graph_level"]
+    assert levels == ["disabled", "extended"]
+
+
+def test_cudnns_choice_is_a_lever_of_runs_on_its_gpus() -> None:
+    name = "torch.cudnn.benchmark"
+    for environment, tried in (
+        ({}, 0),
+        ({"model.device": "cpu", name: False}, 0),
+        ({"model.device": "cuda", name: False}, 1),
+        ({"model.device": "cuda", name: True}, 0),
+    ):
+        found = band(recorded_run(environment=environment), Answering(), max_runs=100)
+        assert [lever.name for lever in found.levers].count(name) == tried
+
+
+def test_further_levers_are_tried_first_as_they_are_written() -> None:
+    asked = lever("param.model.computing.precision=bf16"), lever("torch.mkldnn=false")
+    found = band(recorded_run(), Answering(), max_runs=3, more=asked)
+    assert [(each.name, each.value) for each in found.levers] == [
+        ("param.model.computing.precision", "bf16"),
+        ("torch.mkldnn", False),
+    ]
+    with pytest.raises(ArgumentTypeError, match="a condition that can be set again"):
+        lever("cpu.model=abacus")
 
 
 def test_a_lever_is_one_condition_that_the_run_does_not_have_already() -> None:

@@ -116,3 +116,27 @@ def test_nothing_is_kept_of_a_network_that_predicting_changes(training: bool, tm
     moving = iter(range(100))
     run(tmp_path / "p", 5, state=lambda: None if training else next(moving))
     assert PartialRows(tmp_path / "p", "these", COUNT).done == 0
+
+
+def test_batches_are_sent_one_ahead_in_order_with_the_same_rows() -> None:
+    seen: list[str] = []
+
+    def send(images: np.ndarray) -> tuple[np.ndarray]:
+        seen.append("sent")
+        return (images,)
+
+    def ask(sent: tuple[np.ndarray]) -> np.ndarray:
+        seen.append("asked")
+        return sent[0].reshape(len(sent[0]), -1)
+
+    rows = in_batches(ask, SAMPLES, SIZE, "test", send=send)
+    assert rows.tobytes() == WANTED.tobytes()
+    assert (seen[0], seen.count("sent"), seen.count("asked")) == ("sent", 6, 6)
+
+
+def test_what_goes_wrong_while_a_batch_is_sent_is_raised() -> None:
+    def send(_images: np.ndarray) -> np.ndarray:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        in_batches(lambda images: images, SAMPLES, SIZE, "test", send=send)

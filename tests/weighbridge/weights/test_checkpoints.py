@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from tracking.runs.errors import UserError  # noqa: E402
-from weighbridge.frameworks import _torch  # noqa: E402
+from weighbridge.frameworks import _torch_weights  # noqa: E402
 from weighbridge.weights.files import load_tensors, save_tensors  # noqa: E402
 from weighbridge.weights.parts import files_beside  # noqa: E402
 from weighbridge.weights.readers import RefusedError, torch_state  # noqa: E402
@@ -37,7 +37,7 @@ def saved(folder: Path, tensors: dict[str, np.ndarray]) -> Path:
 def loaded(path: Path) -> dict[str, str]:
     """The facts of loading into another network, which then has the weights of the first."""
     module = network(seed=1)
-    done = _torch.load_state(module, path)
+    done = _torch_weights.load_state(module, path)
     assert all(np.array_equal(value, state(network())[name]) for name, value in state(module).items())
     assert all(str(path) in each.sentence for each in done)
     return {each.fact: each.value for each in done}
@@ -65,7 +65,7 @@ def test_what_wrappers_put_inside_some_names_comes_off(word: str, tmp_path: Path
 
 def test_a_prefix_that_belongs_to_the_network_stays(tmp_path: Path) -> None:
     wrapped = torch.nn.Sequential(OrderedDict(module=network()))
-    assert _torch.load_state(wrapped, saved(tmp_path, state(wrapped))) == ()
+    assert _torch_weights.load_state(wrapped, saved(tmp_path, state(wrapped))) == ()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_prefix_that_belongs_to_the_network_stays(tmp_path: Path) -> None:
 def test_a_prefix_never_makes_a_partial_load(spoil: Any, said: str, tmp_path: Path) -> None:
     named = {f"model.{name}": value for name, value in state(network()).items()}
     with pytest.raises(UserError, match=rf"w\.safetensors: weights of another architecture; .*{said}"):
-        _torch.load_state(network(), saved(tmp_path, spoil(named)))
+        _torch_weights.load_state(network(), saved(tmp_path, spoil(named)))
 
 
 HALVES = {"state_dict": {"w": torch.ones(2)}, "epoch": 3}
@@ -169,6 +169,6 @@ def test_weights_of_another_precision_take_the_place_of_the_networks(kind: type,
         name: value.astype(kind) if value.dtype == np.float32 else value for name, value in state(network()).items()
     }
     module = network(seed=1)
-    assert _torch.load_state(module, saved(tmp_path, stored)) == ()
+    assert _torch_weights.load_state(module, saved(tmp_path, stored)) == ()
     assert {value.dtype for name, value in state(module).items() if "num" not in name} == {np.dtype(np.float32)}
     assert np.array_equal(state(module)["3.weight"], stored["3.weight"].astype(np.float32))
