@@ -1,6 +1,7 @@
 """The report in Chromium: sorted, filtered, copied and linked into by keyboard, on a phone, and with hostile names.
 
-Skipped without Playwright and a Chromium: `pip install .[browser]`, and the system's chromium or `playwright install chromium`.
+axe-core checks contrast, labels and order of headings. Skipped without Playwright, axe-core and a Chromium: `pip install
+.[browser]`, and the system's chromium or `playwright install chromium`.
 """
 
 from collections.abc import Iterator
@@ -80,3 +81,12 @@ def test_what_can_be_used_has_a_name(page: Any) -> None:
           )).length"""
     )
     assert nameless == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_report_with_everything_unfolded(page: Any, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-core: pip install .[browser]")
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    found = axe.Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []

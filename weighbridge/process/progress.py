@@ -23,9 +23,12 @@ def progress(items: Iterable[Item], label: str, total: int | None = None) -> Ite
 
 
 def _lines(items: Iterable[Item], label: str, total: int | None) -> Iterator[Item]:
-    last = time.monotonic()
+    began = last = time.monotonic()
     for done, item in enumerate(items):
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            print(f"{label}: {done} of {total or 'unknown'}", file=sys.stderr, flush=True)  # noqa: T201
-            last = time.monotonic()
+        now = time.monotonic()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last, rate = now, done / max(now - began, 1e-9)
+            left = f", about {(total - done) / rate:.0f} s left" if total and rate else ""
+            told = f"{label}: {done} of {total or 'unknown'}, {rate:.3g} a second{left}"
+            print(told, file=sys.stderr, flush=True)  # noqa: T201
         yield item

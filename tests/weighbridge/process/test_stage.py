@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -138,10 +139,13 @@ def test_replacing_keeps_the_old_file_when_the_new_one_fails(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_progress_in_a_log_is_plain_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weighbridge.process.progress.SECONDS_BETWEEN_LINES", 0.0)
-    assert list(progress([7, 8], "work")) == [7, 8]
-    assert capsys.readouterr().err == "work: 0 of 2\nwork: 1 of 2\n"
+def test_progress_in_a_log_is_plain_lines_with_rate_and_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 1.0, 11.0, 12.0])
+    monkeypatch.setattr("weighbridge.process.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert list(progress([7, 8, 9], "work")) == [7, 8, 9]
+    assert capsys.readouterr().err == "work: 1 of 3, 0.0909 a second, about 22 s left\n"
 
 
 def test_progress_is_silent_when_quick(capsys: pytest.CaptureFixture[str]) -> None:
