@@ -40,6 +40,8 @@ from weighbridge.texts.prompts import WORDS, Asking
 from weighbridge.texts.tasks import read_document, read_texts
 from weighbridge.texts.tokens import tokenise, without_last
 
+AT_ONCE = 1000  # texts that are in memory while they become tokens
+
 
 def preprocess(
     images: Path,
@@ -124,16 +126,21 @@ def _finish(pixels: np.memmap, count: int, folder: Path) -> None:
 
 def preprocess_texts(texts: Path, rows: pd.DataFrame, recipe: TextRecipe, folder: Path, classes: int) -> None:
     """Write token ids and labels of one split, in the manifest's order."""
-    ids = tokenise(list(read_texts(texts / name for name in rows["name"])), recipe)
-    labels = rows["label"].to_numpy(np.int64)
-    if recipe.target == "last-token":
-        ids, labels = without_last(ids)
-        if labels.max() >= classes:
-            raise UserError(
-                f"{recipe.tokenizer}: has token {labels.max()}, but data.classes in params.yaml is {classes}; with "
-                "target: last-token the classes are the model's vocabulary"
-            )
-    _save_texts(ids, labels, folder)
+    folder.mkdir(parents=True)
+    ids = np.lib.format.open_memmap(folder / "inputs.npy", "w+", np.int32, (len(rows), recipe.length))
+    labels = rows["label"].to_numpy(np.int64).copy()
+    for start in range(0, len(rows), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        ids[part] = tokenise(list(read_texts(texts / name for name in rows["name"].iloc[part])), recipe)
+        if recipe.target == "last-token":
+            ids[part], labels[part] = without_last(ids[part])
+    if recipe.target == "last-token" and labels.max() >= classes:
+        raise UserError(
+            f"{recipe.tokenizer}: has token {labels.max()}, but data.classes in params.yaml is {classes}; with "
+            "target: last-token the classes are the model's vocabulary"
+        )
+    ids.flush()
+    np.save(folder / "labels.npy", labels)
 
 
 def preprocess_prompts(texts: Path, table: pd.DataFrame, split: str, recipe: TextRecipe, folder: Path) -> None:
@@ -142,14 +149,8 @@ def preprocess_prompts(texts: Path, table: pd.DataFrame, split: str, recipe: Tex
     pool = table[table["split"] == ("train" if (table["split"] == "train").any() else split)]
     shots = bool(recipe.prompt and recipe.prompt.shots.number)
     asking = Asking(recipe, [read_document(texts / name) for name in pool["name"]] if shots else ())
-    inputs, labels = asking.arrays([texts / name for name in rows["name"]])
-    _save_texts(inputs, labels, folder)
-
-
-def _save_texts(inputs: np.ndarray, labels: np.ndarray, folder: Path) -> None:
     folder.mkdir(parents=True)
-    np.save(folder / "inputs.npy", inputs)
-    np.save(folder / "labels.npy", labels)
+    asking.write([texts / name for name in rows["name"]], folder)
 
 
 def _class_names(table: pd.DataFrame, recipe: Recipe | TextRecipe, classes: int) -> list[str]:

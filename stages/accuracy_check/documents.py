@@ -30,6 +30,7 @@ from weighbridge.texts.marks import HEAD
 from weighbridge.texts.requests import scored_counts
 
 OF_CHOICES = {"acc": "as it is", "acc_norm": "by characters", "acc_bytes": "by bytes", "acc_tokens": "by tokens"}
+AT_ONCE = 1000  # documents whose tokens are counted at once
 OF_TEXTS = {"token": 0, "word": 1, "byte": 2}  # columns of the labels
 
 
@@ -52,10 +53,10 @@ def _scores(predicted: PredictionSet) -> np.ndarray:
 
 
 def _choices(predicted: PredictionSet, samples: SampleSet) -> dict[str, float]:
-    inputs = np.asarray(samples.images())
-    heads = inputs[..., :HEAD].astype(np.float64)
+    parts = [(each[..., :HEAD].astype(np.float64), scored_counts(each)) for each in samples.batches(AT_ONCE)]
+    heads, counts = (np.concatenate(each) for each in zip(*parts, strict=True))
     raw = _scores(predicted) * heads[..., 0]
-    divisors = (np.ones_like(raw), heads[..., 1], heads[..., 2], scored_counts(inputs))
+    divisors = (np.ones_like(raw), heads[..., 1], heads[..., 2], counts)
     found: dict[str, float] = {}
     for name, divisor in zip(OF_CHOICES, divisors, strict=True):
         chosen = (raw / np.maximum(divisor, 1)).argmax(axis=1)

@@ -16,11 +16,12 @@ from tracking.runs.errors import UserError
 from weighbridge.params.prompts import Prompt
 from weighbridge.params.recipes import TextRecipe
 from weighbridge.texts.chat import Chat
-from weighbridge.texts.requests import BEST_OF_BEFORE, Row, as_array, letters
+from weighbridge.texts.requests import BEST_OF_BEFORE, Row, as_array, letters, write_array
 from weighbridge.texts.tasks import Document, read_document
 from weighbridge.texts.tokens import load_tokenizer
 
 WORDS = {"last-word": ("the right word", "another"), "answer": ("right", "wrong")}  # what labels are called
+Label = int | tuple[int, ...]
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -74,14 +75,33 @@ class Asking:
         Labels are the place of the right row, 0 where there is nothing to choose; with `perplexity` float64, shape (samples,
         3): the document's tokens, words and bytes.
         """
-        documents = [read_document(file) for file in files]
-        samples = [self.rows(each, str(file)) for each, file in zip(documents, files, strict=True)]
+        samples, labels = zip(*self._samples(files), strict=True)
         length = max(len(row.tokens) for rows in samples for row in rows)
-        inputs = as_array(samples, length)
-        if self.recipe.target == "perplexity":
-            sizes = [(sum(row.scored for row in rows), *rows[0].sizes()[:0:-1]) for rows in samples]
-            return inputs, np.array(sizes, np.float64)
-        return inputs, np.array([each.label or 0 if each.choices else 0 for each in documents], np.int64)
+        return as_array(samples, length), self._labels(labels)
+
+    def write(self, files: Sequence[Path], folder: Path) -> None:
+        """The same into `inputs.npy` and `labels.npy` of this folder, without more than one document in memory."""
+        labels: list[Label] = []
+
+        def rows() -> Iterator[list[Row]]:
+            for asked, label in self._samples(files):
+                labels.append(label)
+                yield asked
+
+        write_array(rows(), folder / "inputs.npy")
+        np.save(folder / "labels.npy", self._labels(labels))
+
+    def _samples(self, files: Sequence[Path]) -> Iterator[tuple[list[Row], Label]]:
+        for file in files:
+            document = read_document(file)
+            rows = self.rows(document, str(file))
+            if self.recipe.target == "perplexity":
+                yield rows, (sum(row.scored for row in rows), *rows[0].sizes()[:0:-1])
+            else:
+                yield rows, document.label or 0 if document.choices else 0
+
+    def _labels(self, labels: Sequence[Label]) -> np.ndarray:
+        return np.array(labels, np.float64 if self.recipe.target == "perplexity" else np.int64)
 
     # ---- text
 

@@ -6,9 +6,12 @@ tokens: it asks for the log-likelihood of the tokens that the model itself finds
 Where an answer is generated, the first row is the prompt, and each later one holds a right answer: its letters, as numbers.
 """
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -44,9 +47,8 @@ def letters_of(row: np.ndarray) -> str:
 
 def as_array(samples: Sequence[Sequence[Row]], length: int) -> np.ndarray:
     """Rows of every sample: int32, shape (samples, most rows, `HEAD` + length); absent rows hold no token."""
-    most = max(map(len, samples))
-    found = np.full((len(samples), most, HEAD + length), ENDED, np.int32)
-    found[:, :, :HEAD] = 1
+    found = np.empty((len(samples), max(map(len, samples)), HEAD + length), np.int32)
+    _clear(found)
     for sample, rows in zip(found, samples, strict=True):
         for place, row in zip(sample, rows, strict=False):
             marked = np.array(row.tokens, np.int32)
@@ -54,6 +56,29 @@ def as_array(samples: Sequence[Sequence[Row]], length: int) -> np.ndarray:
             place[:HEAD] = (row.divisor, *row.sizes())
             place[HEAD : HEAD + len(marked)] = marked
     return found
+
+
+def _clear(rows: np.ndarray) -> None:
+    """Make them absent."""
+    rows[..., :HEAD], rows[..., HEAD:] = 1, ENDED
+
+
+def write_array(samples: Iterable[Sequence[Row]], path: Path) -> None:
+    """The same into an `.npy`, as long as the longest row, without more than one sample in memory."""
+    shapes: list[tuple[int, ...]] = []
+    with TemporaryFile(dir=path.parent) as kept:
+        for rows in samples:
+            alone = as_array([rows], max(len(row.tokens) for row in rows))[0]
+            shapes.append(alone.shape)
+            kept.write(alone.tobytes())
+        kept.seek(0)
+        largest = (max(sizes) for sizes in zip(*shapes, strict=True))
+        found = np.lib.format.open_memmap(path, "w+", np.int32, (len(shapes), *largest))
+        for sample, (rows_there, width) in zip(found, shapes, strict=True):
+            _clear(sample)
+            alone = np.frombuffer(kept.read(math.prod((rows_there, width)) * 4), np.int32)
+            sample[:rows_there, :width] = alone.reshape(rows_there, width)
+        found.flush()
 
 
 def scored_counts(inputs: np.ndarray) -> np.ndarray:

@@ -155,6 +155,24 @@ def test_windows_score_every_token_once(folder: Path) -> None:
     assert all(len(row.tokens) == 17 for row in rows)
 
 
+@pytest.mark.parametrize("target", ["choices", "perplexity"])
+def test_rows_are_written_one_document_after_another_as_they_are_in_memory(
+    target: str, folder: Path, tmp_path: Path
+) -> None:
+    """Documents of unlike lengths and numbers of rows."""
+    lines = [
+        {"prompt": small.WORDS * 2, "choices": ["a", "no, not at all"], "label": 1},
+        {"prompt": "Is it", "choices": ["yes", "no", "b"], "label": 2},
+    ]
+    files = [small.write_tasks(tmp_path / f"{number}.json", [line]) for number, line in enumerate(lines)]
+    made = asking(folder, bos=small.END, target=target, length=20)
+    made.write(files, tmp_path)
+    inputs, labels = made.arrays(files)
+    assert np.array_equal(np.load(tmp_path / "inputs.npy"), inputs)
+    assert np.array_equal(np.load(tmp_path / "labels.npy"), labels)
+    assert (inputs[..., HEAD:] == -1).any()
+
+
 def test_an_answer_is_what_the_filters_leave_before_a_stop() -> None:
     prompt = {"filters": [{"kind": "regex", "pattern": r"(\d+)", "take": -1}], "stop": ["\n\n"]}
     recipe = TextRecipe.model_validate({"tokenizer": "t", "target": "answer", "prompt": prompt})
