@@ -3,8 +3,8 @@
 reads   <samples>/test, <images> where no pixels are kept there, the weights file; and, so that a change of theirs runs it again
         and goes on with nothing of before, what <conditions> names: the files that say what computes
 writes  <predictions>/  scores.npy (float32; the data's classes first, in order), labels.npy, names.json, process.json (what
-        this process really was, and what the scores are); under DVC also a note of when it was asked, for trackers, which is no
-        output: it would make equal results differ
+        this process really was, and what the scores are), of a model that generates said.json (the texts); under DVC also a
+        note of when it was asked, for trackers, which is no output: it would make equal results differ
 keeps   data/partial/infer-<model> until it is done: what a killed one has computed (`weighbridge.process.partial`)
 Of <rows>, `0:640`, it computes these alone and keeps them in data/partial/infer-<model>-0-640, for somebody to join the parts.
 params  models.<model>, inference, data.classes; loading.workers, which changes no score and is none for DVC
@@ -26,8 +26,9 @@ from tracking.runs.times import DIGEST, Times, inference_note, note_times
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
+from weighbridge.networks.answers import Answers
 from weighbridge.networks.batch_sizes import found_batch_size
-from weighbridge.networks.batches import Kept, in_batches
+from weighbridge.networks.batches import Kept, Ordered, in_batches, ordered
 from weighbridge.networks.class_map import NAMES
 from weighbridge.networks.conditions import conditions_of, movable
 from weighbridge.networks.digests import digests
@@ -60,7 +61,7 @@ def infer(
         UserError: the model gives no table of scores, or it cannot be told which of them belong to the data's classes.
     """
     random_before = random_states()
-    scores = _scores(classifier, samples, model, rows)
+    scores, said = _put_back(classifier, _answers(classifier, samples, model, rows), samples, model)
     weights = classifier.weights()
     process = {
         **node_facts(),
@@ -76,12 +77,28 @@ def infer(
         "model.tensors": len(weights),
         "model.values": int(sum(value.size for value in weights.values())),
     }
-    return PredictionSet(samples.names, samples.labels, scores, process)
+    return PredictionSet(samples.names, samples.labels, scores, process, said=said)
 
 
-def _scores(classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows | None) -> np.ndarray:
+def _answers(
+    classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows | None, part: slice = slice(None)
+) -> np.ndarray:
+    """In the order in which it is asked: scores, or of a model that generates what `answer` gives."""
     kept = None if rows is None else Kept(rows, lambda: movable(classifier))
-    return in_batches(classifier.predict, samples, model.batch, "infer", kept, getattr(classifier, "send", None))
+    asked = ordered(samples, model.batch_order, part)
+    if isinstance(classifier, Answers):
+        return in_batches(classifier.answer, asked, model.batch, "infer", kept)
+    return in_batches(classifier.predict, asked, model.batch, "infer", kept, getattr(classifier, "send", None))
+
+
+def _put_back(
+    classifier: Classifier, answers: np.ndarray, samples: SampleSet, model: Model
+) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Scores in the samples' order, and what was generated, where something was."""
+    asked = ordered(samples, model.batch_order)
+    if isinstance(asked, Ordered):
+        answers = answers[np.argsort(asked.rows)]
+    return classifier.said(answers) if isinstance(classifier, Answers) else (answers, None)
 
 
 def _about_scores(classifier: Classifier, scores: np.ndarray, task: str) -> dict[str, Scalar]:
@@ -96,15 +113,15 @@ def _about_scores(classifier: Classifier, scores: np.ndarray, task: str) -> dict
     return known | ({OUTSIDE: order.outside} if order.outside else {})
 
 
-def infer_part(classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows) -> None:
-    """Predict these samples alone and keep them as part of all.
+def infer_part(classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows, part: slice) -> None:
+    """Predict these of the samples alone, in the order in which all are asked about, and keep them as part of all.
 
     Raises:
         UserError: the model's answers depend on what it was asked before, so that parts are not the whole.
     """
     before = movable(classifier)
-    _scores(classifier, samples, model, rows)
-    if len(samples) <= model.batch and before is not None and before == movable(classifier):
+    _answers(classifier, samples, model, rows, part)
+    if part.stop - part.start <= model.batch and before is not None and before == movable(classifier):
         rows.confirm()  # no further batch showed that this one changed nothing
     if not rows.confirmed:
         raise UserError("the model changes while it is asked: its samples cannot be shared out (cluster.shards: 1)")
@@ -123,9 +140,9 @@ def main(
         [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes], weights, samples / "test", conditions
     )
     if rows:
-        start, stop = (int(number) for number in rows.split(":"))
-        part = test.part(start, stop)
-        infer_part(classifier, part, chosen, PartialRows(PARTIAL / f"infer-{model}-{start}-{stop}", asked, len(part)))
+        start, stop = (min(int(number), len(test)) for number in rows.split(":"))
+        kept = PartialRows(PARTIAL / f"infer-{model}-{start}-{stop}", asked, stop - start)
+        infer_part(classifier, test, chosen, kept, slice(start, stop))
         return
     kept = PartialRows(PARTIAL / f"infer-{model}", asked, len(test))
     started, began = datetime.now(UTC), time.monotonic()

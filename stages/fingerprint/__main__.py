@@ -9,7 +9,8 @@ keeps   data/partial/fingerprint-<key> until it is done: what a killed one was a
 params  fingerprint.<key>, models, recipes, inference, data.classes
 
 Tried are the model's recipe, every other recipe in params that gives images of that size, every usual mistake, and two
-mistakes at once, up to `candidates`.
+mistakes at once, up to `candidates`; of a language model every other recipe that asks the same of the same documents, and every
+usual mistake with prompts.
 """
 
 import itertools
@@ -22,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from stages.fingerprint.likelihood import Candidate, Match, match
+from stages.fingerprint.prompts import prompt_candidates, prompt_decisions
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier
@@ -34,6 +36,7 @@ from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.preparations import KeptAnswers, Preparation, answers, distinct, sides
+from weighbridge.networks.prompt_mistakes import PromptMistake
 from weighbridge.params.fingerprint import Fingerprint, TopColumns
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
@@ -183,6 +186,20 @@ def try_all(
     return Tried(decisions, distances, untried)
 
 
+def try_prompts(
+    classifier: Classifier, texts: Path, known: Mapping[str, PromptMistake], observed: Observed, batch_size: int
+) -> Tried:
+    """As `try_all`, of a language model and ways of asking it."""
+    found, untried = prompt_decisions(classifier, texts, observed.names, known, batch_size)
+    for _, scores in found.values():
+        _require_as_many_classes(scores.shape[1], observed)
+    distances: dict[str, float] = {}
+    if observed.scores is not None:
+        wanted = _probabilities(observed.scores)
+        distances = {name: float(np.abs(_probabilities(scores) - wanted).mean()) for name, (_, scores) in found.items()}
+    return Tried({name: top1 for name, (top1, _) in found.items()}, distances, untried)
+
+
 def _require_as_many_classes(classes: int, observed: Observed) -> None:
     if observed.scores is not None and observed.scores.shape[1] != classes:
         raise UserError(
@@ -225,7 +242,7 @@ def read_observed(path: Path, columns: TopColumns | None, names: Sequence[str]) 
     _require_known(path, observed.names, names)
     if observed.top1.min() < 0:
         raise UserError(f"{path}: holds class {observed.top1.min()}; classes are numbered from 0")
-    if observed.scores is not None and not np.isfinite(observed.scores).all():
+    if observed.scores is not None and not (observed.scores < np.inf).all():  # minus infinity: an absent choice
         raise UserError(f"{path}: holds scores that are not finite numbers")
     return observed
 
@@ -297,6 +314,8 @@ class _Asked:
 
 
 def _tried(asked: _Asked, own: SampleSet, prepared: Path, images: Path, observed: Observed) -> Tried:
+    if isinstance(own.recipe, TextRecipe):
+        return _tried_prompts(asked, own.recipe, own, images, observed)
     model, inference = asked.model, read(Inference, "inference")
     files = image_files(images, observed.names)
     others = _resolved(prepared, model.recipe)
@@ -311,6 +330,21 @@ def _tried(asked: _Asked, own: SampleSet, prepared: Path, images: Path, observed
     tried = try_all(classifier, files, known, observed, model.batch, kept)
     kept.forget()
     return tried
+
+
+def _tried_prompts(asked: _Asked, recipe: TextRecipe, own: SampleSet, images: Path, observed: Observed) -> Tried:
+    model = asked.model
+    if not recipe.asks:
+        raise UserError(f"params.yaml: fingerprint: recipe {model.recipe} asks about no documents of a task file")
+    others = {
+        f"recipe {name}": other
+        for name, other in read(dict[str, AnyRecipe], "recipes").items()
+        if isinstance(other, TextRecipe) and name != model.recipe and data_keys(name) == data_keys(model.recipe)
+    }
+    known = prompt_candidates(f"recipe {model.recipe}", recipe, others, asked.chosen.candidates)
+    classes = read(int, *data_keys(model.recipe), "classes")
+    classifier = load_model(model, read(Inference, "inference"), classes, own)
+    return try_prompts(classifier, images, known, observed, model.batch_size)
 
 
 def main(

@@ -1,6 +1,7 @@
 """A task file goes through the stages of any other samples: fetch, preprocess, infer, accuracy_check."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,13 @@ def test_documents_go_through_the_stages(
     assert len(predicted.names) == metrics["samples"] == len(TASKS[target])
     assert metrics[f"{METRICS[target]}_low"] <= metrics[METRICS[target]] <= metrics[f"{METRICS[target]}_high"]
     assert f'"{METRICS[target]}"' in Path("findings.json").read_text()
+    assert (predicted.said is not None) == (target == "answer")
+    if predicted.said is not None:
+        right = [
+            re.findall("[0-9]", said)[:1] == [each["answer"]]
+            for said, each in zip(predicted.said, small.ANSWERS, strict=True)
+        ]
+        assert predicted.correct().tolist() == right
     if target != "perplexity":
         assert predicted.correct().mean() == pytest.approx(metrics["top1"], abs=1e-6)
 

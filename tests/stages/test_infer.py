@@ -15,6 +15,7 @@ from weighbridge.networks.class_map import NOT_COMPARED
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.score_order import arrange_scores
 from weighbridge.params.models import Model
+from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.whole import load_params
 from weighbridge.process.partial import PartialRows
 from weighbridge.weights.files import check_weights, load_tensors, require_same_tensors, save_tensors
@@ -72,11 +73,38 @@ class Changing(Fake):
 
 @pytest.mark.parametrize("count", [3, 8], ids=["one batch", "two batches"])
 def test_a_part_is_kept_whole_and_one_of_a_model_that_changes_is_refused(count: int, tmp_path: Path) -> None:
-    part = samples().part(0, count)
-    infer_part(Fake(10), part, MODEL, PartialRows(tmp_path / "kept", "same", count))
+    part = slice(0, count)
+    infer_part(Fake(10), samples(), MODEL, PartialRows(tmp_path / "kept", "same", count), part)
     assert PartialRows(tmp_path / "kept", "same", count).done == count
     with pytest.raises(UserError, match="cannot be shared out"):
-        infer_part(Changing(10), part, MODEL, PartialRows(tmp_path / "changing", "same", count))
+        infer_part(Changing(10), samples(), MODEL, PartialRows(tmp_path / "changing", "same", count), part)
+
+
+class Counting(Fake):
+    """Whose score is how many tokens a text has."""
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        self.batches.append(int((images >= 0).sum(axis=1).min()))
+        return np.repeat((images >= 0).sum(axis=1)[:, None], self.columns, axis=1).astype(np.float32)
+
+
+def texts() -> SampleSet:
+    """Of 1 to 10 tokens, mixed."""
+    lengths = (np.arange(10) * 7) % 10 + 1
+    ids = np.where(np.arange(10) < lengths[:, None], 5, -1).astype(np.int32)
+    return SampleSet(tuple(map(str, range(10))), np.arange(10), ids, ("a",), TextRecipe(tokenizer="none"))
+
+
+def test_texts_are_asked_about_by_length_where_that_is_asked_for_and_scores_keep_their_order(tmp_path: Path) -> None:
+    fake, asked = Counting(10), MODEL.model_copy(update={"batch_order": "length"})
+    predicted = infer(fake, texts(), asked)
+    assert fake.batches == [7, 3, 1]  # the shortest of each batch
+    assert predicted.scores[:, 0].tolist() == ((np.arange(10) * 7) % 10 + 1).tolist()
+    part = Counting(10)
+    infer_part(part, texts(), asked, PartialRows(tmp_path / "part", "same", 4), slice(4, 8))
+    assert part.batches == [3]
+    with pytest.raises(UserError, match="batch_order: length is for texts"):
+        infer(Fake(10), samples(), asked)
 
 
 def test_a_wrong_number_of_classes_is_named() -> None:

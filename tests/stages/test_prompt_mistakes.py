@@ -9,6 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from stages.fingerprint.__main__ import Observed, fingerprint, try_prompts  # noqa: E402
+from stages.fingerprint.prompts import prompt_candidates, prompt_decisions  # noqa: E402
 from stages.preprocess_check import measure_prompts, preprocess_check  # noqa: E402
 from tests.weighbridge.texts import small_language as small  # noqa: E402
 from weighbridge.frameworks import Spec  # noqa: E402
@@ -62,6 +64,22 @@ def test_every_usual_mistake_is_made_and_ranked_by_what_it_costs(folder: Path) -
     assert "cut on the right" in measured.untried
     first, *_ = preprocess_check("gpt2", measured, len(said))
     assert measured.costs[0].mistake in first.sentence
+
+
+def test_predictions_are_traced_to_the_way_in_which_the_model_was_asked(folder: Path) -> None:
+    network = adapter.load(Spec("transformers", "torch", "GPT2LMHeadModel", {}, 300, small.LENGTH, folder, 1, 0, "cpu"))
+    recipe = recipe_of(folder)
+    names = samples_of(folder, recipe).names
+    made = {name: mistake for name, mistake in prompt_mistakes(recipe).items() if name == "template missing"}
+    (scores,) = [scores for _, scores in prompt_decisions(network, folder, names, made, 4)[0].values()]
+    observed = Observed(names, scores.argmax(axis=1), scores)
+    known = prompt_candidates("recipe asked", recipe, {}, 60)
+    tried = try_prompts(network, folder, known, observed, 4)
+    (found,) = fingerprint("gpt2", "recipe asked", tried, observed, 0.001)
+    assert "made by 'template missing'" in found.sentence
+    assert found.verdict == "warn"
+    assert "padded on the left, the model not told" in tried.decisions
+    assert len(tried.decisions) > 6
 
 
 def test_a_mistake_that_is_the_recipe_is_none(folder: Path) -> None:

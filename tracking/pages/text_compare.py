@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING
 
 from tracking.audit.claims import Measured
 from tracking.audit.grades import task_of_run
-from tracking.pages.terminal import PIPE, Screen, aligned, indented, joined, table_lines
+from tracking.pages.terminal import PIPE, Screen, aligned, indented, joined, printable, table_lines
 from tracking.pages.text_audit import document_rows, short
 
 if TYPE_CHECKING:
     from tracking.audit.claims import Claim
     from tracking.audit.compare import Accuracy, Comparison
+    from tracking.lookup.said import Said
     from tracking.runs.run import Run
+
+SHOWN = 200  # letters of a generated text
 
 
 def comparison_text(found: "Comparison", names: Sequence[str] | None, listed: int, screen: Screen = PIPE) -> str:
@@ -28,6 +31,17 @@ def comparison_text(found: "Comparison", names: Sequence[str] | None, listed: in
         _flip_lines(found, names, listed, screen),
     ]
     return joined(blocks)
+
+
+def said_text(said: "Said", listed: int, screen: Screen = PIPE) -> str:
+    """How many generated texts differ, and the first of them; a text's first letters, as a terminal can show them."""
+    line = f"  texts that differ  {len(said.apart):,} of {said.samples:,} generated"
+    rows = [(name, _shown(first), _shown(second)) for name, first, second in said.apart[:listed]]
+    return joined([[line, *(table_lines(rows, ("sample", "A says", "B says"), screen, indent=4) if rows else [])]])
+
+
+def _shown(text: str) -> str:
+    return str(printable(text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."))
 
 
 def comparison_line(found: "Comparison") -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracking.lookup.find import find_runs, one_of, run_files, sample_names
+from tracking.lookup.said import said_by_both
 from tracking.runs.errors import UserError
 from weighbridge.cli.options import RUN, Command, add_folder, add_html, add_json
 from weighbridge.cli.output import print_json, screen, write_file
@@ -189,16 +190,18 @@ def compare(options: argparse.Namespace) -> int:
         return _compare_tasks(all_first, all_second, options)
     first, second = one_of(options.first, all_first), one_of(options.second, all_second)
     found = compared(first, second, load_claims(options.claims))
-    names = sample_names(first, options.folder)
+    names, said = sample_names(first, options.folder), said_by_both(first, second, options.folder)
     listed = options.flips if isinstance(options.flips, int) else 0
     if isinstance(options.flips, Path):
         write_file(options.flips, found.flips_table(names))
     if options.json:
-        print_json(found.to_dict(names, listed))
+        about = {"said_apart": len(said.apart), "said": said.apart[:listed]} if said else {}
+        print_json({**found.to_dict(names, listed), **about})
     else:
-        from tracking.pages.text_compare import comparison_text
+        from tracking.pages.text_compare import comparison_text, said_text
 
         print(comparison_text(found, names, listed, screen()), end="")
+        print(said_text(said, listed, screen()) if said else "", end="")
     return 0
 
 

@@ -125,7 +125,10 @@ class OneComparison(Form):
 
 
 class Compared(OneComparison, Output):
-    """Of two runs."""
+    """Of two runs; `said`: name, first and second generated text, of the samples for which these differ."""
+
+    said_apart: int | None = None
+    said: Sequence[Sequence[str]] = ()
 
 
 class TaskComparison(OneComparison):

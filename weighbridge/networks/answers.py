@@ -8,7 +8,7 @@ from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier, Network
 from weighbridge.params.recipes import TextRecipe
 from weighbridge.texts.answers import Answering
-from weighbridge.texts.marks import HEAD
+from weighbridge.texts.marks import ENDED, HEAD
 from weighbridge.texts.requests import Row, as_array, letters_of
 
 KEPT = "answering"  # where a classifier keeps how its answers are read
@@ -28,6 +28,22 @@ class Generator(Network, Protocol):
         ...
 
 
+@runtime_checkable
+class Answers(Protocol):
+    """A classifier that says what it generated."""
+
+    def answer(self, images: np.ndarray) -> np.ndarray:
+        """Scores and what was generated, as one array that can be kept: int32, shape (samples, 2 + new tokens).
+
+        First the bits of both scores, then token ids, `ENDED` after the last; see `said`.
+        """
+        ...
+
+    def said(self, answers: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The scores and the texts of what `answer` gave, the texts up to what ends them."""
+        ...
+
+
 class _Answering:
     """A classifier that generates and is judged: shape (samples, 2), the first column of a right answer, the second of a wrong.
 
@@ -40,9 +56,26 @@ class _Answering:
     def predict(self, images: np.ndarray) -> np.ndarray:
         return self.forward(images, training=self.training)
 
-    def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
+    def answer(self, images: np.ndarray) -> np.ndarray:
         new_tokens = self.answering.prompt.new_tokens
-        ids = self.generate(images, new_tokens, training=training)  # type: ignore[attr-defined]
+        ids = self.generate(images, new_tokens, training=self.training)  # type: ignore[attr-defined]
+        scores = self._judged(images, ids, training=self.training, batchnorm=None)
+        tokens = np.full((len(ids), new_tokens), ENDED, np.int32)
+        for row, new in zip(tokens, ids, strict=True):
+            row[: len(new)] = new
+        return np.concatenate([scores.view(np.int32), tokens], axis=1)
+
+    def said(self, answers: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+        texts = (self.answering.text(row[row != ENDED].tolist()) for row in answers[:, 2:])
+        return np.ascontiguousarray(answers[:, :2]).view(np.float32), tuple(texts)
+
+    def forward(self, images: np.ndarray, *, training: bool, batchnorm: bool | None = None) -> np.ndarray:
+        ids = self.generate(images, self.answering.prompt.new_tokens, training=training)  # type: ignore[attr-defined]
+        return self._judged(images, ids, training=training, batchnorm=batchnorm)
+
+    def _judged(
+        self, images: np.ndarray, ids: list[list[int]], *, training: bool, batchnorm: bool | None
+    ) -> np.ndarray:
         rows = _with_answers(images, ids)
         likely = super().forward(rows, training=training, batchnorm=batchnorm)  # type: ignore[misc]
         scores = np.full((len(images), 2), -np.inf, np.float32)

@@ -8,9 +8,59 @@ from typing import Any
 
 import numpy as np
 
+from tracking.runs.errors import UserError
 from weighbridge.images.samples import SampleSet
+from weighbridge.params.recipes import TextRecipe
 from weighbridge.process.partial import PartialRows
 from weighbridge.process.progress import progress
+from weighbridge.texts.marks import ENDED, HEAD
+
+AT_ONCE = 1000  # texts whose lengths are counted at once
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Samples in another order, taken as they are asked for.
+
+    Attributes:
+        rows: the place of each among the samples (int64, shape (samples,)).
+    """
+
+    samples: SampleSet
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def images(self, select: slice) -> np.ndarray:
+        return self.samples.images(self.rows[select])
+
+    def batches(self, size: int, first: int = 0) -> Iterator[np.ndarray]:
+        return self.samples.in_order(self.rows[first:], size)
+
+    def part(self, start: int, stop: int) -> "Ordered":
+        """Those numbered from `start` to before `stop` in this order."""
+        return Ordered(self.samples, self.rows[start:stop])
+
+
+def by_length(samples: SampleSet) -> Ordered:
+    """Texts, the longest first; of equal lengths in their order. The length of a request is that of its longest row.
+
+    Raises:
+        UserError: these are images.
+    """
+    if not isinstance(samples.recipe, TextRecipe):
+        raise UserError("params.yaml: models: batch_order: length is for texts; images are of one size")
+    kept = (ids[..., HEAD:] if ids.ndim == 3 else ids for ids in samples.batches(AT_ONCE))
+    lengths = [(ids != ENDED).sum(axis=-1).reshape(len(ids), -1).max(axis=1) for ids in kept]
+    return Ordered(samples, np.argsort(-np.concatenate(lengths), kind="stable"))
+
+
+def ordered(samples: SampleSet, order: str, part: slice = slice(None)) -> SampleSet | Ordered:
+    """The samples, or `part` of them, in the order that a model's `batch_order` asks for."""
+    start, stop, _ = part.indices(len(samples))
+    asked = by_length(samples) if order == "length" else samples
+    return asked if part == slice(None) else asked.part(start, stop)
 
 
 @dataclass(frozen=True)
@@ -33,7 +83,7 @@ Send = Callable[[np.ndarray], Any]
 
 def in_batches(
     function: Function,
-    samples: SampleSet,
+    samples: SampleSet | Ordered,
     size: int,
     label: str,
     kept: Kept | None = None,
@@ -74,7 +124,7 @@ def sent_ahead(batches: Iterator[np.ndarray], send: Send | None) -> Iterator[Any
 
 
 def _going_on(
-    function: Function, samples: SampleSet, size: int, label: str, kept: Kept, send: Send | None
+    function: Function, samples: SampleSet | Ordered, size: int, label: str, kept: Kept, send: Send | None
 ) -> np.ndarray:
     rows, found = kept.rows, kept.rows.done
     rows.begin(function(samples.images(slice(0, size))))

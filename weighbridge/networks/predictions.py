@@ -13,6 +13,7 @@ from weighbridge.networks.score_kinds import KIND, LOGITS, answered, decided, ki
 from weighbridge.process.files import read_array, read_json, write_json
 
 FOUND_BATCH = "model.batch_size"  # a fact of the predicting process: what `batch_size: auto` came to
+SAID = "said.json"  # in a folder of predictions: what was generated
 OUTSIDE = "scores.outside"  # a fact of the predicting process: how many scores are of classes that the data do not have
 
 
@@ -52,6 +53,7 @@ class PredictionSet:
             first, in order; then those that only the model knows. None where only the best classes are known.
         process: what the predicting process was: settings of its framework, the model's facts.
         best: the best classes, where `scores` is None.
+        said: what the model generated for each sample; None where it only gave scores.
     """
 
     names: tuple[str, ...]
@@ -59,6 +61,7 @@ class PredictionSet:
     scores: np.ndarray | None
     process: dict[str, Any]
     best: TopClasses | None = None
+    said: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.scores is None) == (self.best is None):
@@ -158,6 +161,8 @@ class PredictionSet:
             np.save(folder / f"{name}.npy", array)
         write_json(folder / "names.json", list(self.names))
         write_json(folder / "process.json", self.process)
+        if self.said is not None:
+            write_json(folder / SAID, list(self.said))
 
     @classmethod
     def load(cls, folder: Path) -> "PredictionSet":
@@ -168,6 +173,7 @@ class PredictionSet:
             scores=read_array(folder / "scores.npy") if best is None else None,
             process=read_json(folder / "process.json"),
             best=best,
+            said=tuple(read_json(folder / SAID)) if (folder / SAID).is_file() else None,
         )
 
 

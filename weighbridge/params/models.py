@@ -79,6 +79,8 @@ class Model(Network):
         sha256: of the file, or of the list of the folder's files; null: trained here, where DVC knows its hash.
         batch_size: `auto`: found before the model is asked (`weighbridge.networks.batch_sizes`), and recorded as the number.
         computing: how it computes; null: as its framework does by itself.
+        batch_order: in which order it is asked: that of the samples; or texts by length, the longest first, so that a batch holds
+            texts of like lengths. Scores keep the order of the samples.
         claim: an accuracy that its authors state.
         checkpoint: `<publisher>/<model>/<weights>`: held against all that is published for it; null: not known.
         classes: which of its scores belong to the data's classes; null: they are these, in order, or known by name.
@@ -88,6 +90,7 @@ class Model(Network):
     sha256: Sha256 | None = None
     recipe: Name
     batch_size: Count | Literal["auto"] = DEFAULT_BATCH
+    batch_order: Literal["samples", "length"] = "samples"
     computing: Computing | None = None
     claim: Claim | None = None
     checkpoint: str | None = None
