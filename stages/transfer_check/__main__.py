@@ -12,7 +12,8 @@ writes  findings: linear head and nearest neighbours on frozen features beside r
 params  models.<model>, inference, data.classes, transfer_check
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,12 @@ import pandas as pd
 from stages.transfer_check.earlier_layers import Earlier, earlier_heads, pooled_layers, spread_out
 from stages.transfer_check.finetuning import NetworkSource, Outcome, SeedData, accuracy, fine_tuned, from_scratch
 from stages.transfer_check.layerwise import Cut, layerwise
-from stages.transfer_check.probes import linear_probe, neighbour_probe, small_pixels
+from stages.transfer_check.probes import linear_probe, neighbour_probe, small_pixels, token_counts
 from stages.transfer_check.scores import transfer_scores
 from stages.transfer_check.similarity import MIN_CLASSES, MIN_SAMPLES, Similarity, similarity
 from stages.transfer_check.study import COLUMNS, Probes, Study
 from stages.transfer_check.targets import Draws, load_target
+from stages.transfer_check.text_target import load_texts
 from stages.transfer_check.verdicts import CHECK, judge, skipped
 from tracking.runs.errors import UserError
 from tracking.runs.findings import save_findings
@@ -37,7 +39,7 @@ from weighbridge.networks.batches import in_batches
 from weighbridge.networks.loading import asked_model, load_network, random_network
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
-from weighbridge.params.recipes import Recipe
+from weighbridge.params.recipes import Recipe, TextRecipe
 from weighbridge.params.section import read
 from weighbridge.params.transfer_check import Transfer
 from weighbridge.process.files import write_json
@@ -62,6 +64,7 @@ def transfer_check(task: Transfer, networks: NetworkSource, target: Draws, sourc
         cuts=cuts,
         unbuilt=unbuilt,
         earlier=_earlier(network, task, seeds),
+        raw="counts of tokens" if isinstance(source.recipe, TextRecipe) else "raw pixels",
         scores=_scores(network, seeds[0], features[0]),
         similarity=_similarity(network, seeds[0], features[0]),
         notes=target.notes,
@@ -74,7 +77,8 @@ def _features(network: Network, samples: SampleSet, batch_size: int) -> np.ndarr
 
 def _probed(network: Network, task: Transfer, data: SeedData, train: np.ndarray) -> Probes:
     test = _features(network, data.test, data.batch_size)
-    pixels = [in_batches(small_pixels, part, data.batch_size, f"{CHECK}: pixels") for part in (data.train, data.test)]
+    raw = _unlearned(data)
+    pixels = [in_batches(raw, part, data.batch_size, f"{CHECK}: pixels") for part in (data.train, data.test)]
     return Probes(
         data.seed,
         linear_probe(train, data.train.labels, test) == data.test.labels,
@@ -83,10 +87,20 @@ def _probed(network: Network, task: Transfer, data: SeedData, train: np.ndarray)
     )
 
 
+def _unlearned(data: SeedData) -> Callable[[np.ndarray], np.ndarray]:
+    """What features are held against: the pixels, or the tokens, themselves."""
+    if not isinstance(data.test.recipe, TextRecipe):
+        return small_pixels
+    largest = max(int(ids.max()) for part in (data.train, data.test) for ids in part.batches(data.batch_size))
+    return partial(token_counts, vocabulary=largest + 1)
+
+
 def _earlier(network: Network, task: Transfer, seeds: list[SeedData]) -> list[Earlier] | str:
     """Heads on earlier layers, or why there are none."""
     if task.earlier_layers == 0:
         return "transfer_check.earlier_layers in params.yaml is 0"
+    if isinstance(seeds[0].test.recipe, TextRecipe):
+        return "earlier layers are looked at for images alone"
 
     def pooled(samples: SampleSet) -> dict[str, np.ndarray]:
         return pooled_layers(network, samples, seeds[0].batch_size, f"{CHECK}: earlier layers")
@@ -138,7 +152,7 @@ def _scores(network: Network, data: SeedData, features: np.ndarray) -> dict[str,
 
 def _similarity(network: Network, data: SeedData, target: np.ndarray) -> Similarity | str:
     """Of the target's training images to the source's test images, or why it cannot be told."""
-    resize = data.source.image_recipe.resize
+    resize = data.source.recipe.resize if isinstance(data.source.recipe, Recipe) else None
     if resize is not None and not resize.antialias:
         return "the recipe resizes without antialiasing, which moves features by itself (Parmar et al. 2022)"
     fewest = min(len(data.train), len(data.source))
@@ -168,15 +182,20 @@ def _study(
     task: Transfer, model: Model, inference: Inference, classes: int, source: SampleSet, target: Path
 ) -> Study | str:
     """What was seen, or why this model cannot be looked at."""
-    if not isinstance(source.recipe, Recipe):
-        return "Its samples are texts, and the target is a folder of images."
+    if isinstance(source.recipe, TextRecipe) and (task.target.prompts is None or source.recipe.target != "label"):
+        return "It is no classifier of texts, or the target is no task file (transfer_check.target.prompts)."
+    if isinstance(source.recipe, Recipe) and task.target.prompts is not None:
+        return "Its samples are images, and the target is a task file."
     if source.task != CLASSES:
         return f"Its accuracy on the source task is measured, which labels of {source.task} do not have."
     networks = _doors(model, inference, classes, source)
     if networks is None:
         return "An exported file cannot be trained."
     sizes = task.samples, task.test_samples
-    drawn = load_target(target, task.target, source.recipe, sizes, task.seeds)
+    if isinstance(source.recipe, TextRecipe):
+        drawn = load_texts(target, str(task.target.prompts), source.recipe, sizes, task.seeds)
+    else:
+        drawn = load_target(target, task.target, source.recipe, sizes, task.seeds)
     return transfer_check(task, networks, drawn, source.shuffled(task.test_samples), model.batch)
 
 

@@ -1,6 +1,7 @@
 """What frozen features are worth, without training the network: a linear head and nearest neighbours, beside raw pixels.
 
-Raw pixels are the null of features: where a linear head on them does as well, the pre-trained features are worth nothing.
+Raw pixels, or counts of tokens, are the null of features: where a linear head on them does as well, the pre-trained features are
+worth nothing.
 """
 
 from typing import Any
@@ -40,6 +41,11 @@ def _standardised(classifier: Any) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(StandardScaler(), classifier)
+
+
+def token_counts(ids: np.ndarray, vocabulary: int) -> np.ndarray:
+    """How often each token stands in each text: float32, shape (texts, vocabulary)."""
+    return np.stack([np.bincount(row[row >= 0], minlength=vocabulary) for row in ids]).astype(np.float32)
 
 
 def small_pixels(images: np.ndarray) -> np.ndarray:

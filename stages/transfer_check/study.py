@@ -42,6 +42,7 @@ class Study:
         scores: transfer scores by name.
         similarity: or why it cannot be told.
         notes: what is wrong with the target's images.
+        raw: what features are held against.
     """
 
     parameters: int
@@ -58,6 +59,7 @@ class Study:
     scores: dict[str, float]
     similarity: Similarity | str
     notes: tuple[str, ...] = ()
+    raw: str = "raw pixels"
 
     def probed(self, name: str) -> MeanOverSeeds:
         """Accuracy on the target of the heads called `linear`, `neighbours` or `pixels`."""
@@ -107,7 +109,7 @@ class Study:
             for key, each in self.trainings().items()
             if key[0] == "scratch" and not diverged(each)
         }
-        return {"a linear head on raw pixels": self.probed("pixels")} | scratch
+        return {f"a linear head on {self.raw}": self.probed("pixels")} | scratch
 
     def sweep(self) -> pd.DataFrame:
         """A row for every training, and for the linear head of every seed."""

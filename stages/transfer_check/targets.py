@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from weighbridge.process.progress import progress
 
 HELD = 1_000_000_000  # bytes of decoded images, of all draws together
 Listed = list[tuple[Path, int]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ def load_target(images: Path, target: Target, recipe: Recipe, sizes: tuple[int, 
         groups = _groups(folder, listing.classes, target)
         listed, others = _listed(listing, groups)
         sizes, note = _that_fit(sizes, listed, len(seeds), recipe)
-        draws = {seed: _decoded(_drawn(listed["train"], sizes[0], seed), tuple(groups), recipe) for seed in seeds}
-        test = _decoded(_mixed(listed["test"], 0)[: sizes[1]], tuple(groups), recipe)
+        draws = {seed: _decoded(drawn(listed["train"], sizes[0], seed), tuple(groups), recipe) for seed in seeds}
+        test = _decoded(mixed(listed["test"], 0)[: sizes[1]], tuple(groups), recipe)
         return Draws(draws, test, len(listed["train"]), (*_notes(listed, tuple(groups), others), *note))
 
 
@@ -130,16 +132,17 @@ def _notes(listed: Mapping[str, Listed], classes: Sequence[str], others: Sequenc
         yield f"{len(others)} files in the target's class folders are no images: {', '.join(others[:3])}."
 
 
-def _mixed(listed: Listed, seed: int) -> Listed:
+def mixed(listed: list[tuple[T, int]], seed: int) -> list[tuple[T, int]]:
+    """In the order of a shuffle."""
     return [listed[index] for index in np.random.default_rng(seed).permutation(len(listed))]
 
 
-def _drawn(listed: Listed, samples: int, seed: int) -> Listed:
+def drawn(listed: list[tuple[T, int]], samples: int, seed: int) -> list[tuple[T, int]]:
     """The first `samples` of a shuffle that takes the classes in turn."""
-    mixed = _mixed(listed, seed)
-    labels = pd.Series([label for _, label in mixed])
+    shuffled = mixed(listed, seed)
+    labels = pd.Series([label for _, label in shuffled])
     turns = labels.groupby(labels).cumcount()
-    return [mixed[index] for index in np.argsort(turns.to_numpy(), kind="stable")[:samples]]
+    return [shuffled[index] for index in np.argsort(turns.to_numpy(), kind="stable")[:samples]]
 
 
 def _decoded(chosen: Listed, classes: tuple[str, ...], recipe: Recipe) -> SampleSet:

@@ -47,7 +47,7 @@ def _heads(model: str, task: Transfer, study: Study) -> Finding:
     said = {True: "better than", False: "worse than", None: "no better than"}[won]
     sentence = (
         f"Of the target a linear head on frozen features gets {linear}, {task.neighbours} nearest neighbours {neighbours}: "
-        f"{said} a linear head on raw pixels, {pixels} ({how}). The source task stays at {study.source:.1%}."
+        f"{said} a linear head on {study.raw}, {pixels} ({how}). The source task stays at {study.source:.1%}."
     )
     evidence = {
         **linear.evidence("frozen_target"),

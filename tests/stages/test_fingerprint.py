@@ -10,8 +10,9 @@ from PIL import Image, ImageFilter
 from ruamel.yaml import YAML
 
 from stages.fingerprint import __main__ as stage
-from stages.fingerprint.__main__ import Observed, Tried, candidates, fingerprint, read_observed, try_all
+from stages.fingerprint.__main__ import Tried, candidates, fingerprint, try_all
 from stages.fingerprint.likelihood import match, none_likelihood, right_likelihood
+from stages.fingerprint.observed import Observed, read_observed
 from tests.import_graph import ROOT
 from tests.weighbridge.images.pictures import LinearClassifier, recipe, sample_set, save_prepared, write_pictures
 from tracking.runs.errors import UserError

@@ -9,7 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages.fingerprint.__main__ import Observed, fingerprint, try_prompts  # noqa: E402
+from stages.fingerprint.__main__ import fingerprint, try_prompts  # noqa: E402
+from stages.fingerprint.observed import Observed  # noqa: E402
 from stages.fingerprint.prompts import prompt_candidates, prompt_decisions  # noqa: E402
 from stages.preprocess_check import measure_prompts, preprocess_check  # noqa: E402
 from tests.weighbridge.texts import small_language as small  # noqa: E402

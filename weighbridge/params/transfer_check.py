@@ -12,10 +12,12 @@ class Target(Section):
 
     Attributes:
         images: a folder with train/ and test/, one folder per class in each, or a Python file with `write_images(folder)`.
+        prompts: a task file in that folder, of texts with a label, in place of class folders.
         classes: target classes, each a list of class folders (those not named are left out); null: each folder is a class.
     """
 
     images: str = "data/images"
+    prompts: str | None = None
     classes: dict[str, Annotated[list[str], Field(min_length=1)]] | None = None
 
     @model_validator(mode="after")
