@@ -15,7 +15,12 @@ from stages.infer import infer  # noqa: E402
 from stages.mode_check.__main__ import mode_check  # noqa: E402
 from tests.import_graph import ROOT  # noqa: E402
 from tracking.runs.findings import Finding  # noqa: E402
-from weighbridge.frameworks import Network, Spec, Training  # noqa: E402
+from weighbridge.frameworks import (  # noqa: E402
+    Network,
+    Spec,
+    Training,
+    factory,
+)
 from weighbridge.frameworks import transformers as adapter  # noqa: E402
 from weighbridge.params.backend_parity import Parity  # noqa: E402
 from weighbridge.params.recipes import TextRecipe  # noqa: E402
@@ -111,6 +116,23 @@ def test_the_batch_changes_bits_at_most(architecture: str, made_up: Texts) -> No
     scores, decisions = backend_parity(pair, alone, together)
     assert scores.evidence["max_score_difference"] < 1e-4
     assert decisions.verdict == "pass"
+
+
+def test_a_recurrent_network_of_ones_own_is_asked_trained_and_given_a_new_head(made_up: Texts) -> None:
+    """Its score of a text does not hang on how far the batch is padded."""
+    arguments = {"vocab_size": 2000, "width": 8}
+    built = factory.load(
+        Spec("factory", "torch", f"{ROOT}/suites/recurrent.py:recurrent", arguments, 2, 24, None, 1, 0, "cpu")
+    )
+    together = built.predict(made_up.ids)
+    alone = [built.predict(row[row >= 0][None])[0] for row in made_up.ids]
+    assert np.allclose(together, alone, atol=1e-6)
+    assert built.features(made_up.ids).shape == (40, 48)
+    losses: list[float] = []
+    fit = Training("adam", 0.01, 0.0, 3, 8, 0, 0, "fit", lambda _epoch, loss, _accuracy: losses.append(loss))
+    built.fit(made_up.ids, made_up.labels, fit)
+    assert losses[-1] < losses[0]
+    assert built.retarget(5, 0).predict(made_up.ids).shape == (40, 5)
 
 
 @pytest.mark.slow
