@@ -1,6 +1,7 @@
 """Documents out of the reference that comes with Python (`pydoc_data.topics`): sentences to train on, and to be asked about.
 
-Every fifth sentence is held out. Another version of Python has other sentences: the version is recorded.
+Every fifth sentence is held out. Another version of Python has other sentences: the version is recorded. Every text to train on
+begins with `HEAD`, and some hold the beginnings of three sentences, a line each: prompts of another form are new to the model.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 
 HELD_OUT = 5
 ASKED = 200  # documents of each task
+HEAD = "Python says: "
 _SENTENCE = re.compile(r"(?<=[a-z\"')]\.) +(?=[A-Z])")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 ,;:'\"()_*/\-.]+\.")
 
@@ -32,24 +34,41 @@ def write_images(folder: Path) -> None:
     """A task file for each task: the whole texts, continuations to choose from, last words, and the order of words."""
     every = sentences()
     held_out, rest = every[::HELD_OUT], [each for place, each in enumerate(every) if place % HELD_OUT]
-    training = [{"prompt": each, "split": "train"} for each in rest]
-    _write(folder / "text.jsonl", [*training, *({"prompt": each} for each in held_out)])
-    _write(folder / "choices.jsonl", _choices(held_out[:ASKED], rest))
+    training = [{"prompt": each, "split": "train"} for each in (*_headed(rest), *_of_three(rest))]
+    _write(folder / "text.jsonl", [*training, *({"prompt": each} for each in _headed(held_out))])
+    _write(
+        folder / "choices.jsonl", [*_choices(held_out[:ASKED], rest, "test"), *_choices(rest[:ASKED], rest, "train")]
+    )
     _write(
         folder / "words.jsonl",
-        [{"prompt": each.rsplit(" ", 1)[0], "answer": each.rsplit(" ", 1)[1]} for each in held_out[:ASKED]],
+        [{"prompt": each.rsplit(" ", 1)[0], "answer": each.rsplit(" ", 1)[1]} for each in _headed(held_out[:ASKED])],
     )
     _write(folder / "scrambled.jsonl", [*_orders(rest, "train"), *_orders(held_out, "test")])
 
 
-def _choices(asked: list[str], others: list[str]) -> Iterator[dict[str, Any]]:
-    """The second half of a sentence among those of three others."""
+def _headed(asked: list[str]) -> list[str]:
+    return [HEAD + sentence for sentence in asked]
+
+
+def _of_three(asked: list[str]) -> list[str]:
+    """The beginnings of three sentences, as many texts as there are sentences."""
     draw = random.Random(0)  # noqa: S311 -- no secret
-    for sentence in asked:
-        begun, right = _halves(sentence)
-        choices = [right, *(_halves(each)[1] for each in draw.sample(others, 3))]
+    return ["\n".join(_headed([_begun(each) for each in draw.sample(asked, 3)])) for _ in asked]
+
+
+def _begun(sentence: str) -> str:
+    return " ".join(sentence.split()[:6])
+
+
+def _choices(asked: list[str], others: list[str], split: str) -> Iterator[dict[str, Any]]:
+    """What comes after two to five words of a sentence, among three words of others."""
+    draw = random.Random(0)  # noqa: S311 -- no secret
+    words = sorted({word for sentence in others for word in sentence.split()})
+    for place, sentence in enumerate(asked):
+        *begun, right = sentence.split()[: 3 + place % 4]
+        choices = [right, *draw.sample([word for word in words if word != right], 3)]
         draw.shuffle(choices)
-        yield {"prompt": begun, "choices": choices, "label": choices.index(right)}
+        yield {"prompt": " ".join(begun), "choices": choices, "label": choices.index(right), "split": split}
 
 
 def _orders(asked: list[str], split: str) -> Iterator[dict[str, Any]]:
@@ -60,11 +79,6 @@ def _orders(asked: list[str], split: str) -> Iterator[dict[str, Any]]:
         if place % 2 == 0:
             draw.shuffle(words)
         yield {"prompt": " ".join(words), "label": place % 2, "split": split}
-
-
-def _halves(sentence: str) -> tuple[str, str]:
-    words = sentence.split()
-    return " ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])
 
 
 def _write(path: Path, documents: Any) -> None:
