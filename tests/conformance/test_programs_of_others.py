@@ -202,7 +202,7 @@ def test_a_quantised_tflite_model_gives_scores_as_values(tmp_path: Path) -> None
         found = np.concatenate([again.predict(pixels[start : start + 16]) for start in range(0, 40, 16)])
         assert np.allclose(found, np.load(tmp_path / "flat.npy"), atol=1e-5)
         assert [each.fact for each in again.adjustments] == ["model.input.batch"]
-    with pytest.raises(UserError, match="LiteRT computes on the CPU"):
+    with pytest.raises(UserError, match="LiteRT sees no such device here"):
         load(replace(spec, device="cuda"))
 
 

@@ -38,7 +38,7 @@ def test_of_torchvision_s_weights_the_name_says_all() -> None:
     assert found["models"]["r"] == {
         "framework": "torchvision", "backend": "torch", "architecture": "resnet50", "arguments": {},
         "weights": "data/weights/r/weights.pth", "sha256": None, "recipe": "r", "batch_size": 32, "batch_order": "samples",
-        "claim": None,
+        "computing": None, "claim": None,
         "checkpoint": "torchvision/ResNet50/IMAGENET1K_V2", "classes": None,
     }  # fmt: skip
 
