@@ -69,8 +69,8 @@ def test_a_run_comes_back_as_it_was_logged(place: Place) -> None:
     (record,) = place.records(run)
     assert record.id == run.id
     assert record.parameters == parameters(run, place.longest_value)
-    shown = {"subject", "stage", "command"} if place.name == "mlflow" else set()  # as the name and the source of a record
-    expected = {name: value for name, value in tags(run, place.longest_value).items() if name not in shown}
+    elsewhere = ("subject", "stage", "command") if place.name == "mlflow" else ()  # in a record's name and source
+    expected = {name: value for name, value in tags(run, place.longest_value).items() if name not in elsewhere}
     assert record.tags.items() >= expected.items()
     assert Run.from_dict(record.whole) == run
 
