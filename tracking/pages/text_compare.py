@@ -20,14 +20,14 @@ SHOWN = 200  # letters of a generated text
 def comparison_text(found: "Comparison", names: Sequence[str] | None, listed: int, screen: Screen = PIPE) -> str:
     """Both accuracies, their paired difference, other metrics, what is published of either, and the first `listed` flips."""
     sides = zip("AB", (found.first, found.second), found.accuracies, strict=True)
-    rows = [(f"{letter}  {short(run)}", _accuracy_text(accuracy)) for letter, run, accuracy in sides]
+    rows = [(f"{letter}  {short(run)}", accuracy_text(accuracy)) for letter, run, accuracy in sides]
     blocks = [
         [comparison_line(found)],
         indented(aligned(rows)),
-        indented(aligned(_paired_rows(found))),
+        indented(aligned(paired_rows(found))),
         indented(aligned(_metric_rows(found))),
         indented(aligned(document_rows(found.pair.counts, found.pair.differing) if found.pair else [])),
-        *(indented(block) for block in _published_blocks(found)),
+        *(indented([line, *indented(aligned(rows))]) for line, rows in published_rows(found)),
         _flip_lines(found, names, listed, screen),
     ]
     return joined(blocks)
@@ -69,12 +69,14 @@ def p_text(p_value: float) -> str:
     return "< 1e-300" if p_value < 1e-300 else f"= {p_value:.2g}"
 
 
-def _accuracy_text(accuracy: "Accuracy") -> str:
+def accuracy_text(accuracy: "Accuracy") -> str:
+    """The share that is right, with its interval and as counts."""
     ends = f"[{100 * accuracy.low:.2f}, {100 * accuracy.high:.2f}]"
     return f"{100 * accuracy.top1:.2f} %  {ends}  {accuracy.right:,} of {accuracy.samples:,}"
 
 
-def _paired_rows(found: "Comparison") -> list[tuple[str, str]]:
+def paired_rows(found: "Comparison") -> list[tuple[str, str]]:
+    """The paired difference, what only one gets right, whether that is chance, and how many decisions differ."""
     flipped = "sets that differ" if task_of_run(found.first) == "multilabel" else "top-1 flips"
     ends = [" ".join(f"{100 * end:+.2f}" for end in interval) for interval in (found.bootstrap, found.interval)]
     return [
@@ -99,12 +101,15 @@ def _ends(interval: tuple[float, float]) -> str:
     return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"
 
 
-def _published_blocks(found: "Comparison") -> Iterable[list[str]]:
+def published_rows(found: "Comparison") -> Iterable[tuple[str, list[tuple[str, str]]]]:
+    """What is published of either model: a line about it, and each number beside what was measured here."""
     sides = zip("AB", (found.first, found.second), found.accuracies, found.published, strict=True)
     for letter, run, accuracy, claims in sides:
         if claims:
-            rows = [_published_row(run, accuracy, claim) for claim in claims]
-            yield [f"published for {letter}, {claims[0].checkpoint}", *indented(aligned(rows))]
+            yield (
+                f"published for {letter}, {claims[0].checkpoint}",
+                [_published_row(run, accuracy, claim) for claim in claims],
+            )
 
 
 def _published_row(run: "Run", accuracy: "Accuracy", claim: "Claim") -> tuple[str, str]:

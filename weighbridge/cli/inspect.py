@@ -168,6 +168,7 @@ def compare_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--claims", metavar="FILE", type=Path, help="a table of published accuracies besides the shipped one"
     )
+    add_html(parser)
     add_folder(parser)
     add_json(parser)
 
@@ -194,6 +195,10 @@ def compare(options: argparse.Namespace) -> int:
     listed = options.flips if isinstance(options.flips, int) else 0
     if isinstance(options.flips, Path):
         write_file(options.flips, found.flips_table(names))
+    if options.html:
+        from tracking.pages.html_compare import compare_page
+
+        write_file(options.html, compare_page(found, names, said))
     if options.json:
         about = {"said_apart": len(said.apart), "said": said.apart[:listed]} if said else {}
         print_json({**found.to_dict(names, listed), **about})
@@ -212,6 +217,8 @@ def _compare_tasks(first: "list[Run]", second: "list[Run]", options: argparse.Na
     found = compare_tasks(first, second, load_claims(options.claims))
     if isinstance(options.flips, Path):
         raise UserError("--flips FILE.csv: of one task; name it, for example results.json:gsm8k")
+    if options.html:
+        raise UserError("--html: of one task; name it, for example results.json:gsm8k")
     if options.json:
         print_json(found.to_dict())
     else:

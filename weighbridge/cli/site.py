@@ -14,11 +14,15 @@ from flask import Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException
 
 from tracking.audit.audit import audit
+from tracking.audit.claims import load_claims
+from tracking.audit.compare import compare
 from tracking.audit.matrix import matrix
 from tracking.explain.schema import load
-from tracking.lookup.find import run_files
+from tracking.lookup.find import run_files, sample_names
+from tracking.lookup.said import said_by_both
 from tracking.pages.html_audit import audit_page
 from tracking.pages.html_certificate import certificate_page
+from tracking.pages.html_compare import compare_page
 from tracking.pages.html_matrix import matrix_page
 from tracking.pages.html_runs import certificates_page, message_page, run_page, runs_page
 from tracking.pages.templates import environment
@@ -46,6 +50,7 @@ def site(folder: Path) -> Flask:
         "/report": partial(_report, folder / "report.html", policy),
         "/run/<run_id>": partial(_run, folder),
         "/audit": partial(_audit, folder),
+        "/compare": partial(_compare, folder),
         "/matrix": partial(_matrix, folder),
         "/certificates": partial(_certificates, folder / "certificates"),
         "/certificates/<name>": partial(_certificate, folder / "certificates"),
@@ -117,10 +122,19 @@ def _places(published: Path, run_id: str) -> dict[str, str]:
         return {}
 
 
-def _audit(folder: Path) -> str:
+def _pair(folder: Path) -> tuple[Run, Run]:
     runs = _by_id(_known(folder)[0])
-    before, after = (_wanted(runs, request.args.get(name, "")) for name in ("before", "after"))
-    return audit_page([audit(before, after)], SITE)
+    return _wanted(runs, request.args.get("before", "")), _wanted(runs, request.args.get("after", ""))
+
+
+def _audit(folder: Path) -> str:
+    return audit_page([audit(*_pair(folder))], SITE)
+
+
+def _compare(folder: Path) -> str:
+    first, second = _pair(folder)
+    said = said_by_both(first, second, folder)
+    return compare_page(compare(first, second, load_claims()), sample_names(first, folder), said, SITE)
 
 
 def _matrix(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tracking.audit.audit import audit
 from tracking.audit.claims import load_claims
 from tracking.audit.compare import compare
 from tracking.audit.statistics import paired_bootstrap, paired_difference
+from tracking.lookup.said import Said
+from tracking.pages.html_compare import compare_page
 from tracking.pages.text_audit import audit_text
 from tracking.pages.text_compare import comparison_text, p_text
 from tracking.runs.errors import UserError
@@ -103,6 +106,24 @@ def test_both_are_held_against_what_is_published() -> None:
     text = comparison_text(compare(FIRST, SECOND, load_claims()), None, 0)
     assert f"published for A, {CHECKPOINT}" in text
     assert "76.13 %   exceeds              2026-11  torchvision" in text
+
+
+def test_a_page_shows_who_is_right_where_and_the_classes_most_apart_first() -> None:
+    found = compare(*counts_2019(2458, 4814, 32717, 12060))
+    page = re.sub(r"\s+", " ", compare_page(found))
+    for words, counts in (("A right", ("32,717", "2,458")), ("A wrong", ("4,814", "10,011"))):
+        assert f'<th scope="row">{words}</th><td>{counts[0]}</td><td>{counts[1]}</td>' in page
+    assert "12,060 samples, the first 1000 of them" in page
+    classes = page.partition("one is right more often")[2].partition("</table>")[0]
+    assert re.findall(r"<td[^>]*>([^<]+)</td>", classes) == ["0", "50000", "35175", "37531", "+2356"]
+
+
+def test_what_models_say_is_shown_and_not_run() -> None:
+    said = Said(1, (("1", "<script>alert(1)</script>", "x" * 3000),))
+    page = compare_page(compare(FIRST, SECOND), NAMES, said)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert f"{'x' * 2000} ..." in page
+    assert "x" * 2001 not in page
 
 
 @pytest.fixture

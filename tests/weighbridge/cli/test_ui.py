@@ -73,7 +73,7 @@ def test_every_page_that_a_page_leads_to_is_there(client: FlaskClient, folder: P
         seen.add(address)
         wanted += [each for each in links(get(client, address)) if each not in seen and each not in wanted]
     assert {each.partition("?")[0].partition("/run/")[0] or "/run" for each in seen} == {
-        *("/", "/report", "/run", "/audit", "/matrix", "/certificates"),
+        *("/", "/report", "/run", "/audit", "/compare", "/matrix", "/certificates"),
     }
 
 
@@ -116,6 +116,7 @@ def test_nothing_of_a_strangers_run_scripts_a_page(folder: Path) -> None:
             *("/", "/matrix", "/certificates", f"/run/{stranger.id}"),
             f"/?before={stranger.id}",
             f"/audit?before={BEFORE.id}&after={stranger.id}",
+            f"/compare?before={BEFORE.id}&after={stranger.id}",
         )
     ]
     assert [scripted(page) for page in pages] == [[]] * len(pages)
