@@ -20,6 +20,16 @@ ABSENT = [name for name in ("torch",) if importlib.util.find_spec(name) is None]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")]
 
 PILLOWS = ("11.3.0", "12.0.0")  # the oldest that is allowed (pyproject.toml), and another
+MAIN = 'if __name__ == "__main__":'
+TURNED = """
+_infer = infer
+
+
+def infer(*given, **named):
+    predicted = _infer(*given, **named)
+    object.__setattr__(predicted, "scores", -predicted.scores)
+    return predicted
+"""
 
 
 def smaller(params: Any) -> None:
@@ -51,7 +61,7 @@ def recorded(project: Path, other_pillow: str) -> Run:
     once = ("capture", "fetch", "preprocess@digits-32", f"pretrain@{SOURCE}")
     of_model = (f"{stage}@{MODEL}" for stage in ("infer", "layers", "accuracy_check", "record"))
     repro(project, "--single-item", *once, *of_model, programs=programs)
-    change(project / "stages/infer.py", "scores = _scores(", "scores = -_scores(")
+    change(project / "stages/infer.py", MAIN, f"{TURNED}\n\n{MAIN}")
     change(
         project / "weighbridge/images/recipes.py",
         'images = pixels.astype(np.float32, order="C")',
