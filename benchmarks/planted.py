@@ -35,11 +35,11 @@ from tracking.runs.outcomes import Outcome, same_at
 from tracking.runs.run import Run, Scalar
 
 Change = Mapping[str, Scalar]
-PREDICT = "classifier.predict, samples"
+PREDICT = "classifier.predict, asked"
 EDITS = {  # of stages/infer.py
-    "code: in training mode": "lambda images: classifier.forward(images, training=True), samples",
-    "code: normalises in place, twice": "lambda images: classifier.predict((images - 0.5) / 0.5), samples",
-    "code: another name for the same": "lambda images: classifier.predict(images), samples",
+    "code: in training mode": "lambda images: classifier.forward(images, training=True), asked",
+    "code: normalises in place, twice": "lambda images: classifier.predict((images - 0.5) / 0.5), asked",
+    "code: another name for the same": "lambda images: classifier.predict(images), asked",
 }
 JOBS = 2  # side by side
 RECIPE, INFER = "param.recipe.", "input.code/stages/infer.py"
@@ -97,6 +97,8 @@ def edited(project: Path, edits: Mapping[str, str]) -> Iterator[tuple[str, Chang
     """Commits that change `stages/infer.py`."""
     repo, file = git.Repo(project), project / "stages/infer.py"
     original = file.read_text()
+    if PREDICT not in original:
+        raise SystemExit(f"{file}: holds no {PREDICT!r} any more: say here what is to be edited")
     for name, code in edits.items():
         file.write_text(original.replace(PREDICT, code))
         repo.git.add(file)

@@ -14,7 +14,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "audit mlflow:0a1b2c mlflow:3d4e5f --metric accuracy",
         "audit dvc:main dvc:workspace --format markdown",
     ),
-    "compare": ("compare resnet18-onnx resnet18-torchvision --flips 20 --html compare.html", "compare results_a.json results_b.json"),
+    "compare": (
+        "compare resnet18-onnx resnet18-torchvision --flips 20 --html compare.html",
+        "compare results_a.json results_b.json",
+    ),
     "matrix": ("matrix data/journal --html matrix.html", "matrix a.json b.json c.json --metric acc_norm"),
     "gate": (
         "gate resnet18-onnx --claim",
