@@ -45,7 +45,7 @@ for name in sys.argv[1:]:
 def repro(folder: Path, program: str) -> float:
     """Wall seconds of a whole repro in `folder`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environ = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "true", "PYTHONPATH": ""}
+    environ = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "true", "PYTHONPATH": str(ROOT)}
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", program, "repro"], cwd=folder, env=environ, capture_output=True, text=True
@@ -96,6 +96,7 @@ def seconds_per_stage(models: int, program: str) -> tuple[int, int, float, int]:
         for file in ("source", "tracking/audit/claims.csv", *(f"weights/{number}.onnx" for number in range(models))):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_text("")
+        (folder / "data/failures").mkdir(parents=True)
         for path in captured(pipeline, job):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text("{}")
