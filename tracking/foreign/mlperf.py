@@ -96,9 +96,9 @@ def _sample(row: Mapping[str, Any]) -> Sample:
 def _asked(summary: str) -> Iterator[tuple[str, Scalar]]:
     """Scenario, mode and the parameters; what was measured (a latency, a rate) is none."""
     head, _, parameters = summary.partition("Test Parameters Used")
-    for name, value in (*ASKED.findall(head), *ASKED.findall(parameters)):
-        if name in ("SUT name", "Scenario", "Mode") or (name, value) in ASKED.findall(parameters):
-            yield name.lower().replace(" ", "_"), value
+    named = ((name, value) for name, value in ASKED.findall(head) if name in ("SUT name", "Scenario", "Mode"))
+    for name, value in (*named, *ASKED.findall(parameters)):
+        yield name.lower().replace(" ", "_"), value
 
 
 def _detail(text: str) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 from tracking.audit.grades import task_of_run
 from tracking.pages.templates import Site, environment
 from tracking.pages.text_audit import document_rows
-from tracking.pages.text_compare import accuracy_text, comparison_line, paired_rows, published_rows
+from tracking.pages.text_compare import (
+    accuracy_text,
+    beginning,
+    comparison_line,
+    paired_rows,
+    published_rows,
+    with_interval,
+)
 
 if TYPE_CHECKING:
     from tracking.audit.compare import Comparison
@@ -32,11 +39,13 @@ def compare_page(
             flips=found.flips(names)[:MOST],
             found=found,
             line=comparison_line(found),
-            metrics=[(name, *map(_with_interval, both)) for name, *both in found.metrics],
+            metrics=[(name, *map(with_interval, both)) for name, *both in found.metrics],
             outcomes=_outcomes(found),
             paired=paired_rows(found),
             published=list(published_rows(found)),
-            said=[(name, _shown(first), _shown(second)) for name, first, second in said.apart[:MOST]] if said else [],
+            said=[(name, *(beginning(text, LETTERS) for text in texts)) for name, *texts in said.apart[:MOST]]
+            if said
+            else [],
             site=site,
         )
     )
@@ -63,13 +72,3 @@ def _classes(found: "Comparison") -> list[tuple[int, int, int, int]]:
         if first != second
     ]
     return sorted(rows, key=lambda row: (-abs(row[3] - row[2]), row[0]))
-
-
-def _with_interval(measured: tuple[float, float, float]) -> str:
-    value, low, high = measured
-    return f"{value:.4f} [{low:.4f}, {high:.4f}]"
-
-
-def _shown(text: str) -> str:
-    """Of a long text its beginning."""
-    return text if len(text) <= LETTERS else f"{text[:LETTERS]} ..."

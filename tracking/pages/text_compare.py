@@ -41,7 +41,12 @@ def said_text(said: "Said", listed: int, screen: Screen = PIPE) -> str:
 
 
 def _shown(text: str) -> str:
-    return str(printable(text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."))
+    return str(printable(beginning(text, SHOWN)))
+
+
+def beginning(text: str, letters: int) -> str:
+    """The text; of a longer one its first letters."""
+    return text if len(text) <= letters else f"{text[:letters]} ..."
 
 
 def comparison_line(found: "Comparison") -> str:
@@ -91,10 +96,13 @@ def paired_rows(found: "Comparison") -> list[tuple[str, str]]:
 
 def _metric_rows(found: "Comparison") -> list[tuple[str, str]]:
     """Every other metric, of A and of B, each with its own interval."""
-    return [
-        (name, "  ".join(f"{value:.4f} [{low:.4f}, {high:.4f}]" for value, low, high in (first, second)))
-        for name, first, second in found.metrics
-    ]
+    return [(name, "  ".join(map(with_interval, (first, second)))) for name, first, second in found.metrics]
+
+
+def with_interval(measured: tuple[float, float, float]) -> str:
+    """A metric, and the ends of its interval."""
+    value, low, high = measured
+    return f"{value:.4f} [{low:.4f}, {high:.4f}]"
 
 
 def _ends(interval: tuple[float, float]) -> str:
