@@ -1,11 +1,12 @@
 """Images on which two models decide differently, as small pictures within the page: few, and bounded in bytes.
 
-They are decoded out of the files that `fetch` left, so nothing depends on whether prepared pixels were kept.
+They are decoded out of the files that `fetch` left or listed, so nothing depends on whether prepared pixels were kept.
 """
 
 import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -18,6 +19,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding
 from tracking.runs.run import Run
 from weighbridge.images.decoders import read_pixels
+from weighbridge.images.in_place import places_of
 from weighbridge.images.manifest import read_manifest
 from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.class_names import called
@@ -126,8 +128,8 @@ def _flips(first: Run, second: Run, images: Images, left: int) -> Flips | None:
     ordered = [*rows[decided[rows]], *rows[~decided[rows]]]
     names = images.class_names(labels)
     pictures = []
-    for row in _spread(ordered, PICTURES):
-        address = _address(images.folder / images.names[row])
+    for row, file in _files(images, _spread(ordered, PICTURES)):
+        address = _address(file)
         left -= len(address)
         if address and left >= 0:
             label, before, after = (
@@ -142,6 +144,14 @@ def _flips(first: Run, second: Run, images: Images, left: int) -> Flips | None:
         int((other == labels)[rows].sum()),
         tuple(pictures),
     )
+
+
+def _files(images: Images, rows: Sequence[int]) -> Iterator[tuple[int, Path]]:
+    """Each row with its file, copied or in place; without those that are gone or are others by now."""
+    places = places_of(images.folder, [images.names[row] for row in rows])
+    for number, row in enumerate(rows):
+        with suppress(UserError):
+            yield row, next(places.taken(np.array([number])).files())
 
 
 def _spread(rows: Sequence[int], most: int) -> list[int]:

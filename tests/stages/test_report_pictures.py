@@ -15,6 +15,7 @@ from tests.stages.test_report import SECONDS, a_run, loads, text_of
 from tracking.runs.decisions import pack_decisions
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run
+from weighbridge.images.in_place import sha256_of, write_listing
 
 CLASSES = ("ape", "bee", "<b>cat</b>")
 
@@ -64,6 +65,20 @@ def test_pictures_are_bounded_in_number_and_bytes_for_twenty_models(images: Imag
     assert {len(pair.pictures) for pair in shown} <= set(range(PICTURES + 1))
     assert 0 < sum(len(each.address) for pair in shown for each in pair.pictures) <= BYTES
     assert len({each.label for each in shown[0].pictures}) == 2  # from the first to the last, not one class alone
+
+
+def test_images_in_place_are_shown_from_where_they_lie_but_not_one_that_is_another_now(
+    images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data/images").mkdir(parents=True)
+    Path("params.yaml").write_text("data:\n  source: .\n")
+    write_listing([(name, name, sha256_of(Path(name))) for name in images.names], Path("data/images"))
+    runs = [decided("one", images, [3]), decided("two", images, [3, 25, 26])]
+    in_place = Images(Path("data/images"), images.names, images.classes)
+    assert flips(runs, [], in_place) == flips(runs, [], images)
+    Path("25.png").write_bytes(Path("3.png").read_bytes())
+    assert [each.name for each in flips(runs, [], in_place)[0].pictures] == ["26.png"]
 
 
 def test_a_pair_that_parity_names_comes_before_others(images: Images) -> None:
