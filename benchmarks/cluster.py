@@ -49,6 +49,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
         self.folder, self.seed = folder, 0
+        self.log = (folder / "data/cluster.log").open("w", encoding="utf-8")
 
     def run(
         self, executor: str, address: str = "", nodes: str = "alike", on_line: Callable[[str], None] = lambda _: None
@@ -57,7 +58,7 @@ class Bench:
         self.seed += 1
         suite = SUITE.format(
             models="".join(MODEL.format(number=number) for number in range(COPIES)), executor=executor, nodes=nodes,
-            store=(self.folder / "store").resolve().as_uri(), pixels=PIXELS, seed=self.seed,
+            store=(self.folder / "data/store").resolve().as_uri(), pixels=PIXELS, seed=self.seed,
             jobs=1 if executor == "local" else "null",
         )  # fmt: skip
         (self.folder / "suites/cluster.yaml").write_text(suite)
@@ -75,13 +76,15 @@ class Bench:
         ) as running:
             assert running.stdout is not None
             for line in running.stdout:
+                self.log.write(line)
                 now = time.monotonic()
                 began = began or (now if "Running stage 'infer@" in line else 0.0)
                 ended = now if "Running stage 'record@" in line else ended
                 said += [line.strip()] if re.search("weighbridge: (node|infer@)", line) else []
                 on_line(line)
+        self.log.flush()
         if running.returncode:
-            raise SystemExit(f"repro ended with {running.returncode}")
+            raise SystemExit(f"repro ended with {running.returncode}; what it said is in {self.log.name}")
         return {"seconds": round(ended - began, 1), "said": said, "scores": self._scores()}
 
     def _scores(self) -> list[str]:

@@ -12,10 +12,7 @@ params  models.<model>, recipes.<recipe>, inference, data.classes, preprocess_ch
 Differences are paired: the same images, the exact McNemar test, the interval of Agresti and Min (tracking.audit.statistics).
 """
 
-import importlib
-import pkgutil
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,6 +28,8 @@ from weighbridge.images.in_place import image_files, sha256_of
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.conditions import conditions_of, movable
+from weighbridge.networks.kept_parts import NOWHERE, Parts
+from weighbridge.networks.keras_preprocessing import InPlace, edited_in_place
 from weighbridge.networks.loading import asked_model, load_model
 from weighbridge.networks.mistakes import EXIF, mistakes
 from weighbridge.networks.preparations import Answer, KeptAnswers, Preparation, answers
@@ -41,6 +40,7 @@ from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.process.partial import PARTIAL, PartialAnswers
 from weighbridge.process.stage import replacing, run
+from weighbridge.weights.files import check_weights
 
 CHECK = "preprocess_check"
 RECIPE = "the recipe in use"
@@ -79,20 +79,6 @@ class Measured:
     costs: tuple[Cost, ...]
     top1: float
     untried: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class InPlace:
-    """The modules of `keras.applications` that have a `preprocess_input`, and those of them that change the array they are given.
-
-    Attributes:
-        floats, integers: by what the array holds: float32, uint8.
-    """
-
-    version: str
-    modules: tuple[str, ...]
-    floats: tuple[str, ...]
-    integers: tuple[str, ...]
 
 
 def preprocess_check(
@@ -222,26 +208,33 @@ def measure(
         _count(answer, tallies, untried, own)
     decisions = decided(own)
     costs = (_cost(name, tally, decisions, samples.labels, own.size) for name, tally in tallies.items())
-    ranked = sorted(costs, key=lambda cost: (cost.difference, -cost.flips, cost.mistake))
-    return Measured(tuple(ranked), float((decisions == samples.labels).mean()), untried)
+    return _ranked(costs, decisions == samples.labels, untried)
 
 
-def measure_prompts(classifier: Classifier, samples: SampleSet, texts: Path, batch_size: int) -> Measured:
-    """Make every usual mistake with the prompts of these documents."""
+def measure_prompts(
+    classifier: Classifier, samples: SampleSet, texts: Path, batch_size: int, parts: Parts = NOWHERE
+) -> Measured:
+    """Make every usual mistake with the prompts of these documents; what is kept in `parts` is not asked again."""
     recipe = samples.recipe
     assert isinstance(recipe, TextRecipe)
     asked = Questions(classifier, texts, samples.names, batch_size)
-    own = asked.scores(asked.inputs(recipe), {})
+    inputs = asked.inputs(recipe)
+    parts.begin(lambda: asked.scores(inputs[:batch_size], {}))
+    own = parts.array(RECIPE, lambda: asked.scores(inputs, {}))
     decisions, untried, costs = decided(own), {}, []
-    for name, scores in asked.mistaken(recipe, CHECK):
+    for name, scores in asked.mistaken(recipe, CHECK, parts):
         if scores is None:
             untried[name] = NOTHING
             continue
         tally = _Tally(len(own), LOGITS)
         tally.add(slice(None), scores, own)
         costs.append(_cost(name, tally, decisions, samples.labels, own.size))
+    return _ranked(costs, decisions == samples.labels, untried)
+
+
+def _ranked(costs: Iterable[Cost], right: np.ndarray, untried: Mapping[str, str]) -> Measured:
     ranked = sorted(costs, key=lambda cost: (cost.difference, -cost.flips, cost.mistake))
-    return Measured(tuple(ranked), float((decisions == samples.labels).mean()), untried)
+    return Measured(tuple(ranked), float(right.mean()), untried)
 
 
 def _own_scores(
@@ -285,37 +278,17 @@ def _rounded(value: float) -> float | None:
     return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
-def edited_in_place() -> InPlace | None:
-    """By trying; None where Keras is not in use in this process."""
-    if "keras" not in sys.modules:
-        return None
-    applications = importlib.import_module("keras.applications")
-    names = [
-        module.name for module in pkgutil.iter_modules(applications.__path__) if not module.name.endswith("_utils")
-    ]
-    known = {name: importlib.import_module(f"keras.applications.{name}") for name in names}
-    modules = {name: module for name, module in known.items() if hasattr(module, "preprocess_input")}
-    floats, integers = (
-        tuple(name for name, module in modules.items() if _edits(module, kind)) for kind in (np.float32, np.uint8)
-    )
-    return InPlace(sys.modules["keras"].__version__, tuple(modules), floats, integers)
-
-
-def _edits(module: object, kind: type) -> bool:
-    array: np.ndarray = np.full((1, 2, 2, 3), 100, kind)
-    module.preprocess_input(array)  # type: ignore[attr-defined]
-    return bool((array != 100).any())
-
-
 def _going_on(model: str, samples: SampleSet, images: Path, weights: Path, files: str, prepared: Path) -> Measured:
     """As `measure`; what a killed one had is gone on with."""
     chosen, inference, classes = asked_model(model, weights)
     classifier = load_model(chosen, inference, classes, samples)
+    place, asked = PARTIAL / f"{CHECK}-{model}", [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes]
     if isinstance(samples.recipe, TextRecipe):
-        return measure_prompts(classifier, samples, images, chosen.batch)
-    digests = [sha256_of(path) for path in image_files(images, samples.names)]
-    asked = [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes, samples.names, digests]
-    partial = PartialAnswers(PARTIAL / f"{CHECK}-{model}", conditions_of(asked, weights, prepared, files))
+        asked += [samples.names, check_weights(images, None)]  # examples come out of any document
+        with Parts(place, conditions_of(asked, weights, prepared, files), classifier) as parts:
+            return measure_prompts(classifier, samples, images, chosen.batch, parts)
+    asked += [samples.names, [sha256_of(path) for path in image_files(images, samples.names)]]
+    partial = PartialAnswers(place, conditions_of(asked, weights, prepared, files))
     kept = KeptAnswers(partial, lambda: movable(classifier))
     measured = measure(classifier, samples, images, chosen.batch, kept)
     kept.forget()

@@ -14,9 +14,7 @@ change when a reader's machine does (DECISIONS.md, 3).
 
 import math
 import platform
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from dataclasses import replace as with_other
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,34 +39,17 @@ from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
 from weighbridge.process.files import write_json
-from weighbridge.process.partial import PARTIAL, PartialEpochs
+from weighbridge.process.partial import PARTIAL, PartialEpochs, WithCurve
 from weighbridge.process.stage import replacing, run
 from weighbridge.weights.files import save_tensors
-
-CURVE = "curve"  # an array that is kept beside those of the network
-
-
-@dataclass
-class WithCurve:
-    """Where training is gone on with after it was killed, its curve included."""
-
-    kept: PartialEpochs
-    rows: Sequence[tuple[float, ...]]
-
-    @property
-    def found(self) -> tuple[int, Mapping[str, np.ndarray]] | None:
-        return self.kept.found
-
-    def keep(self, epochs: int, arrays: Mapping[str, np.ndarray]) -> None:
-        self.kept.keep(epochs, {**arrays, CURVE: np.array(self.rows)})
 
 
 def pretrain(
     network: Network, train: SampleSet, test: SampleSet, source: Pretrain, kept: PartialEpochs | None = None
 ) -> pd.DataFrame:
     """Fit `network` to the training images; one row an epoch: epoch, loss, train, test. Epochs in `kept` are not done again."""
-    found = kept.found if kept else None
-    rows = [(int(epoch), *values) for epoch, *values in found[1][CURVE].tolist()] if found else []
+    going_on = WithCurve.of(kept) if kept else None
+    rows = going_on.rows if going_on else []
 
     def after_epoch(epoch: int, loss: float, accuracy: float) -> None:
         scores = in_batches(network.predict, test, source.batch_size, "pretrain: test")
@@ -77,9 +58,9 @@ def pretrain(
 
     if source.batchnorm_momentum is not None:
         network.set_batchnorm_momentum(source.batchnorm_momentum)
-    training = with_other(_training(source, after_epoch), kept=WithCurve(kept, rows) if kept else None)
+    training = with_other(_training(source, after_epoch), kept=going_on)
     network.fit(train, train.labels, training)
-    return pd.DataFrame(rows, columns=["epoch", "loss", "train", "test"])
+    return pd.DataFrame(rows, columns=["epoch", "loss", "train", "test"]).astype({"epoch": int})
 
 
 def _right(scores: np.ndarray, labels: np.ndarray) -> float:

@@ -4,6 +4,8 @@ reads   environment/keras-<backend>.json, so that another version is timed again
 writes  findings of the model that params name: for each task and backend the accuracy against the first backend's (equivalent
         within a margin, or not shown to be), and how many times as long it takes; <timings>: the seconds of every repeat,
         beside the other stages' and, like them, not an output
+keeps   data/partial/backend_check-<key> until it is done: what a killed one had measured; nothing of another time if a file that
+        <conditions> names has changed
 params  backend_check.<key>
 
 Every backend computes in a process of its own, from the same weights, on the same batches, with the same number of
@@ -19,6 +21,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Timer
@@ -27,13 +30,17 @@ from typing import IO, Any
 from stages.backend_check import worker as _backend_worker
 from stages.backend_check.equivalence import Ratio, ratio_of_medians, tost
 from stages.backend_check.tasks import Reply, Request
+from tracking.capture.variables import READ_BY, variables
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.params.backend_check import BackendCheck
 from weighbridge.params.section import read
 from weighbridge.process.files import write_json
+from weighbridge.process.partial import PARTIAL
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import run
+from weighbridge.weights.files import check_weights
 
 CHECK = "backend_check"
 SIGNIFICANT = 0.05
@@ -103,16 +110,20 @@ def _judged(ratio: Ratio) -> str:
     return "not told apart" if ratio.low <= 1 <= ratio.high else "slower" if ratio.ratio > 1 else "faster"
 
 
-def measure(asked: BackendCheck, workers: Mapping[str, Ask]) -> tuple[dict[tuple[str, str], float], Replies]:
-    """(seconds of every first step, the replies), both by task and backend."""
-    first_steps = {
-        (task, backend): workers[backend](_request(asked, task, repeat=0, steps=1)).seconds
-        for task, backend in progress(_pairs(asked, 0), "backend_check: compiling")
-    }
+def measure(
+    asked: BackendCheck, workers: Mapping[str, Ask], parts: Parts = NOWHERE
+) -> tuple[dict[tuple[str, str], float], Replies]:
+    """(seconds of every first step, the replies), both by task and backend. What is kept in `parts` is not asked again, but for
+    first steps: each process has to compile before it is timed."""
+    first_steps = {}
+    for task, backend in progress(_pairs(asked, 0), "backend_check: compiling"):
+        compiled = workers[backend](_request(asked, task, repeat=0, steps=1)).seconds
+        first_steps[task, backend] = parts.value(f"{task} {backend} first", float, partial(float, compiled))
     plan = [(repeat, *pair) for repeat in range(asked.repeats) for pair in _pairs(asked, repeat)]
     replies: dict[tuple[str, str], list[Reply]] = {}
     for repeat, task, backend in progress(plan, "backend_check"):
-        answer = workers[backend](_request(asked, task, repeat, asked.steps))
+        request = _request(asked, task, repeat, asked.steps)
+        answer = parts.value(f"{task} {backend} {repeat}", Reply, partial(workers[backend], request))
         replies.setdefault((task, backend), []).append(answer)
     return first_steps, replies
 
@@ -175,20 +186,24 @@ def _last_line(said: IO[str]) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def main(key: str, timings: Path, findings: Path) -> None:
+def main(key: str, timings: Path, findings: Path, conditions: str = "") -> None:
     """Start the workers, measure, write."""
     asked = read(BackendCheck, "backend_check", key)
+    told = [asked.model_dump(), [check_weights(Path(each), None) for each in conditions.split()]]
+    told += [variables(os.environ, READ_BY)]
+    parts = Parts(PARTIAL / f"{CHECK}-{key}", json.dumps(told, sort_keys=True))
     with ExitStack() as stack:
         workers: dict[str, Ask] = {
             backend: stack.enter_context(worker(backend, asked.threads, asked.seconds)) for backend in asked.backends
         }
-        first_steps, replies = measure(asked, workers)
+        first_steps, replies = measure(asked, workers, parts)
     save_findings(backend_check(asked, replies), findings)
     seconds = {
         f"{task}.{backend}": {"first_step": first_steps[task, backend], "repeats": [asdict(each) for each in series]}
         for (task, backend), series in replies.items()
     }
     write_json(timings, seconds)
+    parts.forget()
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from weighbridge.images.in_place import image_files, sha256_of
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.conditions import conditions_of, movable
+from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
 from weighbridge.networks.preparations import KeptAnswers, Preparation, answers, distinct, sides
@@ -43,6 +44,7 @@ from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
 from weighbridge.process.partial import PARTIAL, PartialAnswers
 from weighbridge.process.stage import run
+from weighbridge.weights.files import check_weights
 
 CHECK = "fingerprint"
 SHOWN = 5  # candidates in the evidence
@@ -176,10 +178,15 @@ def try_all(
 
 
 def try_prompts(
-    classifier: Classifier, texts: Path, known: Mapping[str, PromptMistake], observed: Observed, batch_size: int
+    classifier: Classifier,
+    texts: Path,
+    known: Mapping[str, PromptMistake],
+    observed: Observed,
+    batch_size: int,
+    parts: Parts = NOWHERE,
 ) -> Tried:
     """As `try_all`, of a language model and ways of asking it."""
-    found, untried = prompt_decisions(classifier, texts, observed.names, known, batch_size)
+    found, untried = prompt_decisions(classifier, texts, observed.names, known, batch_size, parts)
     for _, scores in found.values():
         _require_as_many_classes(scores.shape[1], observed)
     distances: dict[str, float] = {}
@@ -229,7 +236,7 @@ class _Asked:
 
 def _tried(asked: _Asked, own: SampleSet, prepared: Path, images: Path, observed: Observed) -> Tried:
     if isinstance(own.recipe, TextRecipe):
-        return _tried_prompts(asked, own.recipe, own, images, observed)
+        return _tried_prompts(asked, own.recipe, own, images, observed, prepared)
     model, inference = asked.model, read(Inference, "inference")
     files = image_files(images, observed.names)
     others = _resolved(prepared, model.recipe)
@@ -246,7 +253,9 @@ def _tried(asked: _Asked, own: SampleSet, prepared: Path, images: Path, observed
     return tried
 
 
-def _tried_prompts(asked: _Asked, recipe: TextRecipe, own: SampleSet, images: Path, observed: Observed) -> Tried:
+def _tried_prompts(
+    asked: _Asked, recipe: TextRecipe, own: SampleSet, images: Path, observed: Observed, prepared: Path
+) -> Tried:
     model = asked.model
     if not recipe.asks:
         raise UserError(f"params.yaml: fingerprint: recipe {model.recipe} asks about no documents of a task file")
@@ -257,8 +266,14 @@ def _tried_prompts(asked: _Asked, recipe: TextRecipe, own: SampleSet, images: Pa
     }
     known = prompt_candidates(f"recipe {model.recipe}", recipe, others, asked.chosen.candidates)
     classes = read(int, *data_keys(model.recipe), "classes")
-    classifier = load_model(model, read(Inference, "inference"), classes, own)
-    return try_prompts(classifier, images, known, observed, model.batch)
+    inference = read(Inference, "inference")
+    classifier = load_model(model, inference, classes, own)
+    steps = {name: [each.recipe.model_dump(), dict(each.passed)] for name, each in known.items()}
+    told = [model.model_dump(exclude={"claim"}), inference.model_dump(), classes, steps, observed.names]
+    told += [check_weights(images, None)]  # examples come out of any document
+    conditions = conditions_of(told, Path(model.weights), prepared / model.recipe / "test", asked.conditions)
+    with Parts(PARTIAL / f"{CHECK}-{asked.key}", conditions, classifier) as parts:
+        return try_prompts(classifier, images, known, observed, model.batch, parts)
 
 
 def main(

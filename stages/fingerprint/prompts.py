@@ -1,12 +1,14 @@
 """The same question about a language model: which known way of asking gives these answers?"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier
+from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.prompt_mistakes import PromptMistake, Questions, prompt_mistakes
 from weighbridge.networks.score_kinds import decided
 from weighbridge.params.recipes import TextRecipe
@@ -23,7 +25,12 @@ def prompt_candidates(
 
 
 def prompt_decisions(
-    classifier: Classifier, texts: Path, names: Sequence[str], known: Mapping[str, PromptMistake], batch_size: int
+    classifier: Classifier,
+    texts: Path,
+    names: Sequence[str],
+    known: Mapping[str, PromptMistake],
+    batch_size: int,
+    parts: Parts = NOWHERE,
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, str]]:
     """What the model decides, and its scores, under each; and those that could not be tried, with the reason."""
     asked = Questions(classifier, texts, names, batch_size)
@@ -35,7 +42,8 @@ def prompt_decisions(
             untried[name] = "alone in a batch nothing is padded"
             continue
         try:
-            scores = asked.scores(asked.inputs(each.recipe), each.passed)
+            inputs = asked.inputs(each.recipe)
+            scores = parts.array(name, partial(asked.scores, inputs, each.passed))
         except UserError as problem:
             untried[name] = str(problem)
             continue

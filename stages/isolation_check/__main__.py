@@ -4,6 +4,8 @@ reads   <samples>/test, the weights file, <predictions>/ (what `infer` got alone
         environment/<framework>-<backend>.json
 writes  findings, one for each scenario: equal bits, equal decisions, or the first difference (image, class, scores), and its
         cause where one shows
+keeps   data/partial/isolation_check-<model> until it is done: the findings that a killed one had; none of another time if a file
+        that <conditions> names has changed
 params  models.<model>, inference, data.classes, isolation_check
 
 Scenarios in this process: `alone` (against `infer`), `repeated`, `interleaved`, `after_others`, `batch`, `order`. In
@@ -11,8 +13,8 @@ processes of their own: `reload`, `export` (ONNX from torch, SavedModel from Ker
 (https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/, on 127.0.0.1).
 """
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,8 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
+from weighbridge.networks.conditions import conditions_of
+from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.loading import asked_model, load_model, load_other, spec_of
 from weighbridge.networks.predictions import FOUND_BATCH, PredictionSet
 from weighbridge.networks.score_differences import (
@@ -43,30 +47,47 @@ from weighbridge.params.inference import Inference
 from weighbridge.params.isolation_check import IsolationCheck
 from weighbridge.params.models import Model
 from weighbridge.params.section import read
+from weighbridge.process.partial import PARTIAL
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import run
 
 
 def isolation_check(
-    model: str, subject: ModelUnderTest, alone: np.ndarray, params: IsolationCheck
+    model: str,
+    subject: ModelUnderTest,
+    alone: np.ndarray,
+    params: IsolationCheck,
+    keeping: Callable[[Classifier], Parts] = lambda _: NOWHERE,
 ) -> Iterator[Finding]:
-    """One finding for each scenario; `alone` are the scores of the subject's rows from a fresh process."""
+    """One finding for each scenario; `alone` are the scores of the subject's rows from a fresh process.
+
+    `keeping` says where findings are kept; after one that fails, what comes may depend on what was done before, and none is.
+    """
     classifier = subject.fresh()
-    before = State.of(classifier)
+    parts, before = keeping(classifier), State.of(classifier)
     task, kind = subject.samples.task, kind_for(subject.samples.task, alone)
     here = ask(subject, "alone", classifier).scores
-    for name in progress(params.scenarios, f"isolation_check: {model}, scenario"):
+    parts.begin(lambda: here)
+
+    def tried(name: str) -> Finding:
         try:
             asked = ask(subject, name, classifier)
             expected = (alone if name == "alone" else here)[asked.chosen]
             difference = compare_scores(_names(subject, asked), expected, asked.scores, task, kind)
         except CannotBeAskedError as reason:
-            yield skipped(model, name, str(reason))
+            return skipped(model, name, str(reason))
         except UserError as reason:
-            yield broken(model, name, str(reason))
+            found = broken(model, name, str(reason))
         else:
             case = Discrepancy(subject, name, classifier, before, expected, asked, params.max_score_difference)
-            yield _judged(model, case, difference)
+            found = _judged(model, case, difference)
+        if found.verdict is Verdict.FAIL:
+            parts.stop()
+        return found
+
+    for name in progress(params.scenarios, f"isolation_check: {model}, scenario"):
+        yield parts.value(name, Finding, partial(tried, name))
+    parts.forget()
 
 
 def _names(subject: ModelUnderTest, asked: Answer) -> tuple[str, ...]:
@@ -78,7 +99,9 @@ def _judged(model: str, case: Discrepancy, difference: ScoreDifference) -> Findi
     return finding(model, case.name, difference, case.tolerance, cause)
 
 
-def main(model: str, samples: Path, images: Path, weights: Path, predictions: Path, findings: Path) -> None:
+def main(
+    model: str, samples: Path, images: Path, weights: Path, predictions: Path, findings: Path, conditions: str = ""
+) -> None:
     """Ask the model in every way, write."""
     asked = read(IsolationCheck, "isolation_check")
     predicted = PredictionSet.load(predictions)
@@ -87,7 +110,20 @@ def main(model: str, samples: Path, images: Path, weights: Path, predictions: Pa
     chosen, inference, classes = asked_model(model, weights)
     chosen = chosen.model_copy(update={"batch_size": predicted.process.get(FOUND_BATCH, chosen.batch_size)})
     subject = _subject(chosen, inference, classes, asked, open_samples(samples / "test", images))
-    save_findings(isolation_check(model, subject, alone[subject.rows], asked), findings)
+
+    def keeping(classifier: Classifier) -> Parts:
+        told = [
+            chosen.model_dump(exclude={"claim"}),
+            inference.model_dump(),
+            classes,
+            asked.model_dump(),
+            alone.tolist(),
+        ]
+        return Parts(
+            PARTIAL / f"isolation_check-{model}", conditions_of(told, weights, samples / "test", conditions), classifier
+        )
+
+    save_findings([*isolation_check(model, subject, alone[subject.rows], asked, keeping)], findings)
 
 
 def _subject(

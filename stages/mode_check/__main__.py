@@ -7,6 +7,8 @@ writes  findings: for every situation into which users bring a network the weigh
         over the frozen network, on shifted images, by every meaning that freezing has had
         situations (CSV): situation, framework, version, outcome, what moved
         heads (CSV): shift, semantics, seed, accuracies in training and in inference mode
+keeps   data/partial/mode_check-<model> until it is done: the findings that a killed one had; none of another time if a file that
+        <conditions> names has changed
 params  models.<model>, inference, data.classes, mode_check
 
 In training mode BatchNorm uses the statistics of the batch and moves its running ones, gradient or not (Ioffe and Szegedy
@@ -19,17 +21,22 @@ from pathlib import Path
 import pandas as pd
 
 from stages.mode_check.behaviours import COLUMNS, behaviour_findings
-from stages.mode_check.forecast import HEADS_COLUMNS, data_findings, head_findings
+from stages.mode_check.forecast import data_findings
 from stages.mode_check.passes import no_numbers, passes
+from stages.mode_check.shifted_heads import HEADS_COLUMNS, head_findings
 from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Network
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
+from weighbridge.networks.conditions import conditions_of
+from weighbridge.networks.kept_parts import NOWHERE, Parts
+from weighbridge.networks.left_out import computing_left_out
 from weighbridge.networks.loading import asked_model, load_network
 from weighbridge.networks.state import whole_batches
 from weighbridge.params.mode_check import ModeCheck
 from weighbridge.params.section import read
+from weighbridge.process.partial import PARTIAL
 from weighbridge.process.stage import replacing, run
 
 CHECK = "mode_check"
@@ -43,8 +50,12 @@ def mode_check(
     *,
     framework: str,
     train: SampleSet | None = None,
+    keeping: Callable[[Network], Parts] = lambda _: NOWHERE,
 ) -> Iterator[Finding]:
-    """Findings for one model; `fresh` gives it. `train` is what new heads are trained on, None where there is nothing."""
+    """Findings for one model; `fresh` gives it. `train` is what new heads are trained on, None where there is nothing.
+
+    `keeping` says where its parts are kept.
+    """
     if samples.task != CLASSES:
         yield Finding(
             CHECK, model, Verdict.SKIP, f"Modes are compared by accuracy, which labels of {samples.task} do not have."
@@ -56,22 +67,28 @@ def mode_check(
         return
     mixed = samples.shuffled(whole_batches(min(params.samples, len(samples)), params.batch_size))
     first = next(mixed.batches(params.batch_size))
+    parts = keeping(network)
+    parts.begin(lambda: network.forward(first, training=False))
     if params.behaviours == "none":
         yield Finding(
             CHECK, model, Verdict.SKIP, "Situations were not tried: mode_check.behaviours in params.yaml is none."
         )
     else:
-        yield from behaviour_findings(model, network, framework, first, mixed.labels[: len(first)], params.behaviours)
-    if wrong := no_numbers(model, network, mixed, params.batch_size):
+        labels = mixed.labels[: len(first)]
+        yield from behaviour_findings(model, network, framework, first, labels, params.behaviours, parts)
+    size = params.batch_size
+    if wrong := parts.value("numbers", Finding | None, lambda: no_numbers(model, network, mixed, size)):
+        parts.forget()
         yield wrong
         return
-    yield from passes(model, network, mixed, params)
-    yield from data_findings(model, network, mixed, params.batch_size)
-    yield from _heads(model, network, train, samples, params)
+    yield from passes(model, network, mixed, params, parts)
+    yield from parts.value("statistics", list[Finding], lambda: [*data_findings(model, network, mixed, size)])
+    yield from _heads(model, network, train, samples, params, parts)
+    parts.forget()
 
 
 def _heads(
-    model: str, network: Network, train: SampleSet | None, test: SampleSet, params: ModeCheck
+    model: str, network: Network, train: SampleSet | None, test: SampleSet, params: ModeCheck, parts: Parts
 ) -> Iterator[Finding]:
     if model not in params.frozen.models:
         sentence = "New heads were not asked for: mode_check.frozen.models in params.yaml leaves this model out."
@@ -79,7 +96,7 @@ def _heads(
     elif train is None:
         yield Finding(CHECK, model, Verdict.SKIP, "There are no training images: no new head can be trained.")
     else:
-        yield from head_findings(model, network, train, test, params.frozen)
+        yield from head_findings(model, network, train, test, params.frozen, parts)
 
 
 def _write(rows: Sequence[dict], columns: list[str], path: Path) -> None:
@@ -87,7 +104,16 @@ def _write(rows: Sequence[dict], columns: list[str], path: Path) -> None:
         pd.DataFrame(rows, columns=columns).to_csv(partial, index=False, lineterminator="\n")
 
 
-def main(model: str, samples: Path, images: Path, weights: Path, findings: Path, situations: Path, heads: Path) -> None:
+def main(
+    model: str,
+    samples: Path,
+    images: Path,
+    weights: Path,
+    findings: Path,
+    situations: Path,
+    heads: Path,
+    conditions: str = "",
+) -> None:
     """Load the model, pass the samples through it in every mode, write."""
     chosen, inference, classes = asked_model(model, weights)
     test, training = open_samples(samples / "test", images), samples / "train"
@@ -97,8 +123,13 @@ def main(model: str, samples: Path, images: Path, weights: Path, findings: Path,
         return load_network(chosen, inference, classes, test)
 
     asked = read(ModeCheck, "mode_check")
-    found = list(mode_check(model, fresh, test, asked, framework=chosen.framework, train=train))
-    _save(found, findings, situations, heads)
+
+    def keeping(network: Network) -> Parts:
+        told = [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes, asked.model_dump()]
+        return Parts(PARTIAL / f"{CHECK}-{model}", conditions_of(told, weights, samples, conditions), network)
+
+    found = list(mode_check(model, fresh, test, asked, framework=chosen.framework, train=train, keeping=keeping))
+    _save([*found, *computing_left_out(CHECK, model, chosen)], findings, situations, heads)
 
 
 def _save(found: Sequence[Finding], findings: Path, situations: Path, heads: Path) -> None:

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks import Behaved, Behaviour, Network
+from weighbridge.networks.kept_parts import Parts
 from weighbridge.networks.state import KINDS, Move, layer_of, moves
 from weighbridge.process.progress import progress
 
@@ -111,15 +113,19 @@ class Cell:
 
 
 def behaviour_matrix(
-    network: Network, framework: str, images: np.ndarray, labels: np.ndarray, chosen: str
+    network: Network, framework: str, images: np.ndarray, labels: np.ndarray, chosen: str, parts: Parts
 ) -> Iterator[Cell]:
     """One cell for each situation that `chosen` (a key of `CHOICES`) takes in and that the framework knows."""
     trainable, named = network.trainable(), versions(network)
-    wanted = [(name, act) for name, act in network.behaviours().items() if name.startswith(CHOICES[chosen])]
-    for name, act in progress(wanted, "mode_check: situations"):
+
+    def tried(name: str, act: Behaviour) -> Cell:
         behaved = _tried(act, images, labels)
         moved = tuple(moves(behaved.before, _still_there(behaved), trainable))
-        yield Cell(name, framework, named, _outcome(behaved, moved), moved, len(behaved.before))
+        return Cell(name, framework, named, _outcome(behaved, moved), moved, len(behaved.before))
+
+    wanted = [(name, act) for name, act in network.behaviours().items() if name.startswith(CHOICES[chosen])]
+    for name, act in progress(wanted, "mode_check: situations"):
+        yield parts.value(name, Cell, partial(tried, name, act))
 
 
 def _tried(act: Behaviour, images: np.ndarray, labels: np.ndarray) -> Behaved:
@@ -153,10 +159,16 @@ def versions(network: Network) -> str:
 
 
 def behaviour_findings(
-    model: str, network: Network, framework: str, images: np.ndarray, labels: np.ndarray, chosen: str
+    model: str,
+    network: Network,
+    framework: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    chosen: str,
+    parts: Parts,
 ) -> Iterator[Finding]:
     """Whether each situation kept its promise, in one sentence; `row` of its evidence is its row in the matrix."""
-    for cell in behaviour_matrix(network, framework, images, labels, chosen):
+    for cell in behaviour_matrix(network, framework, images, labels, chosen, parts):
         situation = SITUATIONS[cell.situation]
         broken = any(move.kind in situation.unchanged for move in cell.moved)
         verdict = situation.verdict({move.kind for move in cell.moved})

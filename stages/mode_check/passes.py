@@ -1,6 +1,7 @@
 """Accuracy in either mode, what the companions in a batch change, what chance changes: a model's passes compared."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks import Network
 from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet
+from weighbridge.networks.kept_parts import Parts
 from weighbridge.networks.score_differences import distance
 from weighbridge.networks.state import generators, moves, scores_in, share_right, whole_batches
 from weighbridge.params.mode_check import ModeCheck
@@ -22,7 +24,7 @@ SIGNIFICANT = 0.01
 ROUNDING = 1e-3  # scores that differ by less may have been summed in another order
 
 
-def passes(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Iterator[Finding]:
+def passes(model: str, network: Network, samples: SampleSet, params: ModeCheck, parts: Parts) -> Iterator[Finding]:
     """One finding for each way of passing; one that the network cannot go through is skipped with the reason.
 
     The network is as it was afterwards.
@@ -34,13 +36,17 @@ def passes(model: str, network: Network, samples: SampleSet, params: ModeCheck) 
         "Randomness in inference mode": randomness,
         "What black images in training mode leave": black,
     }
-    for words, look in looks.items():
+
+    def looked(words: str) -> Finding:
         own = network.weights()
         try:
-            yield look(model, network, samples, params)
+            return looks[words](model, network, samples, params)
         except UserError as problem:  # such as a batch too small for training mode
             network.restore(own)
-            yield _skipped(model, f"{words} cannot be seen: {problem}.")
+            return _skipped(model, f"{words} cannot be seen: {problem}.")
+
+    for words in looks:
+        yield parts.value(words, Finding, partial(looked, words))
 
 
 def _skipped(model: str, reason: str) -> Finding:

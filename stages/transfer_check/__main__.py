@@ -9,11 +9,14 @@ writes  findings: linear head and nearest neighbours on frozen features beside r
         given for such targets
         sweep (CSV): method, learning_rate, seed, target, source, drift
         scores (JSON): transfer scores, parameters and the best accuracy on the target, for `transfer_ranking`
+keeps   data/partial/transfer_check-<model> until it is done: what a killed one had come to, the last epoch of a training
+        included; nothing of another time if a file that <conditions> names has changed
 params  models.<model>, inference, data.classes, transfer_check
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +39,9 @@ from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.batches import in_batches
+from weighbridge.networks.conditions import conditions_of
+from weighbridge.networks.kept_parts import NOWHERE, Parts
+from weighbridge.networks.left_out import computing_left_out
 from weighbridge.networks.loading import asked_model, load_network, random_network
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
@@ -43,48 +49,68 @@ from weighbridge.params.recipes import Recipe, TextRecipe
 from weighbridge.params.section import read
 from weighbridge.params.transfer_check import Transfer
 from weighbridge.process.files import write_json
+from weighbridge.process.partial import PARTIAL
 from weighbridge.process.stage import replacing, run
 
 
-def transfer_check(task: Transfer, networks: NetworkSource, target: Draws, source: SampleSet, batch_size: int) -> Study:
-    """Everything that `task` asks for, each training from fresh weights."""
+def transfer_check(
+    task: Transfer,
+    networks: NetworkSource,
+    target: Draws,
+    source: SampleSet,
+    batch_size: int,
+    keeping: Callable[[Network], Parts] = lambda _: NOWHERE,
+) -> Study:
+    """Everything that `task` asks for, each training from fresh weights; `keeping` says where its parts are kept."""
     seeds = [SeedData(train, target.test, source, batch_size, seed) for seed, train in target.train.items()]
     network = networks.pretrained()
-    features = [_features(network, data.train, batch_size) for data in seeds]
-    scratch, cuts, unbuilt = _from_random_starts(task, networks, seeds)
-    return Study(
+    parts = keeping(network)
+    parts.begin(lambda: network.predict(source.images(slice(0, batch_size))))
+    features = [
+        parts.array(f"features, seed {data.seed}", partial(_features, network, data.train, batch_size))
+        for data in seeds
+    ]
+    tuned = list(_fine_tunings(task, networks, seeds, parts))
+    scratch, cuts, unbuilt = _from_random_starts(task, networks, seeds, parts)
+    study = Study(
         parameters=sum(value.size for name, value in network.weights().items() if name in network.trainable()),
         width=network.features(source.images(slice(0, 1))).shape[1],
         drawn=len(seeds[0].train),
         available=target.available,
-        probes=[_probed(network, task, data, train) for data, train in zip(seeds, features, strict=True)],
-        source=accuracy(network, source, batch_size),
+        probes=[
+            Probes(data.seed, *parts.array(f"probes, seed {data.seed}", partial(_probed, network, task, data, train)))
+            for data, train in zip(seeds, features, strict=True)
+        ],
+        source=parts.value("source", float, lambda: accuracy(network, source, batch_size)),
         tested=(len(target.test), len(source)),
-        outcomes=list(_fine_tunings(task, networks, seeds)) + scratch,
+        outcomes=tuned + scratch,
         cuts=cuts,
         unbuilt=unbuilt,
-        earlier=_earlier(network, task, seeds),
+        earlier=parts.value("earlier layers", list[Earlier] | str, lambda: _earlier(network, task, seeds)),
         raw="counts of tokens" if isinstance(source.recipe, TextRecipe) else "raw pixels",
-        scores=_scores(network, seeds[0], features[0]),
-        similarity=_similarity(network, seeds[0], features[0]),
+        scores=parts.value("scores", dict[str, float], lambda: _scores(network, seeds[0], features[0])),
+        similarity=parts.value("similarity", Similarity | str, lambda: _similarity(network, seeds[0], features[0])),
         notes=target.notes,
     )
+    parts.forget()
+    return study
 
 
 def _features(network: Network, samples: SampleSet, batch_size: int) -> np.ndarray:
     return in_batches(network.features, samples, batch_size, f"{CHECK}: features")
 
 
-def _probed(network: Network, task: Transfer, data: SeedData, train: np.ndarray) -> Probes:
+def _probed(network: Network, task: Transfer, data: SeedData, train: np.ndarray) -> np.ndarray:
+    """What `Probes` holds, a row each."""
     test = _features(network, data.test, data.batch_size)
     raw = _unlearned(data)
     pixels = [in_batches(raw, part, data.batch_size, f"{CHECK}: pixels") for part in (data.train, data.test)]
-    return Probes(
-        data.seed,
-        linear_probe(train, data.train.labels, test) == data.test.labels,
-        neighbour_probe(train, data.train.labels, test, task.neighbours) == data.test.labels,
-        linear_probe(pixels[0], data.train.labels, pixels[1]) == data.test.labels,
+    decided = (
+        linear_probe(train, data.train.labels, test),
+        neighbour_probe(train, data.train.labels, test, task.neighbours),
+        linear_probe(pixels[0], data.train.labels, pixels[1]),
     )
+    return np.stack([each == data.test.labels for each in decided])
 
 
 def _unlearned(data: SeedData) -> Callable[[np.ndarray], np.ndarray]:
@@ -118,16 +144,20 @@ def _earlier(network: Network, task: Transfer, seeds: list[SeedData]) -> list[Ea
     ]
 
 
-def _fine_tunings(task: Transfer, networks: NetworkSource, seeds: list[SeedData]) -> Iterator[Outcome]:
+def _fine_tunings(task: Transfer, networks: NetworkSource, seeds: list[SeedData], parts: Parts) -> Iterator[Outcome]:
+    def tuned(name: str, data: SeedData, rate: float, probed: bool) -> Outcome:
+        return fine_tuned(networks.pretrained(), task, data, rate, partial(parts.epochs, name), probed=probed)
+
     for data in seeds:
-        for rate in task.learning_rates:
-            yield fine_tuned(networks.pretrained(), task, data, rate)
-        for rate in task.probed_rates:
-            yield fine_tuned(networks.pretrained(), task, data, rate, probed=True)
+        asked = [(rate, False) for rate in task.learning_rates] + [(rate, True) for rate in task.probed_rates]
+        for rate, probed in asked:
+            name = f"{'probed' if probed else 'fine-tuned'} {rate:g}, seed {data.seed}"
+            yield parts.value(name, Outcome, partial(tuned, name, data, rate, probed))
+            parts.forget_epochs(name)
 
 
 def _from_random_starts(
-    task: Transfer, networks: NetworkSource, seeds: list[SeedData]
+    task: Transfer, networks: NetworkSource, seeds: list[SeedData], parts: Parts
 ) -> tuple[list[Outcome], list[Cut], str]:
     """Networks from scratch, and those cut from them; or the reason why this architecture has no random start."""
     outcomes: list[Outcome] = []
@@ -135,14 +165,36 @@ def _from_random_starts(
     for data in seeds:
         for rate in task.scratch_rates:
             try:
-                fresh = networks.random(data.seed)
-            except UserError as problem:
+                outcome, more = _scratch(task, networks, data, rate, parts)
+            except NoRandomStartError as problem:
                 return [], [], str(problem)
-            outcome, weights = from_scratch(fresh, task, data, rate)
             outcomes.append(outcome)
-            if task.cuts and rate == task.scratch_rates[0]:
-                cuts += layerwise(networks, task, data, weights)
+            cuts += more
     return outcomes, cuts, ""
+
+
+class NoRandomStartError(Exception):
+    """An architecture that can only be had with its weights."""
+
+
+def _scratch(
+    task: Transfer, networks: NetworkSource, data: SeedData, rate: float, parts: Parts
+) -> tuple[Outcome, list[Cut]]:
+    name = f"scratch {rate:g}, seed {data.seed}"
+
+    @cache
+    def trained() -> tuple[Outcome, dict[str, np.ndarray]]:
+        try:
+            fresh = networks.random(data.seed)
+        except UserError as problem:
+            raise NoRandomStartError(str(problem)) from problem
+        return from_scratch(fresh, task, data, rate, partial(parts.epochs, name))
+
+    outcome = parts.value(name, Outcome, lambda: trained()[0])
+    cut = bool(task.cuts) and rate == task.scratch_rates[0]
+    cuts = list(layerwise(networks, task, data, lambda: trained()[1], parts)) if cut else []
+    parts.forget_epochs(name)
+    return outcome, cuts
 
 
 def _scores(network: Network, data: SeedData, features: np.ndarray) -> dict[str, float]:
@@ -179,7 +231,13 @@ def _doors(model: Model, inference: Inference, classes: int, samples: SampleSet)
 
 
 def _study(
-    task: Transfer, model: Model, inference: Inference, classes: int, source: SampleSet, target: Path
+    task: Transfer,
+    model: Model,
+    inference: Inference,
+    classes: int,
+    source: SampleSet,
+    target: Path,
+    keeping: Callable[[list[object], Network], Parts] = lambda *_: NOWHERE,
 ) -> Study | str:
     """What was seen, or why this model cannot be looked at."""
     if isinstance(source.recipe, TextRecipe) and (task.target.prompts is None or source.recipe.target != "label"):
@@ -196,20 +254,43 @@ def _study(
         drawn = load_texts(target, str(task.target.prompts), source.recipe, sizes, task.seeds)
     else:
         drawn = load_target(target, task.target, source.recipe, sizes, task.seeds)
-    return transfer_check(task, networks, drawn, source.shuffled(task.test_samples), model.batch)
+    every = [_digest(part) for part in (*drawn.train.values(), drawn.test)]
+    told = [task.model_dump(), model.model_dump(exclude={"claim"}), inference.model_dump(), classes, every]
+    few = source.shuffled(task.test_samples)
+    return transfer_check(task, networks, drawn, few, model.batch, partial(keeping, told))
+
+
+def _digest(samples: SampleSet) -> str:
+    found = hashlib.sha256(np.ascontiguousarray(samples.labels).data)
+    found.update(np.ascontiguousarray(samples.inputs).data)
+    return found.hexdigest()
 
 
 def main(
-    model: str, samples: Path, images: Path, weights: Path, target: Path, findings: Path, sweep: Path, scores: Path
+    model: str,
+    samples: Path,
+    images: Path,
+    weights: Path,
+    target: Path,
+    findings: Path,
+    sweep: Path,
+    scores: Path,
+    conditions: str = "",
 ) -> None:
     """Transfer in every way, judge, write."""
     task = read(Transfer, "transfer_check")
-    study = _study(task, *asked_model(model, weights), open_samples(samples / "test", images), target)
+
+    def keeping(told: list[object], network: Network) -> Parts:
+        every = conditions_of(told, weights, samples / "test", conditions)
+        return Parts(PARTIAL / f"{CHECK}-{model}", every, network)
+
+    asked = asked_model(model, weights)
+    study = _study(task, *asked, open_samples(samples / "test", images), target, keeping)
     found = [skipped(model, study)] if isinstance(study, str) else judge(model, task, study)
     table = pd.DataFrame(columns=list(COLUMNS)) if isinstance(study, str) else study.sweep()
-    save_findings(found, findings)
-    with replacing(sweep) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n")
+    save_findings([*found, *computing_left_out(CHECK, model, asked[0])], findings)
+    with replacing(sweep) as unfinished:
+        table.to_csv(unfinished, index=False, lineterminator="\n")
     write_json(scores, {} if isinstance(study, str) else study.foretold())
 
 

@@ -6,8 +6,10 @@ https://arxiv.org/abs/1411.1792).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import PlainValidator
 
 from stages.transfer_check.layers import cuts_of
 from stages.transfer_check.probes import fitting, linear_probe
@@ -38,7 +40,7 @@ class Earlier:
     """
 
     seed: int
-    right: dict[str, np.ndarray]
+    right: dict[str, Annotated[np.ndarray, PlainValidator(np.asarray)]]
     expected: dict[str, float]
 
     @property

@@ -10,6 +10,13 @@ from weighbridge.frameworks import Network, Training
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.batches import in_batches
 from weighbridge.params.transfer_check import Transfer
+from weighbridge.process.partial import PartialEpochs, WithCurve
+
+KeptIn = Callable[[str], PartialEpochs | None]  # where a training of that name goes on
+
+
+def nowhere(_training: str) -> None:
+    """Keep no epochs."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,9 @@ class Outcome:
     diverged: int | None = None
 
 
-def fine_tuned(network: Network, task: Transfer, data: SeedData, rate: float, *, probed: bool = False) -> Outcome:
+def fine_tuned(
+    network: Network, task: Transfer, data: SeedData, rate: float, kept: KeptIn = nowhere, *, probed: bool = False
+) -> Outcome:
     """Every weight of a fresh pre-trained network, under a new head; with `probed`, the head was trained first."""
     before, trainable = network.weights(), network.trainable()
     retargeted = network.retarget(data.classes, data.seed)
@@ -73,9 +82,9 @@ def fine_tuned(network: Network, task: Transfer, data: SeedData, rate: float, *,
     method = "probed" if probed else "fine-tuned"
     if probed:
         retargeted.hold(set(first(layers, len(layers))))
-        fit(retargeted, task, data, task.head_rate, "head", optimiser="adam")
+        fit(retargeted, task, data, task.head_rate, "head", kept("head"), optimiser="adam")
         retargeted.hold(frozenset())
-    curve = fit(retargeted, task, data, rate, method)
+    curve = fit(retargeted, task, data, rate, method, kept("whole"))
     after = network.weights()
     diverged = _diverged(curve, after)
     moved = {layer: [name for name in names if name in trainable] for layer, names in layers.items()}
@@ -101,21 +110,29 @@ def _diverged(curve: Sequence[tuple[float, float, float]], weights: Mapping[str,
 
 
 def from_scratch(
-    network: Network, task: Transfer, data: SeedData, rate: float
+    network: Network, task: Transfer, data: SeedData, rate: float, kept: KeptIn = nowhere
 ) -> tuple[Outcome, dict[str, np.ndarray]]:
     """A network from a random start, under a new head; with the weights that it came to."""
     retargeted = network.retarget(data.classes, data.seed)
-    curve = fit(retargeted, task, data, rate, "scratch")
+    curve = fit(retargeted, task, data, rate, "scratch", kept("whole"))
     reached = accuracy(retargeted, data.test, data.batch_size)
     weights = retargeted.weights()
     return Outcome("scratch", rate, data.seed, reached, curve=curve, diverged=_diverged(curve, weights)), weights
 
 
 def fit(
-    network: Network, task: Transfer, data: SeedData, rate: float, label: str, *, optimiser: str = "sgd"
+    network: Network,
+    task: Transfer,
+    data: SeedData,
+    rate: float,
+    label: str,
+    kept: PartialEpochs | None = None,
+    *,
+    optimiser: str = "sgd",
 ) -> tuple[tuple[float, float, float], ...]:
-    """Train on the target; the curve."""
-    curve: list[tuple[float, float, float]] = []
+    """Train on the target; the curve. Epochs that are `kept` are not done again."""
+    going_on = WithCurve.of(kept) if kept else None
+    curve: list[tuple[float, ...]] = going_on.rows if going_on else []
     training = Training(
         optimiser=optimiser,
         learning_rate=rate,
@@ -127,9 +144,10 @@ def fit(
         label=f"transfer_check: {label} {rate:g}, seed {data.seed}",
         after_epoch=lambda epoch, loss, reached: curve.append((float(epoch), loss, reached)),
         warmup=task.warmup,
+        kept=going_on,
     )
     network.fit(data.train, data.train.labels, training)
-    return tuple(curve)
+    return tuple((epoch, loss, reached) for epoch, loss, reached in curve)
 
 
 def accuracy(network: Network, samples: SampleSet, batch_size: int) -> float:

@@ -4,14 +4,17 @@ A is the source, B the target. The first n layers are those of A (or of a networ
 and all is trained on B with those n layers held (AnB, BnB) or not (AnB+, BnB+). The null, RnB, holds n random layers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from stages.transfer_check.finetuning import NetworkSource, SeedData, accuracy, fit
 from stages.transfer_check.layers import Layers, backbone_layers, cuts_of, first
+from weighbridge.networks.kept_parts import Parts
 from weighbridge.params.transfer_check import Transfer
+from weighbridge.process.partial import PartialEpochs
 
 KINDS = ("AnB", "AnB+", "BnB", "BnB+", "RnB")
 _ANOTHER = 1000  # added to a seed: a random start that is not the base's
@@ -28,14 +31,28 @@ class Cut:
     target: float
 
 
-def layerwise(networks: NetworkSource, task: Transfer, data: SeedData, base: Mapping[str, np.ndarray]) -> Iterator[Cut]:
-    """Every kind at every cut, for one seed. `base` holds the weights of the network trained on B from scratch."""
+def layerwise(
+    networks: NetworkSource,
+    task: Transfer,
+    data: SeedData,
+    base: Callable[[], Mapping[str, np.ndarray]],
+    parts: Parts,
+) -> Iterator[Cut]:
+    """Every kind at every cut, for one seed. `base` gives the weights of the network trained on B from scratch."""
     source = networks.pretrained()
-    weights: dict[str, Mapping[str, np.ndarray]] = {"A": source.weights(), "B": base, "R": {}}
+    own = source.weights()
+    weights: dict[str, Callable[[], Mapping[str, np.ndarray]]] = {"A": lambda: own, "B": base, "R": dict}
     layers = backbone_layers(source, source.retarget(data.classes, data.seed))
+
+    def cut(name: str, kind: str, count: int) -> Cut:
+        kept = parts.epochs(name, "whole")
+        return _transplanted(networks, task, data, kind, weights[kind[0]](), layers, count, kept)
+
     for count in cuts_of(layers, task.cuts):
         for kind in KINDS:
-            yield _transplanted(networks, task, data, kind, weights[kind[0]], layers, count)
+            name = f"{kind}, {count} layers, seed {data.seed}"
+            yield parts.value(name, Cut, partial(cut, name, kind, count))
+            parts.forget_epochs(name)
 
 
 def _transplanted(
@@ -46,11 +63,12 @@ def _transplanted(
     weights: Mapping[str, np.ndarray],
     layers: Layers,
     count: int,
+    kept: PartialEpochs | None,
 ) -> Cut:
     network = networks.random(data.seed + _ANOTHER).retarget(data.classes, data.seed + _ANOTHER)
     lower = first(layers, count)
     network.set_weights({name: weights[name] for name in lower} if weights else {})
     if not kind.endswith("+"):
         network.hold(set(lower))
-    fit(network, task, data, task.scratch_rates[0], f"{kind}, {count} layers,")
+    fit(network, task, data, task.scratch_rates[0], f"{kind}, {count} layers,", kept)
     return Cut(kind, count, len(layers), data.seed, accuracy(network, data.test, data.batch_size))

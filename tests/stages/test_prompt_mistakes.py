@@ -12,12 +12,13 @@ torch = pytest.importorskip("torch")
 from stages.fingerprint.__main__ import fingerprint, try_prompts  # noqa: E402
 from stages.fingerprint.observed import Observed  # noqa: E402
 from stages.fingerprint.prompts import prompt_candidates, prompt_decisions  # noqa: E402
-from stages.preprocess_check import measure_prompts, preprocess_check  # noqa: E402
+from stages.preprocess_check import Measured, measure_prompts, preprocess_check  # noqa: E402
 from tests.weighbridge.texts import small_language as small  # noqa: E402
 from weighbridge.frameworks import Spec  # noqa: E402
 from weighbridge.frameworks import transformers as adapter  # noqa: E402
 from weighbridge.images.samples import SampleSet  # noqa: E402
-from weighbridge.networks.prompt_mistakes import prompt_mistakes  # noqa: E402
+from weighbridge.networks.kept_parts import Parts  # noqa: E402
+from weighbridge.networks.prompt_mistakes import Questions, prompt_mistakes  # noqa: E402
 from weighbridge.params.recipes import TextRecipe  # noqa: E402
 from weighbridge.texts.prompts import Asking  # noqa: E402
 
@@ -65,6 +66,33 @@ def test_every_usual_mistake_is_made_and_ranked_by_what_it_costs(folder: Path) -
     assert "cut on the right" in measured.untried
     first, *_ = preprocess_check("gpt2", measured, len(said))
     assert measured.costs[0].mistake in first.sentence
+
+
+def test_a_killed_check_of_prompts_goes_on_and_says_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = adapter.load(Spec("transformers", "torch", "GPT2LMHeadModel", {}, 300, small.LENGTH, folder, 1, 0, "cpu"))
+    asked, scores, calls = samples_of(folder, recipe_of(folder)), Questions.scores, [0]
+    last: list[int] = []
+
+    def counted(*given: Any) -> np.ndarray:
+        calls[0] += 1
+        if calls == last:
+            raise KeyboardInterrupt
+        return scores(*given)
+
+    def measured(place: str) -> Measured:
+        calls[0] = 0
+        return measure_prompts(network, asked, folder, 4, Parts(tmp_path / place, "conditions", network))
+
+    monkeypatch.setattr(Questions, "scores", counted)
+    whole, total = measured("whole"), calls[0]
+    last = [6]
+    with pytest.raises(KeyboardInterrupt):
+        measured("killed")
+    last = []
+    assert measured("killed") == whole
+    assert calls[0] == total - 4  # not the recipe's own scores, nor those of three mistakes
 
 
 def test_predictions_are_traced_to_the_way_in_which_the_model_was_asked(folder: Path) -> None:

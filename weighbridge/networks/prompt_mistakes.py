@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from weighbridge.frameworks import Classifier
+from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.params.recipes import TextRecipe
 from weighbridge.process.progress import progress
 from weighbridge.texts.prompts import Asking
@@ -100,14 +102,16 @@ class Questions:
         starts = range(0, len(inputs), self._batch_size)
         return np.concatenate([asked.predict(inputs[start : start + self._batch_size]) for start in starts])
 
-    def mistaken(self, recipe: TextRecipe, label: str) -> Iterator[tuple[str, np.ndarray | None]]:
+    def mistaken(
+        self, recipe: TextRecipe, label: str, parts: Parts = NOWHERE
+    ) -> Iterator[tuple[str, np.ndarray | None]]:
         """For each mistake its name and the scores under it; None where it changes nothing that is asked."""
         own, wanted = self.inputs(recipe), prompt_mistakes(recipe)
         for name in progress(list(wanted), label, len(wanted)):
             inputs = self.inputs(wanted[name].recipe)
             same = np.array_equal(inputs, own)
             cannot = wanted[name].passed and (self._batch_size == 1 or not hasattr(self._classifier, "asked"))
-            yield (
-                name,
-                None if cannot or (same and not wanted[name].passed) else self.scores(inputs, wanted[name].passed),
-            )
+            if cannot or (same and not wanted[name].passed):
+                yield name, None
+            else:
+                yield name, parts.array(name, partial(self.scores, inputs, wanted[name].passed))

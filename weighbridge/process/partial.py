@@ -12,6 +12,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tracking.runs.writing import replacing, write_text
 PARTIAL = Path("data/partial")
 ANSWERS = "answers.bin"
 ROWS, JOURNAL = "rows.npy", "journal.jsonl"
-EPOCHS, CONDITIONS, DONE = "epochs.npz", "conditions", "done"  # an archive, and two names in it
+EPOCHS, CONDITIONS, DONE, CURVE = "epochs.npz", "conditions", "done", "curve"  # an archive, and names in it
 
 
 class PartialRows:
@@ -147,6 +148,26 @@ class PartialEpochs:
             return None
         stated, done = arrays.pop(CONDITIONS, None), arrays.pop(DONE, None)
         return (int(done), arrays) if str(stated) == self._conditions and done is not None else None
+
+
+@dataclass
+class WithCurve:
+    """Epochs that are kept together with a row for each of them (floats), to which rows are added as they end."""
+
+    kept: PartialEpochs
+    rows: list[tuple[float, ...]]
+
+    @classmethod
+    def of(cls, kept: PartialEpochs) -> "WithCurve":
+        """With the rows that were kept."""
+        return cls(kept, [tuple(row) for row in kept.found[1][CURVE].tolist()] if kept.found else [])
+
+    @property
+    def found(self) -> tuple[int, dict[str, np.ndarray]] | None:
+        return self.kept.found
+
+    def keep(self, epochs: int, arrays: Mapping[str, np.ndarray]) -> None:
+        self.kept.keep(epochs, {**arrays, CURVE: np.array(self.rows)})
 
 
 class PartialAnswers:

@@ -7,8 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages.mode_check.forecast import HEADS_COLUMNS, _that_fit, gaps, head_findings  # noqa: E402
+from stages.mode_check.forecast import gaps  # noqa: E402
 from stages.mode_check.frozen_heads import HELD, INFERENCE, NAIVE, OLD, shifted  # noqa: E402
+from stages.mode_check.shifted_heads import HEADS_COLUMNS, _that_fit, head_findings  # noqa: E402
 from tests.stages.small_digits import RECIPE, digits, trained  # noqa: E402
 from tracking.runs.errors import UserError  # noqa: E402
 from tracking.runs.findings import Finding  # noqa: E402
@@ -171,7 +172,7 @@ def test_a_class_that_the_new_task_leaves_out_is_one_line(source: TorchNetwork) 
 
 def test_images_that_memory_should_not_hold_are_left_out_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = digits(0, 100)
-    monkeypatch.setattr("stages.mode_check.forecast.LARGEST", 7 * 4 * 40 * int(np.prod(samples.inputs.shape[1:])))
+    monkeypatch.setattr("stages.mode_check.shifted_heads.LARGEST", 7 * 4 * 40 * int(np.prod(samples.inputs.shape[1:])))
     params = PARAMS.model_copy(update={"samples": 64})
     fitting, said = _that_fit(params, samples)
     assert fitting.samples == 40

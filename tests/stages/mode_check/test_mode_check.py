@@ -10,8 +10,9 @@ torch = pytest.importorskip("torch")
 
 from stages.mode_check.__main__ import mode_check  # noqa: E402
 from stages.mode_check.behaviours import COLUMNS, SITUATIONS  # noqa: E402
-from stages.mode_check.forecast import Gap, Prediction, _validated  # noqa: E402
+from stages.mode_check.forecast import Gap, Prediction  # noqa: E402
 from stages.mode_check.passes import black  # noqa: E402
+from stages.mode_check.shifted_heads import _validated  # noqa: E402
 from tests.stages.mode_check.moving_networks import (  # noqa: E402
     NO_HEADS,
     PARAMS,
