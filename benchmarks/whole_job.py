@@ -1,34 +1,39 @@
-"""The whole job, from a folder of images to a table of scores, against a bare loop and against timm's loop.
+"""The whole job, from a folder of images to a run, against a bare loop and against timm's.
 
     python -m benchmarks.whole_job [--models resnet18 ...] [--images 1000] [--repeats 3] [--workers 1] [--json FILE]
 
-Each row is whole processes, interleaved: ours are `fetch`, `preprocess` and `infer`, once with the pixels kept and once decoded
-by other processes meanwhile; the bare loop is torchvision's transforms, torch's `DataLoader` and a forward pass; timm's is the
-loop of its validate.py (`create_loader`). All have one thread, random weights of torchvision, the same
-JPEGs of 500 x 375. CPU seconds are of all processes together; ratios are of medians of images per CPU second. Decisions are held
-against the bare loop's. Ratios are given of both; the verdict is about the pixels kept, which is the default up to
-`loading.prepared_megabytes` (6,600 images of 224 px). It is withheld where the repeats of one way differ by over a tenth, or are
-under three.
+Each row is whole processes, interleaved. Ours are the commands that DVC runs for one model: `capture`, `fetch`, `preprocess`,
+`infer`, `accuracy_check`, `layers` (the canaries) and `record`, once with the pixels kept and once decoded by other processes
+meanwhile. The bare loop is torchvision's transforms, torch's `DataLoader` and a forward pass; timm's is the loop of its
+validate.py (`create_loader`). All have one thread, random weights of torchvision, the same JPEGs of 500 x 375. CPU seconds are of
+all processes together; ratios are of medians of images per CPU second. Decisions are held against the bare loop's.
+
+Not in the rows is DVC itself, which costs the same whatever the number of images: one whole `weighbridge repro` from nothing,
+where `capture` reads all code for the first time, is stated beside them, as are the CPU seconds of each stage.
+
+The verdict is about the pixels kept, which is the default up to `loading.prepared_megabytes` (6,600 images of 224 px).
+It is withheld where the repeats of one way differ by over a tenth, or are under three.
 """
 
-import argparse
-import json
 import os
-import statistics
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ruamel.yaml import YAML
 
-from benchmarks.many_images import ROOT, of_session, pictures
+from benchmarks.figures import ROOT, is_noisy, machine, medians, parser, report, spent, table, verdict
+from benchmarks.many_images import pictures
 from weighbridge.params.complete import complete
 from weighbridge.params.written import plain_yaml
 
-TARGETS, NOISE, FEWEST, BATCH = {"bare": 0.95, "timm": 1.0}, 0.1, 3, 32
+TARGETS, BATCH = {"bare": 0.95, "timm": 1.0}, 32
 START = """
 import sys, numpy as np, torch
 torch.set_num_threads(1)
@@ -66,115 +71,115 @@ state = models.get_model(sys.argv[1], weights=None).state_dict()
 torch.save(state, "weights.pt")
 save_tensors({name: value.numpy() for name, value in state.items()}, __import__("pathlib").Path("weights.safetensors"))
 """
+STEPS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+RECIPE = {"resize": {"size": 256, "fit": "short-side"}, "crop": {"size": 224}, "normalise": STEPS}
+ORDER = ("capture", "fetch", "preprocess", "infer", "accuracy_check", "layers", "record")
+FILES = ("dvc.yaml", ".dvc/config", ".dvcignore", "tracking/audit/claims.csv")
 
 
-def cpu_seconds(folder: Path, *commands: list[str]) -> float:
-    """Of these commands one after the other, with every process that they start."""
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    total = 0.0
-    for command in commands:
-        seen: dict[int, float] = {}
-        done = subprocess.Popen(
-            [sys.executable, *command], cwd=folder, env=environ, stderr=subprocess.PIPE, start_new_session=True
-        )
-        while done.poll() is None:
-            seen |= of_session(done.pid)
-            time.sleep(0.05)
-        if done.returncode:
-            assert done.stderr is not None
-            raise SystemExit(done.stderr.read().decode()[-2000:])
-        total += sum(seen.values())
-    return total
-
-
-def project(folder: Path, model: str, count: int, workers: int, kept: int) -> None:
-    """Images, random weights, and params by which pixels up to so many megabytes are kept."""
+def project(folder: Path, count: int, model: Mapping[str, Any], loading: Mapping[str, Any]) -> None:
+    """A project in a git repository: so many images, and params that ask for one model, with canaries and no other check."""
     pictures(folder, [f"source/class{number % 2}/{number:06}.jpg" for number in range(count)])
-    subprocess.run(
-        [sys.executable, "-c", SAVE, model], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
-    )
-    steps = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-    recipe = {"resize": {"size": 256, "fit": "short-side"}, "crop": {"size": 224}, "normalise": steps}
-    weighed = {"framework": "torchvision", "backend": "torch", "architecture": model, "weights": "weights.safetensors"}
+    for name in FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+    asked = {"backend": "torch", "weights": "weights.safetensors", "recipe": "photo", "batch_size": BATCH, **model}
     suite = {
         "data": {"source": "source", "classes": 2},
-        "checks": "none",
-        "recipes": {"photo": recipe},
-        "models": {
-            "model": {**weighed, "recipe": "photo", "batch_size": BATCH, "classes": {"scores": 1000, "indices": [0, 1]}}
-        },
-        "loading": {"workers": workers, "prepared_megabytes": kept},
+        "checks": ["layers"],
+        "recipes": {"photo": RECIPE},
+        "models": {"model": {**asked, "classes": {"scores": 1000, "indices": [0, 1]}}},
+        "loading": dict(loading),
+        "publish": {"trackers": []},
     }
     (folder / "params.yaml").write_text(plain_yaml(complete(suite, folder / "params.yaml")))
+    who = ("-c", "user.name=x", "-c", "user.email=x@x")
+    for words in (("init", "-q"), ("add", *FILES, "params.yaml"), (*who, "commit", "-qm", "x")):
+        subprocess.run(["git", *words], cwd=folder, check=True)
 
 
-STAGES = (
-    "fetch --source source --images images --manifest manifest.csv --skipped skipped.csv",
-    "preprocess --images images --manifest manifest.csv --recipe photo --prepared prepared",
-    "infer --model model --samples prepared --images images --weights weights.safetensors --predictions predictions "
-    "--conditions",
-)
+def random_weights(folder: Path, architecture: str) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", SAVE, architecture], cwd=folder, env=environ, check=True)
 
 
-def ours(folder: Path) -> float:
-    commands = [["-m", *f"stages.{words}".split()] for words in STAGES]
-    commands[-1].append("")
-    return cpu_seconds(folder, *commands)
+def through_dvc(folder: Path) -> float:
+    """CPU seconds of `weighbridge repro` up to the record, from nothing; dvc.lock then knows each stage's command."""
+    return spent([["-m", "weighbridge", "repro", "--jobs", "1", "record@model"]], folder, DVC_NO_ANALYTICS="true").cpu
+
+
+def ours(folder: Path) -> dict[str, float]:
+    """CPU seconds of every stage, from nothing, as DVC calls it."""
+    shutil.rmtree(folder / "data")
+    commands = {name: entry["cmd"] for name, entry in YAML(typ="safe").load(folder / "dvc.lock")["stages"].items()}
+    named = {name.partition("@")[0]: name for name in commands}
+    return {
+        stage: spent([shlex.split(commands[named[stage]])[1:]], folder, DVC_STAGE=named[stage]).cpu for stage in ORDER
+    }
 
 
 def measured(model: str, count: int, repeats: int, workers: int) -> dict[str, Any]:
-    """Images per CPU second of every way, and whether decisions are the same."""
+    """CPU seconds of every way, and whether decisions are the same."""
     with tempfile.TemporaryDirectory() as place:
         folders = {"kept": Path(place) / "kept", "streamed": Path(place) / "streamed"}
+        around = {}
         for name, folder in folders.items():
-            project(folder, model, count, workers, 1_000_000 if name == "kept" else 0)
-        rates: dict[str, list[float]] = {name: [] for name in (*folders, "bare", "timm")}
+            loading = {"workers": workers, "prepared_megabytes": 1_000_000 if name == "kept" else 0}
+            project(folder, count, {"framework": "torchvision", "architecture": model}, loading)
+            random_weights(folder, model)
+            around[name] = through_dvc(folder)
+        seconds: dict[str, list[float]] = {name: [] for name in (*folders, "bare", "timm")}
+        stages: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
         for _ in range(repeats):
             for name, folder in folders.items():
-                rates[name].append(count / ours(folder))
+                stages[name].append(ours(folder))
+                seconds[name].append(sum(stages[name][-1].values()))
             for name, script in (("bare", BARE), ("timm", TIMM)):
-                rates[name].append(count / cpu_seconds(folders["kept"], ["-c", script, model, str(workers)]))
-        scores = [np.load(folder / "predictions/scores.npy")[:, :1000] for folder in folders.values()]
+                seconds[name].append(spent([["-c", script, model, str(workers)]], folders["kept"]).cpu)
+        predicted = [folder / "data/predictions/model/scores.npy" for folder in folders.values()]
+        scores = [np.load(path)[:, :1000] for path in predicted]
         bare = np.load(folders["kept"] / "bare.npy")
-        same = all((each.argmax(1) == bare.argmax(1)).all() for each in scores)
         return {
             "model": model,
-            "rates": rates,
-            "same_decisions": bool(same),
+            "images": count,
+            "cpu_seconds": seconds,
+            "stages": stages,
+            "through_dvc": around,
+            "same_decisions": bool(all((each.argmax(1) == bare.argmax(1)).all() for each in scores)),
             "same_bits": bool((scores[0] == scores[1]).all()),
         }
 
 
-def row(found: dict[str, Any]) -> str:
-    rates = {name: statistics.median(each) for name, each in found["rates"].items()}
-    noisy = any(len(each) < FEWEST or max(each) / min(each) - 1 > NOISE for each in found["rates"].values())
+def row(found: Mapping[str, Any]) -> list[str]:
+    rates = {name: found["images"] / each for name, each in medians(found["cpu_seconds"]).items()}
     ratios = {(own, other): rates[own] / rates[other] for own in ("kept", "streamed") for other in TARGETS}
-    met = all(ratios["kept", other] >= target for other, target in TARGETS.items())
-    verdict = "withheld: too noisy" if noisy else "met" if met else "MISSED"
+    met = found["same_decisions"] and all(ratios["kept", other] >= target for other, target in TARGETS.items())
     cells = [f"{rates[name]:.2f}" for name in ("kept", "streamed", "bare", "timm")]
     same = "the same" if found["same_decisions"] else "OTHERS"
-    return f"| {' | '.join([found['model'], *cells, *(f'{each:.2f}' for each in ratios.values()), same, verdict])} |"
+    said = verdict(met, is_noisy(*found["cpu_seconds"].values()))
+    return [found["model"], *cells, *(f"{each:.3f}" for each in ratios.values()), same, said]
+
+
+def stage_row(found: Mapping[str, Any]) -> list[str]:
+    """Medians of the CPU seconds of every stage with pixels kept, and what DVC takes around them."""
+    of_stages = medians({stage: [each[stage] for each in found["stages"]["kept"]] for stage in ORDER})
+    through, alone = found["through_dvc"]["kept"], sum(of_stages.values())
+    return [found["model"], *(f"{each:.2f}" for each in of_stages.values()), f"{alone:.1f}", f"{through:.1f}"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["resnet18", "resnet50", "mobilenet_v3_small"])
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    print("images per CPU second; then ratios\n")  # noqa: T201
-    ratios = "kept to bare | kept to timm | streamed to bare | streamed to timm"
-    print(f"| model | kept | streamed | bare | timm | {ratios} | decisions | verdict |\n|" + "---|" * 11)  # noqa: T201
-    every = []
-    for model in asked.models:
-        every.append(measured(model, asked.images, asked.repeats, asked.workers))
-        print(row(every[-1]), flush=True)  # noqa: T201
-    state = {"load": os.getloadavg(), "processors": os.cpu_count()}
-    print(f"\nload {state['load'][0]:.1f} on {state['processors']} processors")  # noqa: T201
-    if asked.json:
-        asked.json.write_text(json.dumps({"machine": state, "rows": every}, indent=1))
+    options = parser(__doc__)
+    options.add_argument("--models", nargs="+", default=["resnet18", "resnet50", "mobilenet_v3_small"])
+    options.add_argument("--images", type=int, default=1000)
+    options.add_argument("--repeats", type=int, default=3)
+    options.add_argument("--workers", type=int, default=1)
+    asked, state = options.parse_args(), machine()
+    every = [measured(model, asked.images, asked.repeats, asked.workers) for model in asked.models]
+    ratios = ("kept to bare", "kept to timm", "streamed to bare", "streamed to timm")
+    columns = ("model", "kept", "streamed", "bare", "timm", *ratios, "decisions", "verdict")
+    stages = table(("model", *ORDER, "all", "all, first time, with DVC"), map(stage_row, every))
+    text = f"{asked.images} images, images per CPU second; then ratios\n\n{table(columns, map(row, every))}"
+    report(f"{text}\n\nCPU seconds of each stage, pixels kept\n\n{stages}", every, state, asked.json)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ writes  <environment>/<runtime>.json for every runtime, and <environment>/recipe
         facts a digest of the recipe, since DVC's run cache sees no param that is called `size`
         <trackers>: where each tracker would write
         <code>/<stage>.json: the digest of every file of the project that the stage can reach, without comments, but for what
-        decodes images whose pixels were not kept: `preprocess` reaches it for all, and says so in such samples; where it
-        loads a model, <code>/<stage>/<framework>.json, with that framework's adapter alone
+        decodes images whose pixels were not kept (`preprocess` reaches it for all, and says so in such samples) and what
+        makes canaries, which is `layers`' alone, though `infer` leaves them for it; where it loads a model,
+        <code>/<stage>/<framework>.json, with that framework's adapter alone
         <factories>/<model>.json: the same of the file that a model's `architecture` names and what it imports from beside
         itself, {} where it names none; of a source that `pretrain` trains, <factories>/pretrain/<source>.json
         .dvc/tmp/weighbridge/code.json: what was read of code, by the hash of each file, so that it is not read again
@@ -47,6 +48,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 STAGES = PROJECT / "stages"
 ADAPTERS = "weighbridge.frameworks"
 DECODING = PROJECT / "weighbridge/images/decoding.py"
+CANARIES = PROJECT / "weighbridge/networks/canary_rows.py"
 READ_BEFORE = Path(".dvc/tmp/weighbridge/code.json")  # only time is lost with it
 
 
@@ -89,7 +91,8 @@ def stage_code(
         starts: Python files in params that a stage runs, by the stage's name.
     """
     for stage, path in stage_files().items():
-        digests = _digests(path, {ADAPTERS: ()}, "as a stage")
+        apart = (DECODING, *([CANARIES] if stage != "layers" else []))
+        digests = _digests(path, {ADAPTERS: ()}, "as a stage", apart)
         if stage == "preprocess":
             digests |= _digests(DECODING, {}, "as code", apart=())
         for start in starts.get(stage, ()):
@@ -98,7 +101,7 @@ def stage_code(
             yield stage, digests
             continue
         for framework in sorted(frameworks):
-            yield f"{stage}/{framework}", digests | _digests(path, {ADAPTERS: (framework,)}, "as a stage")
+            yield f"{stage}/{framework}", digests | _digests(path, {ADAPTERS: (framework,)}, "as a stage", apart)
 
 
 def _digests(

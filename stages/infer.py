@@ -5,6 +5,8 @@ reads   <samples>/test, <images> where no pixels are kept there, the weights fil
 writes  <predictions>/  scores.npy (float32; the data's classes first, in order), labels.npy, names.json, process.json (what
         this process really was, and what the scores are), of a model that generates said.json (the texts); under DVC also a
         note of when it was asked, for trackers, which is no output: it would make equal results differ
+        <canaries> names the files on which canaries depend: where they are asked for, they are left for `layers` in
+        data/partial/canaries-<model> (`weighbridge.networks.canary_rows`), since the network is loaded here
 keeps   data/partial/infer-<model> until it is done: what a killed one has computed (`weighbridge.process.partial`)
 Of <rows>, `0:640`, it computes these alone and keeps them in data/partial/infer-<model>-0-640, for somebody to join the parts.
 params  models.<model>, inference, data.classes; loading.workers, which changes no score and is none for DVC
@@ -29,6 +31,7 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.networks.answers import Answers
 from weighbridge.networks.batch_sizes import found_batch_size
 from weighbridge.networks.batches import Kept, Ordered, in_batches, ordered
+from weighbridge.networks.canary_rows import hand_over, place_of
 from weighbridge.networks.class_map import NAMES
 from weighbridge.networks.conditions import conditions_of, movable
 from weighbridge.networks.digests import digests
@@ -127,13 +130,34 @@ def infer_part(classifier: Classifier, samples: SampleSet, model: Model, rows: P
         raise UserError("the model changes while it is asked: its samples cannot be shared out (cluster.shards: 1)")
 
 
+def _timed(
+    classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows, found: int | None
+) -> tuple[PredictionSet, Times]:
+    """What `infer` gives, and when it was asked; what was done so that the weights fit is said."""
+    started, began = datetime.now(UTC), time.monotonic()
+    predicted = infer(classifier, samples, model, rows, found)
+    ended = started + timedelta(seconds=time.monotonic() - began)  # whoever sets the clock meanwhile
+    for each in adjustments(classifier):
+        print(each.sentence, file=sys.stderr)  # noqa: T201
+    return predicted, Times(started, ended)
+
+
 def main(
-    model: str, samples: Path, images: Path, weights: Path, conditions: str, predictions: Path, rows: str = ""
+    model: str,
+    samples: Path,
+    images: Path,
+    weights: Path,
+    conditions: str,
+    predictions: Path,
+    rows: str = "",
+    canaries: str = "",
 ) -> None:
     """Load the model, predict, write."""
     chosen, inference, classes = asked_model(model, weights)
     test = open_samples(samples / "test", images, read(Loading, "loading").workers)
+    place = place_of(model, test, weights, canaries)
     classifier = load_model(chosen, inference, classes, test)
+    before = movable(classifier) if place else None
     if (found := found_batch_size(chosen, inference, classifier, test)) is not None:
         chosen = chosen.model_copy(update={"batch_size": found})
     asked = conditions_of(
@@ -145,16 +169,13 @@ def main(
         infer_part(classifier, test, chosen, kept, slice(start, stop))
         return
     kept = PartialRows(PARTIAL / f"infer-{model}", asked, len(test))
-    started, began = datetime.now(UTC), time.monotonic()
-    predicted = infer(classifier, test, chosen, kept, found)
-    ended = started + timedelta(seconds=time.monotonic() - began)  # whoever sets the clock meanwhile
-    for each in adjustments(classifier):
-        print(each.sentence, file=sys.stderr)  # noqa: T201
+    predicted, times = _timed(classifier, test, chosen, kept, found)
     with replacing(predictions) as partial:
         predicted.save(partial)
     if "DVC_STAGE" in os.environ:
-        note_times(inference_note(TIMINGS, model), digests(predicted).get(DIGEST), Times(started, ended))
+        note_times(inference_note(TIMINGS, model), digests(predicted).get(DIGEST), times)
     kept.forget()
+    hand_over(classifier, model, test, weights, place, before)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,27 @@
 """Canaries of a small network and of a recipe's steps: the same again, and another where something differs."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
-from stages.layers import canary_rows, made_up, spaced, steps
+from stages.layers import steps
+from tests.import_graph import ROOT
 from tests.weighbridge.images.pictures import recipe, write_pictures
 from tracking.runs.canaries import Canary
 from weighbridge.images.samples import SampleSet
+from weighbridge.networks.canary_rows import canary_rows, hand_over, handed_over, made_up, place_of, spaced
+from weighbridge.networks.conditions import movable
 from weighbridge.params.layers import Layers
+from weighbridge.params.section import read
+from weighbridge.params.written import plain_yaml
 
 PARAMS = Layers(inputs=24, kept=16, images=2)
-SIDE = 20
+SIDE, NAMED = 20, "resnet18-torchvision"
 
 
 @dataclass
@@ -96,3 +102,60 @@ def test_layers_are_spaced_logarithmically_with_both_ends() -> None:
     assert len(chosen) <= 8
     assert np.all(np.diff(np.diff(chosen)) >= 0)
     assert spaced(names[:5], 8) == names[:5]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params, a weights file and what canaries depend on; it is the current one."""
+    monkeypatch.chdir(tmp_path)
+    params = {**YAML(typ="safe").load(ROOT / "params.yaml"), "backend_parity": {}}
+    Path("params.yaml").write_text(plain_yaml(params))
+    Path("weights").write_text("w")
+    Path("code.json").write_text("{}")
+    return tmp_path
+
+
+def left(classifier: Any, samples: SampleSet, before: object = ()) -> list[str] | None:
+    """What `infer` leaves of a model, and `layers` takes."""
+    before = before or movable(classifier)
+    place = place_of(NAMED, samples, Path("weights"), "code.json")
+    hand_over(classifier, NAMED, samples, Path("weights"), place, before)
+    return handed_over(place_of(NAMED, samples, Path("weights"), "code.json"))
+
+
+@pytest.mark.usefixtures("project")
+def test_canaries_that_infer_leaves_are_those_that_layers_would_make_and_are_taken_once(samples: SampleSet) -> None:
+    own = canary_rows(Linear(), samples, Path("weights"), 64, read(Layers, "layers"))
+    assert left(Linear(), samples) == own
+    assert handed_over(place_of(NAMED, samples, Path("weights"), "code.json")) is None
+
+
+@pytest.mark.usefixtures("project")
+def test_no_canaries_are_left_of_a_network_that_is_another_than_when_it_was_loaded(samples: SampleSet) -> None:
+    assert left(Linear(), samples, before=("another",)) is None
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("other", ["weights", "code", "params", "variable", "size"])
+def test_canaries_of_other_conditions_are_not_taken(
+    other: str, samples: SampleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_of(NAMED, samples, Path("weights"), "code.json")
+    hand_over(Linear(), NAMED, samples, Path("weights"), place, movable(Linear()))
+    if other in ("weights", "code"):
+        Path({"code": "code.json"}.get(other, other)).write_text("another")
+    elif other == "params":
+        text = Path("params.yaml").read_text()
+        assert "kept: 16" in text
+        Path("params.yaml").write_text(text.replace("kept: 16", "kept: 17"))
+    elif other == "variable":
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    else:
+        samples = replace(samples, inputs=np.zeros((3, SIDE, SIDE + 1, 3), np.uint8))
+    assert handed_over(place_of(NAMED, samples, Path("weights"), "code.json")) is None
+
+
+@pytest.mark.usefixtures("project")
+def test_a_network_whose_layers_are_kept_for_a_pair_is_left_to_that_stage(samples: SampleSet) -> None:
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    assert left(Linear(), samples) is None

@@ -111,16 +111,32 @@ def _package(path: Path, root: Path) -> str:
 
 
 def _reached(source: _Source, path: Path, root: Path, chosen: Chosen, further: tuple[Path, ...]) -> Iterator[Path]:
-    for name in source.names:
-        yield from _files(name, path.parent, root, further)
+    folder = path.parent
+    yield from _imported(source.names, folder, root, further)
     for package in source.packages:
-        folder = root.joinpath(*package.split("."))
-        public = sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
-        for module in chosen.get(package, public):
-            yield from _files(f"{package}.{module}", path.parent, root, ())
-    for text in source.strings:
-        beside, named = path.parent / text, root.joinpath(*text.split(".")).with_suffix(".py")
-        yield from (file for file in (beside, named) if file.is_file())
+        public = _public(root.joinpath(*package.split(".")))
+        modules = tuple(f"{package}.{module}" for module in chosen.get(package, public))
+        yield from _imported(modules, folder, root, ())
+    yield from _named_in(source.strings, folder, root)
+
+
+@lru_cache(maxsize=4096)
+def _imported(names: tuple[str, ...], folder: Path, root: Path, further: tuple[Path, ...]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(file for name in names for file in _files(name, folder, root, further)))
+
+
+@lru_cache(maxsize=256)
+def _public(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")))
+
+
+@lru_cache(maxsize=4096)
+def _named_in(strings: tuple[str, ...], folder: Path, root: Path) -> tuple[Path, ...]:
+    """The files that strings in a file of `folder` name: beside it, or as modules."""
+    places = (
+        place for text in strings for place in (folder / text, root.joinpath(*text.split(".")).with_suffix(".py"))
+    )
+    return tuple(place for place in places if place.is_file())
 
 
 @lru_cache(maxsize=65536)

@@ -28,6 +28,7 @@ from weighbridge.images.pixels import load_pixels, require_shape
 from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet, Undecoded
 from weighbridge.params.recipes import Recipe
+from weighbridge.process.allocation import keep_freed_memory
 from weighbridge.process.at_once import workers_or_share
 
 PART = 8  # images that a process decodes at a time
@@ -157,6 +158,7 @@ _given: dict[str, Any] = {}
 def _start_worker(memory: Sequence[Any], images: Decoded, seconds: float) -> None:
     """Ctrl-C is for the process that computes; when that is gone, however it went, there is nothing left to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     _given.update(memory=memory, images=images, seconds=seconds)
     parent = multiprocessing.parent_process()
     assert parent is not None

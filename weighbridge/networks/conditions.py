@@ -15,13 +15,14 @@ from weighbridge.weights.files import check_weights
 from weighbridge.weights.parts import digests_beside
 
 
-def conditions_of(asked: Sequence[object], weights: Path | None, samples: Path, files: str) -> str:
+def conditions_of(asked: Sequence[object], weights: Path | None, samples: Path | None, files: str) -> str:
     """What is asked, weights, samples, the content of `files` (paths with spaces between), and the variables that libraries read.
 
     Raises:
         UserError: one of them cannot be read.
     """
-    every = [*map(Path, files.split()), *sorted(path for path in samples.rglob("*") if path.is_file())]
+    prepared = sorted(path for path in samples.rglob("*") if path.is_file()) if samples is not None else []
+    every = [*map(Path, files.split()), *prepared]
     read = [check_weights(path, None) for path in every]
     if weights is not None:
         read = [*read, check_weights(weights, None), str(digests_beside(weights))]

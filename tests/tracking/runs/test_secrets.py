@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.tracking.runs.secret_corpus import HARMLESS, RANDOM, leaks, planted
+from tracking.runs import secret_forms
 from tracking.runs.findings import Finding, Verdict, load_findings, save_findings
 from tracking.runs.flat import flat
 from tracking.runs.secret_forms import looks_random
@@ -187,3 +188,10 @@ def test_no_detector_opens_a_connection() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(ended.stdout) > 900
+
+
+def test_the_detectors_come_without_requests_and_leave_no_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "requests", raising=False)
+    with secret_forms._without_requests():
+        assert not hasattr(sys.modules["requests"], "get")
+    assert "requests" not in sys.modules

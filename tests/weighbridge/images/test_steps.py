@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from tests.weighbridge.images.pictures import recipe as steps
 from tracking.runs.errors import UserError
-from weighbridge.images.opening import ORIENTATION, inspect
+from weighbridge.images.opening import ORIENTATION, UNREADABLE, NoImageError, inspect
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.params.recipes import Recipe
@@ -282,3 +282,25 @@ def test_of_ordinary_images_the_new_steps_change_no_bit(suffix: str, how: dict[s
         wanted = np.asarray(image.convert("RGB"))
     for changes in ({}, {"alpha": "white"}, {"profile": "sRGB"}, {"depth": [0, 9]}, {"exif": "honour"}):
         assert np.array_equal(load_pixels(path, plain(**changes)), wanted)
+
+
+@pytest.mark.parametrize("how", [{}, {"progressive": True}, {"subsampling": 0}], ids=["plain", "progressive", "4:4:4"])
+def test_a_jpeg_is_found_damaged_where_decoding_all_of_it_would_fail(how: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    Image.fromarray(pixels).save(path, quality=90, **how)
+    whole, damaged = path.read_bytes(), 0
+    for cut in range(2, len(whole) + 1, len(whole) // 25):
+        path.write_bytes(whole[:cut])
+        found = []
+        for look in (inspect, lambda each: Image.open(each).load()):
+            try:
+                look(path)
+                found.append("")
+            except UNREADABLE as problem:
+                found.append(str(problem))
+            except NoImageError:
+                found.append("none")
+        damaged += bool(found[0])
+        assert bool(found[0]) == bool(found[1])
+    assert damaged > 0

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, log_loss, roc_auc_score
 
 from tests.stages.test_checks import predictions
-from weighbridge.networks.metrics import auroc, calibration_error, metrics
+from weighbridge.networks.metrics import auroc, calibration_error, metrics, ranked
 from weighbridge.networks.score_kinds import probabilities
 from weighbridge.params.metrics import Metrics
 
@@ -84,3 +85,8 @@ def test_one_class_alone_has_no_curve() -> None:
     scores, _ = model(50, 3)
     found = metrics(predictions(scores, np.zeros(50, int)), Metrics(draws=10))
     assert "auroc" not in found
+
+
+def test_ranks_are_those_of_scipy() -> None:
+    values = np.random.default_rng(0).integers(0, 40, 200) / 7
+    assert (ranked(values) == rankdata(values)).all()
