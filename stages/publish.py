@@ -6,7 +6,7 @@ reads   <runs>/<subject>.json; the notes in timings/ beside <runs> of when model
         nothing else
 writes  <published>: run id -> subject, and address by tracker; beside it the journal and what trackers keep in files. In the
         temporary folder of `dvc exp run --temp` or `--queue` these two go to the project's own folder, which stays
-params  publish
+params  publish, suite
 
 A tracker that fails keeps no other from its runs. The stage fails at the end, so that the next `dvc repro` tries again;
 what is there already is not written twice.
@@ -21,10 +21,11 @@ from typing import TypeVar
 
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run, load_runs
+from tracking.runs.suites import keep_suite
 from tracking.runs.times import inference_note, keep_times
 from tracking.trackers import Tracker, connect, local, one_line
 from weighbridge.params.publish import Publish
-from weighbridge.params.section import read
+from weighbridge.params.section import PARAMS, load_yaml, read
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 
@@ -80,9 +81,11 @@ def main(runs: Path, published: Path) -> None:
     folder = lasting(published.parent)
     trackers = {name: partial(connect, name, folder, wanted.experiment) for name in names}
     published.unlink(missing_ok=True)  # DVC leaves it there, so that its cache does not answer
-    known = load_runs(runs)
+    known, suite = load_runs(runs), load_yaml(PARAMS).get("suite")
     for each_run in known:
         keep_times(each_run, inference_note(runs.parent / "timings", each_run.subject), local.journal(folder))
+        if isinstance(suite, str):
+            keep_suite(each_run, suite, local.journal(folder))
     addresses = publish(known, trackers)
     with replacing(published) as file:
         file.write_text(json.dumps(addresses, indent=1, sort_keys=True) + "\n", encoding="utf-8")

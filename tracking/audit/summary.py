@@ -2,7 +2,8 @@
 
 import html
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from tracking.audit.meanings import meaning_of
 from tracking.audit.trust import judged, tally
@@ -11,23 +12,60 @@ from tracking.runs.facts import is_number
 from tracking.runs.run import Run
 from tracking.runs.words import markdown_text
 
-PAGE, CONFUSION = "model.html", "confusion-matrix.json"
+PAGE, CONFUSION, HISTOGRAM = "model.html", "confusion-matrix.json", "confidence.json"
 MOST_CLASSES = 100  # of a confusion matrix
-FINDINGS_COLUMNS = ("verdict", "check", "finding", "what it means", "what to do")
+MOST_ANSWERS = 1_000_000  # of a histogram, which Comet's SDK is given one by one
+FINDINGS_COLUMNS = ("finding", "verdict", "what was seen", "what it means", "what to do", "check")
 
 
 def findings_table(run: Run) -> list[tuple[str, ...]]:
-    """Every finding as a row of `FINDINGS_COLUMNS`, what needs somebody first; nothing to do is left empty."""
+    """Every finding as a row of `FINDINGS_COLUMNS`, what needs somebody first; nothing to do is left empty.
+
+    The first cell is another one in each row, and the same in every run that was asked the same: MLflow lines runs up by it.
+    """
     wanting = [need.finding for need in judged(run).needs]
     others = [finding for finding in run.findings if finding not in wanting]
-    rows = ((each, meaning_of(each)) for each in (*wanting, *others))
-    return [(each.verdict.value, each.check, each.sentence, told.means, told.advice(each)) for each, told in rows]
+    rows = [(each, meaning_of(each)) for each in (*wanting, *others)]
+    names = _numbered([told.title for _, told in rows])
+    return [
+        (name, each.verdict.value, each.sentence, told.means, told.advice(each), each.check)
+        for name, (each, told) in zip(names, rows, strict=True)
+    ]
+
+
+def _numbered(titles: Sequence[str]) -> Iterator[str]:
+    """The titles, those that come again with their number."""
+    seen: Counter[str] = Counter()
+    for title in titles:
+        seen[title] += 1
+        yield title if seen[title] == 1 else f"{title} ({seen[title]})"
 
 
 def files(run: Run) -> dict[str, str]:
-    """What a tracker may show beside the numbers: the page, and which class was taken for which (a list of rows, as JSON)."""
-    counts = confusion(run.decisions, MOST_CLASSES)
-    return {PAGE: page(run)} | ({CONFUSION: json.dumps(counts)} if counts else {})
+    """What a tracker may show beside the numbers: the page, which class was taken for which (a list of rows, as JSON), and
+
+    how many answers were how sure (pairs of confidence and count, as JSON).
+    """
+    counts, bins = confusion(run.decisions, MOST_CLASSES), confidences(run)
+    return (
+        {PAGE: page(run)}
+        | ({CONFUSION: json.dumps(counts)} if counts else {})
+        | ({HISTOGRAM: json.dumps(bins)} if bins else {})
+    )
+
+
+def confidences(run: Run) -> list[tuple[float, int]]:
+    """Mean confidence and number of answers in each bin of the reliability diagram; odd rows of a stranger are left out."""
+    for finding in run.findings:
+        heads, rows = finding.evidence.get("reliability_columns"), finding.evidence.get("reliability")
+        if isinstance(heads, list) and isinstance(rows, list):
+            cells = [dict(zip(heads, row, strict=False)) for row in rows if isinstance(row, list)]
+            pairs = [(each.get("confidence"), each.get("images")) for each in cells]
+            known = [
+                (x, count) for x, count in pairs if is_number(x) and 0 <= x <= 1 and type(count) is int and count > 0
+            ]
+            return known if sum(count for _, count in known) <= MOST_ANSWERS else []
+    return []
 
 
 def dataset(run: Run) -> str:

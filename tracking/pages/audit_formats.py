@@ -1,9 +1,12 @@
-"""Audits as other programs show them: Markdown for a pull request, JUnit for a CI server, annotations of GitHub Actions."""
+"""Audits as other programs show them: Markdown for a pull request, JUnit for a CI server, annotations of GitHub Actions,
+
+and the bare list that the compare pages of MLflow and Comet show.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from xml.etree import ElementTree
 
-from tracking.audit.audit import Audit
+from tracking.audit.audit import Audit, Difference
 from tracking.pages.text_audit import headline, result_rows, same_line, short, unrecorded_lines
 from tracking.runs.words import change_text, markdown_text, printable
 
@@ -97,6 +100,20 @@ def audit_annotations(audits: Sequence[Audit]) -> str:
     )
 
 
+def by_name(audit: Audit) -> list[Difference]:
+    """Every condition that differs, in the order of MLflow's compare page: by name, and so by no likelihood."""
+    return sorted(audit.differences, key=lambda each: each.name)
+
+
+def audit_by_name(audits: Sequence[Audit]) -> str:
+    """A line for each condition that differs; a line of ids before those of each audit where there are several."""
+    lines = []
+    for each in audits:
+        lines += [f"{_line(short(each.before))} -> {_line(short(each.after))}"] if len(audits) > 1 else []
+        lines += [f"{_line(found.name)}: {_line(change_text(found))}" for found in by_name(each)]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _plain(audit: Audit) -> list[str]:
     results = [f"{name}: {words}" for name, words in result_rows(audit.grades)]
     return [headline(audit), *results, *(f"{_line(each.name)}: {change_text(each)}" for each in audit.suspects)]
@@ -120,4 +137,5 @@ FORMATS: Mapping[str, Callable[[Sequence[Audit]], str]] = {
     "markdown": audit_markdown,
     "junit": audit_junit,
     "github": audit_annotations,
+    "by-name": audit_by_name,
 }

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tracking.audit.summary import dataset, files
 from tracking.runs.run import Run
+from tracking.runs.suites import suite_of
 from tracking.runs.times import times_of
 from tracking.trackers import Held, Metric, document, ends, local, metrics, parameters, tags
 
@@ -35,7 +36,14 @@ def content_of(run: Run, folder: Path) -> Content:
     links = {f"link.{end}": f"comet:{key[:32]}" for end, key in ends(run).items()}
     times = times_of(run, local.journal(folder))
     when = {f"inference.{name}": each.isoformat() for name, each in times._asdict().items()} if times else {}
-    others = {**tags(run, LONGEST_VALUE), **links, **when, "dataset_info": dataset(run)}
+    suite = suite_of(run, local.journal(folder))
+    others = {
+        **tags(run, LONGEST_VALUE),
+        **links,
+        **when,
+        "dataset_info": dataset(run),
+        **({"suite": suite} if suite else {}),
+    }
     return Content(parameters(run, LONGEST_VALUE), metrics(run), others, {"run.json": document(run), **files(run)})
 
 

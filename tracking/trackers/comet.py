@@ -22,12 +22,13 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from tracking.audit.summary import CONFUSION, MOST_CLASSES, PAGE
+from tracking.audit.summary import CONFUSION, HISTOGRAM, MOST_CLASSES, PAGE
 from tracking.capture.comet_settings import comet_setting
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.writing import sync
 from tracking.trackers import Held, ends, one_line
+from tracking.trackers._comet_artifacts import Named, artifacts_of, keep
 from tracking.trackers._comet_content import Content, archived, content_of, held, stored, what_lacks
 
 TAGS = ("verdict", "framework", "backend")
@@ -103,13 +104,32 @@ class Server:
                 _refuse_lacking(self._read_back(key, wanted), f"Comet at {_host()}", complaints)
             for end in self._unlinked(run):
                 end.log_other(_link_back(run), f"comet:{key}")
+            self._keep_artifacts(run)
         return f"comet:{key}"
 
     def holds(self, run: Run) -> Held:
         with _one_line_errors():
             kept = stored(self.api.get_experiment_by_key(experiment_key(run)))
             found = held(content_of(run, self.folder.parent), kept)
-            return "partial" if found == "whole" and self._unlinked(run) else found
+            beside = self._unlinked(run) or _lacking_artifacts(run, kept)
+            return "partial" if found == "whole" and beside else found
+
+    def _keep_artifacts(self, run: Run) -> None:
+        """The artifacts first and then the marker: after a kill between them the version that is there is found."""
+        if not artifacts_of(run):
+            return
+        record = self.api.get_experiment_by_key(experiment_key(run))
+        if not (lacking := _lacking_artifacts(run, stored(record))):
+            return
+        experiment = _sdk().ExistingExperiment(_api_key(), experiment_key=experiment_key(run), **SWITCHES)
+        if experiment.streamer:
+            experiment.streamer.queue_timeout = LOOK_AGAIN_SECONDS
+        try:
+            keep(experiment, lacking)
+        finally:
+            experiment.end()
+        for each in lacking:
+            record.log_other(each.marker, each.version)
 
     def _unlinked(self, run: Run) -> list[Any]:
         """Of an explanation's two ends those that are there and do not say where it is."""
@@ -125,6 +145,10 @@ class Server:
                 break
             time.sleep(0.5)
         return lacking
+
+
+def _lacking_artifacts(run: Run, kept: Content) -> list[Named]:
+    return [each for each in artifacts_of(run) if each.marker not in kept.others]
 
 
 def experiment_key(run: Run) -> str:
@@ -232,6 +256,10 @@ def _fill(experiment: Any, content: Content) -> None:
     for name, text in content.files.items():
         if name == CONFUSION:
             experiment.log_confusion_matrix(matrix=json.loads(text), max_categories=MOST_CLASSES, file_name=name)
+        elif name == HISTOGRAM:
+            bins = json.loads(text)
+            values = [value for value, count in bins for _ in range(count)]
+            experiment.log_histogram_3d(values, name=name, step=0)
         else:
             experiment.log_asset_data(text, name=name)
         if name == PAGE:

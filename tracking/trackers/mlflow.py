@@ -23,9 +23,11 @@ from tracking.runs.cut_texts import cut
 from tracking.runs.errors import UserError
 from tracking.runs.run import Run
 from tracking.runs.secrets import redact_url
+from tracking.runs.suites import suite_of
 from tracking.runs.times import times_of
 from tracking.trackers import RUN_ID, Held, Nothing, Tracker, document, ends, local, metrics, one_line, parameters, tags
 from tracking.trackers._mlflow_file import FILES, SQLITE, create_store, settle, sqlite_uri
+from tracking.trackers._pictures import pictures
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -144,7 +146,7 @@ class MLflow:
             for name, value in parameters(run, LONGEST_PARAMETER).items()
             if name not in record.data.params
         ]
-        labels = [RunTag(name, value) for name, value in {**_tags(run), **self._links(run)}.items()]
+        labels = [RunTag(name, value) for name, value in {**_tags(run), **self._beside(run)}.items()]
         some, few = METRICS_PER_BATCH, TEXTS_PER_BATCH
         batches = zip_longest(_batches(numbers, some), _batches(texts, few), _batches(labels, few), fillvalue=())
         for points, params, named in batches:
@@ -158,10 +160,12 @@ class MLflow:
         self.client.set_terminated(run_id, end_time=_milliseconds(times.ended) if times else None)
 
     def _log_files(self, run: Run, run_id: str) -> None:
-        """The whole run, its findings as the table that MLflow's evaluation pages show, and the report that is about it."""
+        """The whole run, its findings as the table that MLflow's table view shows, pictures, and the report about it."""
         table = {"columns": list(FINDINGS_COLUMNS), "data": findings_table(run)}
         self.client.log_text(run_id, json.dumps(table), FINDINGS)
         self.client.log_text(run_id, document(run), "run.json")
+        for name, picture in pictures(run):
+            self.client.log_figure(run_id, picture, f"plots/{name}")
         with suppress(OSError, UnicodeError):  # there is no report, or it is about other runs
             report = (self.folder / "report.html").read_text(encoding="utf-8")
             if run.id in report:
@@ -182,9 +186,11 @@ class MLflow:
         self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         self.client.log_outputs(record.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
 
-    def _links(self, run: Run) -> dict[str, str]:
-        """Where the two ends of an explanation are, of those that are in this experiment."""
-        return {f"link.{end}": f"mlflow:{record.info.run_id}" for end, record in self._ends(run).items()}
+    def _beside(self, run: Run) -> dict[str, str]:
+        """Its suite, and where the two ends of an explanation are, of those that are in this experiment."""
+        suite = suite_of(run, local.journal(self.folder))
+        links = {f"link.{end}": f"mlflow:{record.info.run_id}" for end, record in self._ends(run).items()}
+        return links | ({"suite": suite} if suite else {})
 
     def _link_back(self, run: Run, run_id: str) -> None:
         """Tell the two ends of an explanation where it is."""

@@ -85,7 +85,10 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
         "--tolerance", metavar="X", type=_tolerance, default=0.0, help="metrics that differ by no more are the same (0)"
     )
     parser.add_argument(
-        "--format", choices=("text", "markdown", "junit", "github"), default="text", help="how it is printed (text)"
+        "--format",
+        choices=("text", "markdown", "junit", "github", "by-name"),
+        default="text",
+        help="how it is printed (text); by-name: a line a difference, in the order of MLflow's compare page",
     )
     add_html(parser)
     add_folder(parser)

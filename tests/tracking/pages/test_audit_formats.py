@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tracking.audit.audit import audit
-from tracking.pages.audit_formats import audit_annotations, audit_junit, audit_markdown
+from tracking.pages.audit_formats import audit_annotations, audit_by_name, audit_junit, audit_markdown
 from tracking.runs.run import Run
 
 HOSTILE = "a|b`c<script>alert(1)</script>@all [x](http://evil)\n::error::x%0A\033[31m"
@@ -53,3 +53,13 @@ def test_an_annotation_is_one_line_that_commands_nothing_else(pair: tuple) -> No
     assert [line.partition(" ")[0] for line in lines] == ["::error", "::notice"]
     assert not [part for part in lines[0].split("%0A")[1:] if part.startswith("::")]
     assert "\033" not in lines[0]
+
+
+def test_by_name_has_a_line_for_each_difference_in_the_order_of_their_names(pair: tuple) -> None:
+    found = audit(*pair)
+    lines = audit_by_name([found]).splitlines()
+    assert len(lines) == len(found.differences) == 2
+    assert lines == sorted(lines)
+    assert lines[0].startswith("param.a|b")
+    assert "\033" not in "".join(lines)
+    assert len(audit_by_name([found, found]).splitlines()) == 2 * (1 + len(lines))

@@ -41,6 +41,18 @@ class Experiment:
 
 
 @dataclass
+class Artifact:
+    """A version of an artifact, and the experiments that named it."""
+
+    kind: str
+    name: str
+    alias: str
+    metadata: dict[str, Any]
+    used_by: list[str]
+    state: str = "OPEN"
+
+
+@dataclass
 class Memory:
     """The server's memory, and how it misbehaves: a request whose path matches `broken` gets HTTP 500."""
 
@@ -48,6 +60,7 @@ class Memory:
     broken: str | None = None
     experiments: dict[str, Experiment] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
 
 
 @contextmanager
@@ -116,6 +129,8 @@ def _get(memory: Memory, path: str, query: dict[str, list[str]]) -> tuple[int, A
         return 200, {"msg": "Healthy Server", "version": "5.10.1"}
     if path.endswith("/account-details"):
         return 200, {"userName": "tester", "defaultWorkspaceName": "tester"}
+    if path.endswith("/artifacts/version"):
+        return _version(memory, {name: values[0] for name, values in query.items()})
     experiment = memory.experiments.get(query.get("experimentKey", [""])[0])
     if experiment is None:
         return 404, {"msg": "no such experiment"}
@@ -144,6 +159,28 @@ def _metadata(key: str, experiment: Experiment) -> dict[str, Any]:
     }
 
 
+def _version(memory: Memory, query: dict[str, str]) -> tuple[int, Any]:
+    for number, each in enumerate(memory.artifacts):
+        if query.get("versionId") == str(number) or (query.get("artifactName"), query.get("versionOrAlias")) == (
+            each.name,
+            each.alias,
+        ):
+            if key := query.get("consumerExperimentKey"):
+                each.used_by.append(key)
+            artifact = {"artifactId": each.name, "artifactName": each.name, "artifactType": each.kind, "tags": []}
+            return 200, {
+                "alias": [each.alias],
+                "artifact": {**artifact, "workspaceName": "tester"},
+                "artifactVersion": f"{number + 1}.0.0",
+                "artifactVersionId": str(number),
+                "experimentKey": each.used_by[0],
+                "metadata": json.dumps(each.metadata),
+                "sizeInBytes": 0,
+                "tags": [],
+            }
+    return 400, {"sdk_error_code": 624523, "msg": "no such artifact"}
+
+
 def _asset(name: str, content: bytes) -> dict[str, Any]:
     return {"fileName": name, "assetId": f"asset-{name}", "fileSize": len(content)}
 
@@ -161,6 +198,8 @@ def _post(memory: Memory, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         return _add(memory, body)
     if path.endswith("/logger/get/run"):
         return 200, _handshake(body["previousExperiment"])
+    if "/write/artifacts/" in path:
+        return _write_artifact(memory, path, body)
     experiment = memory.experiments[body.get("experimentKey") or body["experimentId"]]
     if path.endswith("/asset/upload"):
         experiment.files[body["fileName"]] = body["file"]
@@ -175,6 +214,17 @@ def _post(memory: Memory, path: str, body: dict[str, Any]) -> tuple[int, Any]:
     elif path.endswith("/batch/logger/experiment/metric"):
         experiment.metrics += [(row["metricName"], row["metricValue"], row["step"]) for row in body["values"]]
     return 200, STATUS
+
+
+def _write_artifact(memory: Memory, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+    if path.endswith("/state"):
+        memory.artifacts[int(body["artifactVersionId"])].state = body["state"]
+        return 200, STATUS
+    named, metadata = (body["artifactType"], body["artifactName"], *body["alias"]), json.loads(body["versionMetadata"])
+    memory.artifacts.append(Artifact(*named, metadata, [body["experimentKey"]]))
+    number = len(memory.artifacts)
+    version = {"artifactVersionId": str(number - 1), "currentVersion": f"{number}.0.0", "previousVersion": None}
+    return 200, {"artifactId": body["artifactName"], **version}
 
 
 def _add(memory: Memory, body: dict[str, Any]) -> tuple[int, Any]:

@@ -58,7 +58,8 @@ def test_two_records_differ_in_the_compare_view_by_the_rows_of_the_audit() -> No
 def test_a_record_has_a_page_a_confusion_matrix_tags_and_its_data(server: Memory, tmp_path: Path) -> None:
     decisions = pack_decisions(["a", "b", "c"], np.array([0, 1, 1]), np.array([0, 1, 0]))
     params = {"data.source": "photos", "model.framework": "keras", "model.backend": "jax"}
-    told = Finding("mode_check", "m", Verdict.WARN, HOSTILE)
+    sure = {"reliability": [[0.5, 2], [0.9, 6], ["nan", 1]], "reliability_columns": ["confidence", "images"]}
+    told = Finding("mode_check", "m", Verdict.WARN, HOSTILE, sure)
     run = Run(HOSTILE, "true", params, {"samples": "12ab.dir"}, {}, {}, {"top1": 0.5}, (told,), decisions=decisions)
     comet.connect(tmp_path, "e").log(run)
     (record,) = server.experiments.values()
@@ -69,6 +70,28 @@ def test_a_record_has_a_page_a_confusion_matrix_tags_and_its_data(server: Memory
     assert "<script>" not in record.html
     assert "&lt;script&gt;" in record.html
     assert json.loads(record.files["confusion-matrix.json"])["matrix"] == [[1, 0], [1, 1]]
+    assert sum(json.loads(record.files["confidence.json"])["index_values"][each][1] for each in (0, 1)) == 8
+
+
+def test_runs_of_one_data_set_share_its_artifact_and_nothing_is_uploaded_or_made_twice(
+    server: Memory, tmp_path: Path
+) -> None:
+    first = replace(weighed("first", facts=3), inputs={"samples": "12ab.dir", "weights": "a" * 32})
+    second = replace(first, subject="second", inputs={**first.inputs, "weights": "b" * 32})
+    tracker = comet.connect(tmp_path, "e")
+    keys = [tracker.log(run).removeprefix("comet:") for run in (first, second, second)]
+    assert [(each.kind, each.name, each.alias, each.used_by, each.state) for each in server.artifacts] == [
+        ("dataset", "images", "12ab.dir", keys[:2], "CLOSED"),
+        ("model", "first", "a" * 32, keys[:1], "CLOSED"),
+        ("model", "second", "b" * 32, keys[1:2], "CLOSED"),
+    ]
+    record = server.experiments[keys[0]]
+    assert record.others["artifact.model"] == f"first:{'a' * 32}"
+    assert tracker.holds(first) == "whole"
+    del record.others["artifact.model"]
+    assert tracker.holds(first) == "partial"
+    tracker.log(first)
+    assert len(server.artifacts) == 3
 
 
 def panel(monkeypatch: pytest.MonkeyPatch, keys: list[str]) -> str:

@@ -21,6 +21,7 @@ from tests.tracking.trackers.samples import weighed
 from tests.tracking.trackers.stores import empty_store
 from tracking.lookup.find import find_run
 from tracking.runs.errors import UserError
+from tracking.runs.suites import keep_suite
 from tracking.runs.times import DIGEST, Times, note_times
 from tracking.trackers import connect, mlflow
 
@@ -207,10 +208,12 @@ def test_a_store_that_was_copied_writes_beside_itself_and_a_moved_one_is_read_wh
 def test_a_record_says_who_what_and_about_which_data_and_an_explanation_where_its_ends_are(folder: Path) -> None:
     tracker = mlflow.connect(folder, "e")
     run = replace(
-        weighed("end", facts=3), inputs={"images": "a" * 32 + ".dir", "manifest": "b" * 32, "weights": "c" * 32}
+        weighed("end", facts=3, top1=0.3, top1_low=0.2, top1_high=0.4),
+        inputs={"images": "a" * 32 + ".dir", "manifest": "b" * 32, "weights": "c" * 32},
     )
     started, ended = (datetime(2026, 11, 29, 22, minute, tzinfo=UTC) for minute in (0, 3))
     note_times(folder / f"journal/times/{run.id}.json", run.results[DIGEST], Times(started, ended))
+    keep_suite(run, "suites/digits.yaml", folder / "journal")
     end = tracker.log(run)
     kept = tracker.client.get_run(end.removeprefix("mlflow:"))
     assert [(each.dataset.name, each.dataset.digest) for each in kept.inputs.dataset_inputs] == [
@@ -221,7 +224,10 @@ def test_a_record_says_who_what_and_about_which_data_and_an_explanation_where_it
     assert kept.data.tags["mlflow.user"]
     assert kept.data.tags["mlflow.note.content"].startswith("**check before use**, top-1 ")
     assert tracker.client.get_experiment(tracker.experiment).tags["mlflow.experimentKind"] == "custom_model_development"
-    table = json.loads((folder / f"mlartifacts/{kept.info.run_id}/artifacts/findings.json").read_text())
+    assert kept.data.tags["suite"] == "suites/digits.yaml"
+    artifacts = folder / f"mlartifacts/{kept.info.run_id}/artifacts"
+    assert (artifacts / "plots/accuracy.png").read_bytes().startswith(b"\x89PNG")
+    table = json.loads((artifacts / "findings.json").read_text())
     assert table["data"][0][2] == "60 of 122 tensors moved"
     (output,) = kept.outputs.model_outputs
     model = tracker.client.get_logged_model(output.model_id)

@@ -127,9 +127,13 @@ def test_findings_are_a_table_and_the_description_says_what_needs_somebody_first
     run = replace(weighed(), findings=(*weighed().findings, wanting), results={"top1": 0.9, "samples": 40})
     run = replace(run, findings=(*weighed().findings[:1], wanting))
     (first, *others) = findings_table(run)
-    assert first[:3] == ("warn", "mode_check", hostile)
+    assert first[:3] == ("What changes the weights and statistics", "warn", hostile)
     assert first[4].startswith("Where inference mode changes something")
     assert len(others) == 1
+    names = [
+        row[0] for row in findings_table(replace(run, findings=(wanting, replace(wanting, sentence=f"{hostile}!"))))
+    ]
+    assert names == [first[0], f"{first[0]} (2)"]
     assert description(run).startswith("**check before use**, top-1 90.00% of 40 images")
     assert "<b>" not in description(run)
     assert "\\[x\\](http" in description(run)  # no link
