@@ -13,5 +13,8 @@ trap 'rm -rf "$clone"' EXIT
 git clone --quiet --shared "$project" "$clone/project"
 cd "$clone/project"
 cp "$project/params.yaml" params.yaml # a suite that is in use and not committed
+for path in "$project"/*; do # images and weights that git does not have
+    [ -e "${path##*/}" ] || ln -s "$path" .
+done
 dvc cache dir --local "$project/.dvc/cache"
 weighbridge repro --jobs 1 "record@$model"

@@ -7,6 +7,7 @@ of two scores moves by at most d. The second number is sound for moves up to d, 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -106,12 +107,14 @@ def band(
     max_runs: int,
     say: Callable[[str], None] = lambda _: None,
     more: Sequence[tuple[str, Scalar]] = (),
+    jobs: int = 1,
 ) -> Band:
     """Run again as recorded, then under each lever; what was run before is not run again.
 
     Args:
         max_runs: start at most so many runs.
         more: further levers, such as another precision, which is not the same arithmetic on paper.
+        jobs: how many run side by side.
 
     Raises:
         UserError: the run does not come back here even in its decisions, so that levers would say nothing about it.
@@ -129,7 +132,9 @@ def band(
     chosen = list(dict.fromkeys([*more, *levers(own, cudnn=_chooses_in_cudnn(run))]))
     new = [lever for lever in chosen if not replayer.known({**own, lever[0]: lever[1]})]
     within = [lever for lever in chosen if lever not in new[max(allowed, 0) :]]
-    tried = [_tried(replayer, own, lever, scores, flipped, say) for lever in within]
+    with ThreadPoolExecutor(jobs) as pool:
+        reasons = list(pool.map(lambda lever: _refused(replayer, own, lever, say), within))
+    tried = [_tried(replayer, own, *each, scores, flipped) for each in zip(within, reasons, strict=True)]
     moved = max((lever.moved for lever in tried if lever.moved is not None), default=0.0)
     return Band(
         subject=run.subject,
@@ -164,22 +169,30 @@ def levers(own: Mapping[str, Scalar], *, cudnn: bool = False) -> Iterator[tuple[
     yield from (("param.model.batch_size", size) for size in BATCHES if own.get("param.model.batch_size") != size)
 
 
+def _refused(
+    replayer: Replayer, own: Mapping[str, Scalar], lever: tuple[str, Scalar], say: Callable[[str], None]
+) -> str | None:
+    """Run under the lever; why that cannot be done, None where it was."""
+    say(f"{lever[0]}={lever[1]}")
+    try:
+        replayer.replay({**own, lever[0]: lever[1]})
+    except (UnavailableError, RefusedError) as problem:
+        return str(problem)
+    return None
+
+
 def _tried(
     replayer: Replayer,
     own: Mapping[str, Scalar],
     lever: tuple[str, Scalar],
+    reason: str | None,
     scores: np.ndarray,
     flipped: np.ndarray,
-    say: Callable[[str], None],
 ) -> Lever:
     """What the lever did; decisions that it flips are marked in `flipped`."""
-    conditions = {**own, lever[0]: lever[1]}
-    say(f"{lever[0]}={lever[1]}")
-    try:
-        replayer.replay(conditions)
-    except (UnavailableError, RefusedError) as problem:
-        return Lever(*lever, reason=str(problem))
-    moved, others = change_of(scores, replayer.scores(conditions))
+    if reason is not None:
+        return Lever(*lever, reason=reason)
+    moved, others = change_of(scores, replayer.scores({**own, lever[0]: lever[1]}))
     flipped |= others
     return Lever(*lever, moved=moved, flips=int(others.sum()))
 

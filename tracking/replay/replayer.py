@@ -38,6 +38,7 @@ import numpy as np
 from tracking.capture.environment import PREPARATION, Runtime, capture, runtime_of
 from tracking.replay.code import RecordedCode
 from tracking.replay.conditions import TOKENIZER, Conditions, digest, identity, packages_in
+from tracking.replay.elsewhere import Elsewhere
 from tracking.replay.environments import others, python_with
 from tracking.replay.errors import UnavailableError
 from tracking.replay.flags import require_flags
@@ -64,6 +65,7 @@ class Replayer:
         trusted: also run programs that conditions name, commits that no local branch holds, and whatever else
             `tracking.replay.strangers` refuses.
         say: called with a line on what is being done.
+        elsewhere: other machines, like this one, that predict.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Replayer:
         *,
         seconds: float = SECONDS,
         trusted: bool = False,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.root = root.resolve()
         self.folder = (folder or root / "data/hybrids").resolve()
@@ -82,6 +85,7 @@ class Replayer:
         self.say = say
         self.seconds = seconds
         self.trusted = trusted
+        self.elsewhere = elsewhere
         self.sources = RecordedCode(self.root, self.folder / "code", trusted=trusted)
         self._capturing = threading.Lock()
         self._here: dict[Runtime, str] = {}
@@ -178,7 +182,7 @@ class Replayer:
         code, architecture = self.code(conditions), self.sources.architecture(conditions)
         python = self.python(conditions)
         with own_folder(self.answers, "scratch") as made:
-            scratch = Scratch(conditions, made, self.root, code, architecture, python, self.seconds)
+            scratch = Scratch(conditions, made, self.root, code, architecture, python, self.seconds, self.elsewhere)
             scratch.write_params()
             yield scratch
 

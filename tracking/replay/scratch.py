@@ -4,7 +4,8 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from tracking.capture.variables import READ_BY, variables
 from tracking.replay.conditions import BESIDE, Conditions, nested
 from tracking.replay.dvc_store import locate
+from tracking.replay.elsewhere import Asked, Elsewhere
 from tracking.replay.errors import RefusedError, StoppedError, UnavailableError
 from tracking.replay.flags import flags_in, launcher
 from tracking.replay.processes import SECONDS, TooLongError, allowed, run
@@ -41,6 +43,7 @@ class Scratch:
         architecture: of the model, with the place of its file where it has one.
         python: the interpreter.
         seconds: each process is ended when it has run so long.
+        elsewhere: runs what predicts on other machines.
     """
 
     conditions: Conditions
@@ -50,6 +53,7 @@ class Scratch:
     architecture: str
     python: Path
     seconds: float = SECONDS
+    elsewhere: Elsewhere | None = None
 
     def preprocess(self, prepared: Path) -> None:
         """Prepare the samples into the folder `prepared`."""
@@ -138,18 +142,34 @@ class Scratch:
 
     def _start(self, stage: str, **values: Any) -> None:
         """Start the stage as its entry in ``dvc.yaml`` does, with these values for its arguments."""
-        arguments = [str(word) for pair in self._arguments(stage, values) for word in pair]
+        arguments = self._arguments(stage, values)
         flags = flags_in(self.conditions)
         launched = flags and stage != "preprocess"
         command = ["-c", launcher(stage, flags), json.dumps(flags)] if launched else ["-m", f"stages.{stage}"]
+        words = [str(self.python), *command, *(str(word) for pair in arguments for word in pair)]
         try:
-            ended = run([str(self.python), *command, *arguments], self._environ(), self.folder, self.seconds)
+            ended = self._elsewhere(stage, command, arguments)
+            ended = ended or run(words, self._environ(), self.folder, self.seconds)
         except TooLongError:
             raise StoppedError(
                 f"{stage} was ended after {self.seconds:,.0f} s; --timeout SECONDS allows it more"
             ) from None
         if ended.returncode != 0:
             raise _failure(stage, ended)
+
+    def _elsewhere(
+        self, stage: str, command: Sequence[str], arguments: Sequence[tuple[str, Any]]
+    ) -> subprocess.CompletedProcess[str] | None:
+        """How it ended on another machine; None: it has to run here, as it does in an environment that was made here."""
+        if self.elsewhere is None or stage == "preprocess" or self.python != Path(sys.executable):
+            return None
+        weights = next((Path(value) for flag, value in arguments if flag == "--weights"), Path())
+        names = [name.removeprefix(BESIDE) for name in self.conditions if name.startswith(BESIDE)]
+        beside = [weights.with_name(name) for name in names]
+        threads = self.conditions.get("param.inference.threads")
+        params, variables = self.folder / "params.yaml", self._variables()
+        threads = int(threads) if threads is not None else None
+        return self.elsewhere.run(Asked(stage, self.code, command, arguments, beside, variables, params, threads))
 
     def _arguments(self, stage: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
         stages = self._pipeline()
@@ -168,6 +188,9 @@ class Scratch:
     def _environ(self) -> dict[str, str]:
         seen = variables(os.environ, READ_BY)
         own = {name: value for name, value in allowed(os.environ).items() if f"variable.{name}" not in seen}
+        return {**own, **self._variables(), "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def _variables(self) -> dict[str, str]:
         wanted = {
             name.removeprefix("variable."): str(value)
             for name, value in self.conditions.items()
@@ -177,7 +200,7 @@ class Scratch:
             raise UnavailableError(f"variable.{min(unknown)}: is none that Weighbridge records")
         if "LD_PRELOAD" in wanted:
             raise UnavailableError("variable.LD_PRELOAD: only the names of its files were recorded")
-        return {**own, **wanted, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
+        return wanted
 
 
 def canary_settings(code: Path) -> str:

@@ -19,10 +19,9 @@ from weighbridge.cli.options import (
     add_max_runs,
     add_timeout,
     add_trust,
-    positive,
 )
 from weighbridge.cli.output import print_json, print_progress, screen, write_file
-from weighbridge.cli.replaying import empty_folder, limits, trusting
+from weighbridge.cli.replaying import add_jobs, empty_folder, jobs, limits, trusting
 from weighbridge.process.exit_codes import FINDING, UNDECIDED
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def explain_options(parser: argparse.ArgumentParser) -> None:
     )
     add_max_runs(parser, 100)
     parser.add_argument("--budget", metavar="SECONDS", type=float, help="start no run after so many seconds")
-    parser.add_argument("--jobs", metavar="N", type=positive, default=1, help="run N side by side (default: 1)")
+    add_jobs(parser)
     parser.add_argument("--certificate", metavar="FILE", type=Path, help="where it goes (default: data/certificates)")
     _add_trackers(parser)
     add_html(parser)
@@ -82,8 +81,9 @@ def explain(options: argparse.Namespace) -> int:
 
     before, after = (find_run(reference, options.folder) for reference in (options.before, options.after))
     replayer = trusting(options, before, after)
-    explanation = explained(before, after, replayer, limits(options), options.grade, print_progress)
-    found = certificate(located(explanation, replayer, print_progress, limits(options)))
+    most = limits(options, replayer)
+    explanation = explained(before, after, replayer, most, options.grade, print_progress)
+    found = certificate(located(explanation, replayer, print_progress, most))
     path = options.certificate or options.folder / "certificates" / f"{before.id[:12]}-{after.id[:12]}.json"
     save(found, path)
     if options.html:
@@ -120,12 +120,13 @@ def _explain_published(options: argparse.Namespace) -> int:
     from tracking.pages.text_recipe_search import tried_text
 
     ignored = {"--certificate": options.certificate, "--html": options.html, "--log": options.log}
-    ignored |= {"--grade": options.grade != "bits", "--jobs": options.jobs != 1}
+    ignored |= {"--grade": options.grade != "bits", "--jobs": options.jobs is not None}
     if given := [name for name, value in ignored.items() if value]:
         raise UserError(f"{given[0]}: goes with two runs, not with --against")
     run = find_run(options.before, options.folder)
     claim, source = published(run)
-    tried, untried = try_recipes(run, claim, trusting(options, run), limits(options), print_progress)
+    replayer = trusting(options, run)
+    tried, untried = try_recipes(run, claim, replayer, limits(options, replayer), print_progress)
     if options.json:
         print_json({"tried": [asdict(each) for each in tried], "untried": untried})
     else:
@@ -161,6 +162,7 @@ def band_options(parser: argparse.ArgumentParser) -> None:
         help="also try this one, such as param.model.computing.precision=bf16 (may be given several times)",
     )
     add_max_runs(parser, 20)
+    add_jobs(parser)
     add_trust(parser)
     add_timeout(parser)
     add_folder(parser)
@@ -173,7 +175,8 @@ def band(options: argparse.Namespace) -> int:
     from tracking.replay.band import band as measured
 
     run = find_run(options.run, options.folder)
-    found = measured(run, trusting(options, run), options.max_runs, print_progress, options.lever)
+    replayer = trusting(options, run)
+    found = measured(run, replayer, options.max_runs, print_progress, options.lever, jobs(options, replayer))
     if options.json:
         print_json(found.to_dict())
     else:

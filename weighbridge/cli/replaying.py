@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.runs.errors import UserError
+from weighbridge.cli.options import positive
 from weighbridge.cli.output import print_progress
 
 if TYPE_CHECKING:
     from tracking.explain.limits import Limits
     from tracking.replay.replayer import Replayer
     from tracking.runs.run import Run
+    from weighbridge.cluster.hybrids import OnNodes
+
+ON_A_CLUSTER = 32
 
 
 def replayer_of(options: argparse.Namespace, answers: Path | None = None, *, trusted: bool) -> "Replayer":
@@ -21,7 +25,32 @@ def replayer_of(options: argparse.Namespace, answers: Path | None = None, *, tru
 
     require_project()
     kept = options.folder / "hybrids"
-    return Replayer(Path(), kept, answers, print_progress, seconds=options.timeout, trusted=trusted)
+    said, where = print_progress, elsewhere()
+    return Replayer(Path(), kept, answers, said, seconds=options.timeout, trusted=trusted, elsewhere=where)
+
+
+def elsewhere() -> "OnNodes | None":
+    """The nodes of a cluster, where params say that stages run there."""
+    from weighbridge.params.section import PARAMS, check, load_yaml
+
+    params = load_yaml(PARAMS) if PARAMS.is_file() else {}
+    if params.get("executor") != "ray":
+        return None
+    from weighbridge.cluster.hybrids import OnNodes
+    from weighbridge.params.cluster import Cluster
+
+    return OnNodes(check(Cluster, params.get("cluster", {}), PARAMS, "cluster"), Path(), print_progress)
+
+
+def jobs(options: argparse.Namespace, replayer: "Replayer") -> int:
+    """How many runs side by side: as `--jobs` says; on a cluster, where those wait for which no node is free, many."""
+    return options.jobs or (ON_A_CLUSTER if replayer.elsewhere else 1)
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs", metavar="N", type=positive, help="run N side by side (default: 1; on a cluster all nodes)"
+    )
 
 
 def require_project() -> None:
@@ -39,10 +68,10 @@ def trusting(options: argparse.Namespace, *runs: "Run", answers: Path | None = N
     return replayer
 
 
-def limits(options: argparse.Namespace) -> "Limits":
+def limits(options: argparse.Namespace, replayer: "Replayer") -> "Limits":
     from tracking.explain.limits import Limits
 
-    return Limits(options.max_runs, options.budget, options.jobs)
+    return Limits(options.max_runs, options.budget, jobs(options, replayer))
 
 
 @contextmanager

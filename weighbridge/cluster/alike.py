@@ -26,8 +26,10 @@ def differences(usual: Environments, own: Environments) -> dict[str, dict[str, o
     return found
 
 
-def sentences(name: str, differs: Mapping[str, Mapping[str, object]], used: bool) -> Iterator[str]:
-    """What to say of a node that differs."""
+def sentences(
+    name: str, differs: Mapping[str, Mapping[str, object]], used: bool, others: str = "most"
+) -> Iterator[str]:
+    """What to say of a node that differs from the `others`."""
     facts = {fact: value for found in differs.values() for fact, value in found.items()}
     if not facts:
         return
@@ -36,6 +38,6 @@ def sentences(name: str, differs: Mapping[str, Mapping[str, object]], used: bool
     )
     more = f" and {len(facts) - SHOWN} more" if len(facts) > SHOWN else ""
     does = (
-        "runs made there record these" if used else "it runs nothing; `cluster.nodes: any` lets it, recorded as its own"
+        "it runs nothing; `cluster.nodes: any` lets it, recorded as its own" if others == "most" else "it runs nothing"
     )
-    yield f"node {name} is not like most: {listed}{more}: {does}"
+    yield f"node {name} is not like {others}: {listed}{more}: {'runs made there record these' if used else does}"

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from weighbridge.cluster.store import bring, keep
@@ -35,6 +36,7 @@ class Job:
         code, inputs: keys in the store, of the project's files and by path of what the stage reads.
         outputs: paths of what it writes.
         variables: set for it, over those of the node.
+        without: patterns of variables of the node that it does not get.
         special: the facts in which this node differs from what was captured for the stage, by name; None: it does not have it.
     """
 
@@ -47,6 +49,7 @@ class Job:
     outputs: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     special: Mapping[str, object] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def run_job(job: Job) -> Done:
         if job.special:
             (project / "node_facts.json").write_text(json.dumps(job.special), encoding="utf-8")
             variables[SPECIAL] = "node_facts.json"
-        code, said = run_command(job.command, project, {**variables, "DVC_STAGE": job.stage}, f"[{job.stage}] ")
+        code, said = run_command(job, project, {**variables, "DVC_STAGE": job.stage}, f"[{job.stage}] ")
         if code == 0:
             for output in job.outputs:
                 keep(job.store, f"{job.key}/{output}", project / output)
@@ -77,7 +80,7 @@ def environment_of(job: Job) -> dict[str, str]:
     """What `capture` writes on this node: the files of environments, by path."""
     with scratch() as folder:
         project = unpack(job, Path(folder))
-        code, said = run_command(job.command, project, {**job.variables, "DVC_STAGE": job.stage}, "")
+        code, said = run_command(job, project, {**job.variables, "DVC_STAGE": job.stage}, "")
         if code != 0:
             raise RuntimeError(said)
         return texts(project, ENVIRONMENT)
@@ -131,13 +134,14 @@ def _link(source: str | Path, target: str | Path) -> None:
         shutil.copyfile(source, target)
 
 
-def run_command(command: str, project: Path, variables: Mapping[str, str], prefix: str) -> tuple[int, str]:
+def run_command(job: Job, project: Path, variables: Mapping[str, str], prefix: str) -> tuple[int, str]:
     """Its exit code and the last of what it said; each line is passed on as it comes."""
-    environ = {**own_variables(), **variables}
+    own = {name: value for name, value in own_variables().items() if not any(fnmatchcase(name, e) for e in job.without)}
+    environ = {**own, **variables}
     environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
     said = ""
     with subprocess.Popen(
-        ["/bin/sh", "-c", command], cwd=project, env=environ, text=True, errors="replace",
+        ["/bin/sh", "-c", job.command], cwd=project, env=environ, text=True, errors="replace",
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as process:  # fmt: skip
         assert process.stdout is not None

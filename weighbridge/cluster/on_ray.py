@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from tracking.capture.variables import READ_BY
 from tracking.runs.errors import UserError
 from tracking.runs.writing import write_text
 from weighbridge.cluster import node, store
@@ -25,7 +26,7 @@ from weighbridge.cluster.project_files import copy_project, own_conditions
 from weighbridge.cluster.shards import joined, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from weighbridge.params.cluster import Cluster
 
@@ -34,6 +35,7 @@ SENT = (
     "transfer_check",
 )  # fmt: skip
 ATTEMPTS = 5  # nodes that a stage may lose
+RECORDED = tuple(pattern for names in READ_BY.values() for pattern in names)  # variables that can move a number
 
 
 @dataclass
@@ -48,8 +50,8 @@ class Node:
     alive: bool = True
 
 
-def connect() -> Any:
-    """Ray, connected to the cluster that `RAY_ADDRESS` names.
+def connect(*, log: bool = True) -> Any:
+    """Ray, connected to the cluster that `RAY_ADDRESS` names; what nodes say is printed here with `log`.
 
     Raises:
         UserError: Ray is not installed, no cluster is named, or it cannot be reached.
@@ -63,7 +65,7 @@ def connect() -> Any:
     except ImportError:
         raise UserError('executor: ray: Ray is not installed: pip install "weighbridge[ray]"') from None
     try:
-        ray.init(address=address, log_to_driver=True, logging_level="warning")
+        ray.init(address=address, log_to_driver=log, logging_level="warning")
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as problem:
         raise UserError(f"RAY_ADDRESS {address}: no Ray cluster can be reached there ({str(problem)[:200]})") from None
     for module in (node, store):
@@ -114,7 +116,28 @@ class OnRay:
         Raises:
             UserError: a node cannot capture.
         """
-        job = Job("capture", command, "", self._store, self._code, variables=self._variables)
+        found = self._environments(Job("capture", command, "", self._store, self._code, variables=self._variables))
+        usual = most_common(found, node.texts(self._project, node.ENVIRONMENT))
+        self._hold_against(usual, found, "most")
+        for path, text in usual.items():
+            write_text(self._project / path, text)
+
+    def look_for_like_here(self, command: str) -> int:
+        """Use only nodes that are like this machine, variables apart, and say where others differ; their CPUs.
+
+        Raises:
+            UserError: there is none, or a node cannot capture.
+        """
+        job = Job("capture", command, "", self._store, self._code, without=RECORDED)
+        self._hold_against(node.environment_of(job), self._environments(job), "this machine")
+        alike = [each.cpus for each in self._nodes if not each.differs]
+        if not alike:
+            raise UserError(
+                "executor: ray: no node is like this machine, for which runs are repeated; set executor: local to do it here"
+            )
+        return sum(alike)
+
+    def _environments(self, job: Job) -> list[Mapping[str, str]]:
         asked = [self._task(node.environment_of, each, 0).remote(job) for each in self._nodes]
         found = []
         for each, reference in zip(self._nodes, asked, strict=True):
@@ -122,13 +145,15 @@ class OnRay:
                 found.append(self._ray.get(reference))
             except self._ray.exceptions.RayError as problem:
                 raise UserError(f"node {each.address}: cannot say what it is: {_last_line(problem)}") from None
-        usual = most_common(found, node.texts(self._project, node.ENVIRONMENT))
+        return found
+
+    def _hold_against(self, usual: Mapping[str, str], found: "Sequence[Mapping[str, str]]", others: str) -> None:
         for each, own in zip(self._nodes, found, strict=True):
             each.differs = differences(usual, own)
-            for sentence in sentences(each.id[:8], each.differs, self._cluster.nodes == "any"):
+            for sentence in sentences(
+                each.id[:8], each.differs, self._cluster.nodes == "any" and others == "most", others
+            ):
                 self._say(sentence)
-        for path, text in usual.items():
-            write_text(self._project / path, text)
         self._looked = True
 
     def run(self, stage: Any) -> int:
@@ -152,13 +177,16 @@ class OnRay:
             store.forget(self._store, f"{job.key}-rows")
 
     def _run(self, job: Job) -> int:
-        """Run a job on a node, and on another one where that is lost; its exit code."""
-        cpus = self._threads.get(job.stage, 1)
+        """Run a job on a node; its exit code."""
+        return self._bring_back(*self.send(job, self._threads.get(job.stage, 1)))
+
+    def send(self, job: Job, cpus: int) -> tuple[Job, Done]:
+        """Run a job on a node, and on another one where that is lost; the job as it was sent, and how it ended."""
         lost = self._ray.exceptions
         for _ in range(ATTEMPTS):
             with self._taken(job, cpus) as chosen:
                 try:
-                    return self._bring_back(*self._ask(job, chosen, cpus))
+                    return self._ask(job, chosen, cpus)
                 except (lost.NodeDiedError, lost.WorkerCrashedError, lost.TaskUnschedulableError) as problem:
                     chosen.alive = self._is_alive(chosen)
                     self._say(f"{job.stage}: lost with node {chosen.id[:8]}: {_last_line(problem)}")

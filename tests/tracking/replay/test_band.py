@@ -32,6 +32,10 @@ def moving(size: float) -> Answering:
     return Answering(answer)
 
 
+def test_levers_side_by_side_give_the_same_band() -> None:
+    assert band(recorded_run(), moving(0.3), max_runs=100, jobs=4) == band(recorded_run(), moving(0.3), max_runs=100)
+
+
 @pytest.mark.parametrize("size", [1e-6, 1e-2, 0.3])
 def test_no_decision_outside_the_band_can_flip(size: float) -> None:
     found = band(recorded_run(), moving(size), max_runs=100)

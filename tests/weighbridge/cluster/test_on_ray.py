@@ -134,6 +134,20 @@ def test_nothing_is_sent_before_the_nodes_are_known_or_from_outside_the_project(
         sends.run(outside)
 
 
+def test_for_replays_which_pin_variables_a_node_is_like_this_machine_whatever_is_set_there(
+    ray: Any, project: Path
+) -> None:
+    said: list[str] = []
+    sends = OnRay(ray, Cluster(store=(project.parent / "store").as_uri()), {}, project, said.append)
+    assert sends.look_for_like_here(CAPTURE) == 3
+    assert said == []
+    (project / "capture.py").write_text(CAPTURES.replace('"all"', "str(os.getpid())"))
+    others = OnRay(ray, Cluster(store=(project.parent / "store").as_uri()), {}, project, said.append)
+    with pytest.raises(UserError, match="no node is like this machine"):
+        others.look_for_like_here(CAPTURE)
+    assert len(said) == 3
+
+
 def test_a_stage_whose_node_is_killed_runs_on_another(ray: Any, project: Path, nodes: tuple[Any, list[Any]]) -> None:
     """The last test here: a node is gone afterwards."""
     said: list[str] = []
