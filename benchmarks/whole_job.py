@@ -21,14 +21,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ruamel.yaml import YAML
 
-from benchmarks.figures import ROOT, is_noisy, machine, medians, parser, report, spent, table, verdict
+from benchmarks.figures import ROOT, Spent, is_noisy, machine, medians, parser, report, spent, table, verdict
 from benchmarks.many_images import pictures
 from weighbridge.params.complete import complete
 from weighbridge.params.written import plain_yaml
@@ -40,8 +40,13 @@ torch.set_num_threads(1)
 from weighbridge.process.torchvision_operators import define_missing_operators
 define_missing_operators()
 name, workers = sys.argv[1], int(sys.argv[2])
-from torchvision import models, transforms, datasets
-model = models.get_model(name, weights=None)
+from torchvision import transforms, datasets
+if name.endswith(".py"):
+    from network import network
+    model = network()
+else:
+    from torchvision import models
+    model = models.get_model(name, weights=None)
 model.load_state_dict(torch.load("weights.pt", weights_only=True))
 model.eval()
 """
@@ -67,7 +72,11 @@ define_missing_operators()
 from torchvision import models
 from weighbridge.weights.files import save_tensors
 torch.manual_seed(0)
-state = models.get_model(sys.argv[1], weights=None).state_dict()
+if sys.argv[1].endswith(".py"):
+    from network import network
+    state = network().state_dict()
+else:
+    state = models.get_model(sys.argv[1], weights=None).state_dict()
 torch.save(state, "weights.pt")
 save_tensors({name: value.numpy() for name, value in state.items()}, __import__("pathlib").Path("weights.safetensors"))
 """
@@ -80,9 +89,6 @@ FILES = ("dvc.yaml", ".dvc/config", ".dvcignore", "tracking/audit/claims.csv")
 def project(folder: Path, count: int, model: Mapping[str, Any], loading: Mapping[str, Any]) -> None:
     """A project in a git repository: so many images, and params that ask for one model, with canaries and no other check."""
     pictures(folder, [f"source/class{number % 2}/{number:06}.jpg" for number in range(count)])
-    for name in FILES:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, folder / name)
     asked = {"backend": "torch", "weights": "weights.safetensors", "recipe": "photo", "batch_size": BATCH, **model}
     suite = {
         "data": {"source": "source", "classes": 2},
@@ -93,12 +99,20 @@ def project(folder: Path, count: int, model: Mapping[str, Any], loading: Mapping
         "publish": {"trackers": []},
     }
     (folder / "params.yaml").write_text(plain_yaml(complete(suite, folder / "params.yaml")))
+    in_git(folder, "params.yaml")
+
+
+def in_git(folder: Path, *own: str) -> None:
+    """Take over the pipeline, and commit it with the project's `own` files."""
+    for name in FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
     who = ("-c", "user.name=x", "-c", "user.email=x@x")
-    for words in (("init", "-q"), ("add", *FILES, "params.yaml"), (*who, "commit", "-qm", "x")):
+    for words in (("init", "-q"), ("add", *FILES, *own), (*who, "commit", "-qm", "x")):
         subprocess.run(["git", *words], cwd=folder, check=True)
 
 
-def random_weights(folder: Path, architecture: str) -> None:
+def with_weights(folder: Path, architecture: str) -> None:
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", SAVE, architecture], cwd=folder, env=environ, check=True)
 
@@ -108,14 +122,13 @@ def through_dvc(folder: Path) -> float:
     return spent([["-m", "weighbridge", "repro", "--jobs", "1", "record@model"]], folder, DVC_NO_ANALYTICS="true").cpu
 
 
-def ours(folder: Path) -> dict[str, float]:
-    """CPU seconds of every stage, from nothing, as DVC calls it."""
-    shutil.rmtree(folder / "data")
+def ours(folder: Path, stages: Sequence[str] = ORDER) -> dict[str, Spent]:
+    """What every stage takes, from nothing, as DVC calls it."""
+    for path in {"data/images", "data/prepared", "data/predictions", "data/findings", "data/runs", "data/metrics"}:
+        shutil.rmtree(folder / path, ignore_errors=True)
     commands = {name: entry["cmd"] for name, entry in YAML(typ="safe").load(folder / "dvc.lock")["stages"].items()}
     named = {name.partition("@")[0]: name for name in commands}
-    return {
-        stage: spent([shlex.split(commands[named[stage]])[1:]], folder, DVC_STAGE=named[stage]).cpu for stage in ORDER
-    }
+    return {stage: spent([shlex.split(commands[named[stage]])[1:]], folder, DVC_STAGE=named[stage]) for stage in stages}
 
 
 def measured(model: str, count: int, repeats: int, workers: int) -> dict[str, Any]:
@@ -126,13 +139,13 @@ def measured(model: str, count: int, repeats: int, workers: int) -> dict[str, An
         for name, folder in folders.items():
             loading = {"workers": workers, "prepared_megabytes": 1_000_000 if name == "kept" else 0}
             project(folder, count, {"framework": "torchvision", "architecture": model}, loading)
-            random_weights(folder, model)
+            with_weights(folder, model)
             around[name] = through_dvc(folder)
         seconds: dict[str, list[float]] = {name: [] for name in (*folders, "bare", "timm")}
         stages: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
         for _ in range(repeats):
             for name, folder in folders.items():
-                stages[name].append(ours(folder))
+                stages[name].append({stage: each.cpu for stage, each in ours(folder).items()})
                 seconds[name].append(sum(stages[name][-1].values()))
             for name, script in (("bare", BARE), ("timm", TIMM)):
                 seconds[name].append(spent([["-c", script, model, str(workers)]], folders["kept"]).cpu)

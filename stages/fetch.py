@@ -15,11 +15,11 @@ together; or its images lie in `data.images` and a table gives their labels (`da
 each (`data.task`). A file is judged by its content.
 """
 
+import hashlib
 import math
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -85,8 +85,8 @@ def _looked_at(
     left, rows, labels = list(listing.left_out), [], listing.labels
 
     def look(item: Listed) -> LeftOut | tuple[str, Stored]:
-        stored = _inspected(item, data.corrupt)
-        return stored if isinstance(stored, LeftOut) else (_kept(item, images), stored)
+        found = _inspected(item, data.corrupt)
+        return found if isinstance(found, LeftOut) else (_kept(item, found[1], images), found[0])
 
     every = at_once(look, listing.images, workers)
     for item, seen in zip(listing.images, progress(every, "fetch", len(listing.images)), strict=True):
@@ -94,18 +94,18 @@ def _looked_at(
             left.append(seen)
             continue
         label = item.target or labels[item.class_name]
-        rows.append((item.name, item.split, label, item.class_name, seen[0], *asdict(seen[1]).values()))
+        how = (getattr(seen[1], name) for name in STORED)
+        rows.append((item.name, item.split, label, item.class_name, seen[0], *how))
     return _manifest(rows, COLUMNS), left
 
 
-def _kept(item: Listed, images: Path | None) -> str:
-    """The sha256 of the image, copied to `images`."""
-    if images is None:
-        return sha256_of(item.path)
-    target = images / item.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(item.path, target)
-    return sha256_of(target)
+def _kept(item: Listed, content: bytes, images: Path | None) -> str:
+    """The sha256 of the image, which is copied to `images`."""
+    if images is not None:
+        target = images / item.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager
@@ -154,10 +154,11 @@ def _of_as_many(data: Data, listing: Listing, where: Path, what: str) -> Listing
     return listing
 
 
-def _inspected(item: Listed, corrupt: str) -> Stored | LeftOut:
-    """How the image is stored, or why it is none."""
+def _inspected(item: Listed, corrupt: str) -> tuple[Stored, bytes] | LeftOut:
+    """How the image is stored, and its file's content; or why it is none."""
     try:
-        return inspect(item.path)
+        content = item.path.read_bytes()
+        return inspect(item.path, content), content
     except UNREADABLE as problem:
         said = " ".join(str(problem).replace(str(item.path), item.path.name).split())
         cause: Exception = problem

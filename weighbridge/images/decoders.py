@@ -41,6 +41,21 @@ _RESCALED = {
 def read_pixels(path: Path, recipe: Recipe) -> np.ndarray:
     """The image at `path`, uint8, shape (height, width, 3), RGB, or (height, width, 1) if the recipe wants grey.
 
+    Raises:
+        UserError: as `decode`.
+    """
+    return as_pixels(decode(path, recipe))
+
+
+def as_pixels(decoded: np.ndarray | Image.Image) -> np.ndarray:
+    """What `decode` gives, with the channels as the last axis."""
+    pixels = np.asarray(decoded)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def decode(path: Path, recipe: Recipe) -> np.ndarray | Image.Image:
+    """What `read_pixels` gives; an image of Pillow (RGB or grey) where Pillow decoded it and nothing was done to its pixels.
+
     It is as it is stored, but for what the recipe's steps do: turned upright, laid on a colour, brought to 8 bits.
 
     Raises:
@@ -59,6 +74,7 @@ def read_pixels(path: Path, recipe: Recipe) -> np.ndarray:
         raise UserError(f"{path}: cannot be decoded as an image by {recipe.decode} ({said})") from problem
     if (recipe.exif == "honour") == by_itself or orientation == UPRIGHT:
         return pixels
+    pixels = as_pixels(pixels)
     return np.ascontiguousarray(_TURNS[orientation](pixels) if recipe.exif == "honour" else _UNDO[orientation](pixels))
 
 
@@ -144,7 +160,7 @@ def _imported(module: str, package: str) -> Any:
         raise UserError(f"{package} is not installed, and a recipe names it: pip install {package}") from problem
 
 
-def _by_pillow(path: Path, image: Image.Image, recipe: Recipe) -> np.ndarray:
+def _by_pillow(path: Path, image: Image.Image, recipe: Recipe) -> np.ndarray | Image.Image:
     mode = "L" if recipe.colour == "grey" else "RGB"
     if is_deep(image):
         bits = depth_of(image, path)
@@ -155,7 +171,7 @@ def _by_pillow(path: Path, image: Image.Image, recipe: Recipe) -> np.ndarray:
         image = in_srgb(image, path)
     if image.mode in ("RGBa", "La"):
         image = with_alpha(image)
-    return _channels(np.asarray(image.convert(mode)), recipe)
+    return image.convert(mode)
 
 
 def _channels(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -226,7 +242,7 @@ def _by_tensorflow(path: Path, image: Image.Image, recipe: Recipe) -> np.ndarray
     return _finished(to_eight_bits(np.asarray(pixels), bits, recipe.depth, path), path, image, recipe)
 
 
-_LIBRARIES: dict[str, Callable[[Path, Image.Image, Recipe], np.ndarray]] = {
+_LIBRARIES: dict[str, Callable[[Path, Image.Image, Recipe], np.ndarray | Image.Image]] = {
     "pillow": _by_pillow,
     "opencv": _by_opencv,
     "tensorflow": _by_tensorflow,

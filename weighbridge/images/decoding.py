@@ -80,9 +80,13 @@ class Decoded(Undecoded):
     def finished(self) -> np.ndarray:
         """All of them, finished: a fresh float32 array."""
         images = np.empty(self.shape, np.float32)
+        self.finish_into(images)
+        return images
+
+    def finish_into(self, images: np.ndarray) -> None:
+        """Write all of them, finished, into an array of their shape."""
         for place, pixels in enumerate(self.pixels()):
             images[place] = scale_and_normalise(pixels, self.recipe)
-        return images
 
     def pixels(self) -> Iterator[np.ndarray]:
         """The pixels of each."""
@@ -171,6 +175,6 @@ def _decode(place: int, asked: Places) -> None:
     with open(os.devnull, "w") as nowhere:
         faulthandler.dump_traceback_later(_given["seconds"], exit=True, file=nowhere)
         try:
-            _view(_given["memory"][place], len(asked), images.image)[:] = images.finished()
+            images.finish_into(_view(_given["memory"][place], len(asked), images.image))
         finally:
             faulthandler.cancel_dump_traceback_later()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError,
               Image.DecompressionBombError)  # fmt: skip
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 UPRIGHT = 1
+JPEG = b"\xff\xd8"  # how such a file begins
+_DEPTH_IN_HEAD = ("PNG", "PPM", "JPEG2000", "AVIF", "SGI")
 RGB_FROM = {"1", "L", "P", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV", "LA", "La", "PA", "I", "F"}
 _KINDS = (
     (4, b"ftyphei", "a HEIC photograph"),
@@ -72,13 +75,15 @@ class Stored:
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """The image at `path`, its first frame, not yet decoded.
+def open_image(path: Path, content: bytes = b"") -> Iterator[Image.Image]:
+    """The image at `path`, its first frame, not yet decoded; a JPEG out of `content`, where that was read already.
 
     Raises:
         NoImageError: its content is no image.
     """
-    with path.open("rb") as file:  # given a name, Pillow maps some files into memory, and garbles turned TIFFs (13.0)
+    read = content.startswith(JPEG)  # TIFFs are read otherwise out of memory
+    # given a name, Pillow maps some files into memory, and garbles turned TIFFs (13.0)
+    with BytesIO(content) if read else path.open("rb") as file:
         try:
             image = Image.open(file, formats=FORMATS)
         except UnidentifiedImageError as problem:
@@ -102,14 +107,14 @@ def is_of_another_kind(path: Path) -> bool:
     return any(_kind(path) == words for _, _, words in _KINDS)
 
 
-def inspect(path: Path) -> Stored:
-    """How the image at `path` is stored; it is decoded, to see that it can be.
+def inspect(path: Path, content: bytes = b"") -> Stored:
+    """How the image at `path` is stored; it is decoded, to see that it can be. `content`: of the file, if it was read already.
 
     Raises:
         NoImageError: its content is no image.
         OSError, ValueError ... (`UNREADABLE`): it cannot be decoded.
     """
-    with open_image(path) as image:
+    with open_image(path, content) as image:
         frames, (orientation, exif) = int(getattr(image, "n_frames", 1)), orientation_of(image)
         depth, steps = depth_of(image, path), getattr(image, "quantization", {}).get(0)
         image.draft(
@@ -193,8 +198,6 @@ def _profile(image: Image.Image) -> str:
 
 def open_profile(content: bytes) -> ImageCms.ImageCmsProfile:
     """A colour profile, as littlecms reads it."""
-    from io import BytesIO
-
     return ImageCms.ImageCmsProfile(BytesIO(content))
 
 
@@ -211,8 +214,10 @@ def _sampling(image: Image.Image) -> str:
 
 def depth_of(image: Image.Image, path: Path) -> int:
     """Bits of one sample, as the file's header says; where it says nothing, as Pillow holds them."""
-    with path.open("rb") as file:
-        head = file.read(4096)
+    head = b""
+    if image.format in _DEPTH_IN_HEAD:
+        with path.open("rb") as file:
+            head = file.read(4096)
     if image.format == "PNG":
         return head[24]
     if image.format == "TIFF":

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.images.decoders import read_pixels
+from weighbridge.images.decoders import as_pixels, decode
 from weighbridge.images.resizing import resize_pixels
 from weighbridge.params.recipes import Crop, Recipe, both_sides
 
@@ -18,11 +18,10 @@ def load_pixels(path: Path, recipe: Recipe) -> np.ndarray:
     Raises:
         UserError: the file cannot be decoded, the recipe refuses it, or it is smaller than the crop.
     """
-    pixels = read_pixels(path, recipe)
+    decoded = decode(path, recipe)
     if recipe.crop_first is not None:
-        pixels = _centre(pixels, recipe.crop_first, path)
-    if recipe.resize is not None:
-        pixels = resize_pixels(pixels, recipe.resize)
+        decoded = _centre(as_pixels(decoded), recipe.crop_first, path)
+    pixels = as_pixels(decoded) if recipe.resize is None else resize_pixels(decoded, recipe.resize)
     return pixels if recipe.crop is None else _centre(pixels, recipe.crop, path)
 
 

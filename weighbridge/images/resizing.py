@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from weighbridge.images.decoders import import_opencv, import_tensorflow
+from weighbridge.images.decoders import as_pixels, import_opencv, import_tensorflow
 from weighbridge.params.recipes import Resize, both_sides
 from weighbridge.process.torchvision_operators import define_missing_operators
 
@@ -21,8 +21,18 @@ PILLOW = {
 }
 
 
-def resize_pixels(pixels: np.ndarray, resize: Resize) -> np.ndarray:
-    """Pixels (uint8, shape (height, width, 3 or 1)) resized; uint8, or float32 in 0..255 where the library gives that."""
+def resize_pixels(decoded: np.ndarray | Image.Image, resize: Resize) -> np.ndarray:
+    """Pixels (uint8, shape (height, width, 3 or 1)), or an image of Pillow in RGB or grey, resized: pixels, uint8, or float32 in
+    0..255 where the library gives that.
+    """
+    if isinstance(decoded, Image.Image):
+        size = new_size(decoded.height, decoded.width, resize)
+        if resize.library == "pillow" and size != (
+            decoded.height,
+            decoded.width,
+        ):  # without copying it out and in again
+            return as_pixels(decoded.resize(size[::-1], PILLOW[resize.interpolation]))
+    pixels = as_pixels(decoded)
     size = new_size(pixels.shape[0], pixels.shape[1], resize)
     if size == pixels.shape[:2] and resize.library != "tensorflow":
         return pixels

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -11,7 +11,8 @@ from tracking.capture.cpus import usable_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-AHEAD = 4  # things that wait for each thread
+PART = 4  # things that a thread takes at a time: threads that hand over often wait for each other
+AHEAD = 2  # parts that wait for each thread
 SHARE = "WEIGHBRIDGE_WORKERS"  # set by `weighbridge repro` where stages run at once; it moves no number
 
 
@@ -32,13 +33,30 @@ def at_once(function: Callable[[Item], Result], items: Iterable[Item], workers: 
     if workers < 2:
         yield from map(function, items)
         return
-    rest, waiting = iter(items), deque[Future[Result]]()
+    rest, waiting = iter(items), deque[Future[Iterator[Result]]]()
+    parts = iter(lambda: list(islice(rest, PART)), [])
     with ThreadPoolExecutor(workers) as pool:
         try:
-            waiting.extend(pool.submit(function, item) for item in islice(rest, AHEAD * workers))
+            waiting.extend(pool.submit(_each, function, part) for part in islice(parts, AHEAD * workers))
             while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
-                yield result
+                results = waiting.popleft().result()
+                waiting.extend(pool.submit(_each, function, part) for part in islice(parts, 1))
+                yield from results
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _each(function: Callable[[Item], Result], part: Sequence[Item]) -> Iterator[Result]:
+    """What there is for each of these; what one raises is raised when it is come to."""
+    done: list[Result] = []
+    try:
+        for item in part:
+            done.append(function(item))
+    except Exception as problem:  # noqa: BLE001 -- raised again
+        return _then(done, problem)
+    return iter(done)
+
+
+def _then(done: Sequence[Result], problem: Exception) -> Iterator[Result]:
+    yield from done
+    raise problem
