@@ -1,6 +1,6 @@
 """What an audit costs: start-up, and the comparison of two runs of 50,000 predictions.
 
-    python -m benchmarks.audit
+    python -m benchmarks.audit [--json FILE]
 
 Times are the best of several repetitions, in seconds of processor time (which other work on the machine disturbs less).
 """
@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.figures import ROOT, machine, parser, report, table, verdict
 from tracking.audit.audit import audit
 from tracking.pages.html_audit import audit_page
 from tracking.pages.text_audit import audit_text
 from tracking.runs.decisions import pack_decisions
 from tracking.runs.run import Run
 
-ROOT = Path(__file__).parents[1]
 SAMPLES, CLASSES, FLIPS, FACTS = 50_000, 1000, 12_060, 300
 REPETITIONS = 5
 STARTUP_TARGET, COMPARISON_TARGET = 0.5, 0.5
@@ -80,6 +80,7 @@ def best_command(*arguments: str) -> float:
 
 
 def main() -> None:
+    asked, state = parser(__doc__).parse_args(), machine()
     before, after = made(0, "12.0.0"), made(FLIPS, "11.3.0")
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder) / "before.json", Path(folder) / "after.json"
@@ -95,9 +96,12 @@ def main() -> None:
             ("the audit as a page", best(lambda: audit_page([audit(before, after)])), None),
             ("all of it: weighbridge audit of both files", best_command(*command), None),
         ]
-    for name, seconds, target in rows:
-        note = "" if target is None else f"  (target {target} s: {'met' if seconds < target else 'MISSED'})"
-        print(f"{name:48} {seconds:7.3f} s{note}")  # noqa: T201 -- its whole output
+    cells = [
+        (name, f"{seconds:.3f}", "" if target is None else f"{target} s: {verdict(seconds < target, noisy=False)}")
+        for name, seconds, target in rows
+    ]
+    found = {name: seconds for name, seconds, _ in rows}
+    report(table(("what", "CPU seconds", "target"), cells), found, state, asked.json)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""What capturing costs beside `torch.utils.collect_env`, of which it is a superset; and with the canaries, of a whole run.
+"""What capturing costs beside `torch.utils.collect_env`, of which it is a superset; with the canaries, its share of a run.
 
     python -m benchmarks.capture [--model resnet50] [--images 1000] [--json FILE]
 
-Each row of the first table is a fresh process, timed inside itself from before the collector is imported until its facts are there;
-torch is imported before the clock starts, because whoever predicts with it has imported it anyway. Medians of wall seconds.
+Each row of the first table is a fresh process, timed inside itself from before the collector is imported until its facts are
+there; torch is imported before the clock starts, because whoever predicts with it has imported it anyway. Medians of seconds.
 
-The second is of a run of so many images, from `fetch` to `record`, in CPU seconds: `capture`, `layers`, and what `infer` does for the
-canaries once the network is loaded (the median of seven in a process of their own). Together they may take two hundredths.
+The second is of a run of so many images, from `fetch` to `record`, in CPU seconds: `capture`, `layers`, and what `infer` does for
+the canaries once the network is loaded (the median of seven, in a process of their own). Together they may take 2 %.
 """
 
 import os

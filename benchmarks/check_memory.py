@@ -2,11 +2,11 @@
 
     python -m benchmarks.check_memory [--counts 5000 50000] [--samples N] [--keep-megabytes 0] [--json FILE]
 
-A whole job on so many test images and as many training images (JPEGs of 500 x 375, linked under as many names in 1,000 classes, prepared to
-224 px), with a small convolution trained for one epoch and every check of a single model, run by `weighbridge repro`. Checks
-take the parts of the images that they take by default; with `--samples` at most so many each. For every stage: its longest
-`VmHWM` (the peak of one process, files mapped into memory among it) and the largest private memory (`RssAnon`) of all of its
-processes together, looked at ten times a second. The bound is of private memory.
+A whole job on so many test images and as many training images (JPEGs of 500 x 375, linked under as many names in 1,000 classes,
+prepared to 224 px), with a small convolution trained for one epoch and every check of a single model, run by `weighbridge repro`.
+Checks take the parts of the images that they take by default; with `--samples` at most so many each. For every stage: the
+largest `VmHWM` (the peak of one process, files mapped into memory among it) and the largest private memory (`RssAnon`) of all
+of its processes together, looked at ten times a second. The bound is of private memory.
 """
 
 import os

@@ -2,11 +2,11 @@
 
     python -m benchmarks.feeding [--images 20000] [--repeats 3] [--workers 2] [--json FILE]
 
-The network takes the mean over the pixels, so that all there is to do is to read, decode, resize and hand over JPEGs of 500 x 375.
-Ours is `fetch`, `preprocess` and `infer` one after the other, and `infer` alone, with the default `loading`: of 20,000 images
-(1.1 GB) nothing is copied and no pixels are kept. The bare loop is torchvision's transforms and torch's `DataLoader`. All have so
-many workers and one thread. Seconds are those that pass, the start of each process among them. The verdict is about the three
-stages; it is withheld where repeats differ by over a tenth, or are under three.
+The network takes the mean over the pixels: all there is to do is to read, decode, resize and hand over JPEGs of 500 x 375. Ours:
+`fetch`, `preprocess` and `infer` one after the other, and `infer` alone, with the default `loading`: of 20,000 images (1.1 GB)
+nothing is copied and no pixels are kept. The bare loop is torchvision's transforms and torch's `DataLoader`. All have so many
+workers and one thread. Seconds are those that pass, the start of each process among them. The verdict is about the three stages;
+it is withheld where repeats differ by over a tenth, or are under three.
 """
 
 import tempfile

@@ -13,10 +13,7 @@
 The batch size that `batch_size: auto` comes to is printed too. No setting of the GPU is touched.
 """
 
-import argparse
 import hashlib
-import json
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -27,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.figures import is_noisy, machine, parser, report, table, verdict
 from tracking.capture.gpus import graphics
 from tracking.capture.machine import this_machine
 from tracking.capture.process_settings import settings
@@ -44,7 +42,7 @@ from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.params.recipes import Recipe
 
-TARGET, NOISE = 0.9, 0.1
+TARGET = 0.9
 ASKED = 16  # images of which the scores are compared
 FACTS = ("gpu.", "torch.cuda", "torch.cudnn", "torch.allow_tf32", "torch.matmul_precision", "torch.fp32_precision")
 PLANTED: dict[str, Scalar] = {
@@ -109,16 +107,16 @@ def throughput(classifier: Any, samples: SampleSet, size: int, repeats: int) -> 
 
 def judged(rows: list[dict[str, Any]]) -> str:
     """A line a batch size, then the verdict of the one that fills the device."""
-    lines = ["| batch | ours | bare | ratio | decisions |", "|---|---|---|---|---|"]
+    cells = []
     for row in rows:
         own, other = (statistics.median(row["rates"][name]) for name in ("ours", "bare"))
         row |= {"ratio": own / other, "bare": other}
         same = "the same" if row["same_decisions"] else "OTHERS"
-        lines.append(f"| {row['batch']} | {own:.1f} | {other:.1f} | {own / other:.2f} | {same} |")
+        cells.append((row["batch"], f"{own:.1f}", f"{other:.1f}", f"{own / other:.2f}", same))
     best = max(rows, key=lambda row: float(row["bare"]))
-    noisy = any(len(each) < 3 or max(each) / min(each) - 1 > NOISE for each in best["rates"].values())
-    verdict = "withheld: too noisy" if noisy else "met" if best["ratio"] >= TARGET else "MISSED"
-    return "\n".join([*lines, f"\nat the batch that fills it ({best['batch']}): {best['ratio']:.2f}, {verdict}"])
+    said = verdict(best["ratio"] >= TARGET, is_noisy(*best["rates"].values()))
+    speeds = table(("batch", "ours", "bare", "ratio", "decisions"), cells)
+    return f"{speeds}\n\nat the batch that fills it ({best['batch']}): {best['ratio']:.2f}, {said}"
 
 
 class Replaying:
@@ -190,15 +188,14 @@ def proofs(spec: Spec) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--model", default="resnet50")
-    parser.add_argument("--side", type=int, default=224, help="of the images, in pixels")
-    parser.add_argument("--images", type=int, default=2048)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 32, 256])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--device", default="auto")
+    options.add_argument("--model", default="resnet50")
+    options.add_argument("--side", type=int, default=224, help="of the images, in pixels")
+    options.add_argument("--images", type=int, default=2048)
+    options.add_argument("--batches", type=int, nargs="+", default=[1, 32, 256])
+    options.add_argument("--repeats", type=int, default=3)
+    asked, state = options.parse_args(), machine()
     with TemporaryDirectory() as made:
         spec = Spec("torchvision", "torch", asked.model, {}, 1000, asked.side, None, None, 0, asked.device)
         spec = save_weights(load(spec), spec, Path(made))
@@ -207,10 +204,9 @@ def main() -> None:
         facts = {
             name: value for name, value in {**graphics(this_machine()), **settings()}.items() if name.startswith(FACTS)
         }
-        print(f"device: {classifier.device}\n" + "\n".join(f"  {name}: {value}" for name, value in facts.items()))  # noqa: T201
+        there = f"device: {classifier.device}\n\n{table(('fact', 'value'), facts.items())}"
         samples = finished(max(asked.images, *asked.batches), asked.side)
         rows = [throughput(classifier, samples, size, asked.repeats) for size in asked.batches]
-        print(f"\n{asked.model}, images per second\n\n{judged(rows)}")  # noqa: T201
         model = Model.model_validate(
             {
                 "framework": "torchvision",
@@ -223,14 +219,11 @@ def main() -> None:
         size = found_batch_size(model, Inference(device=asked.device), classifier, finished(1024, asked.side))
         found = proofs(spec)
     moved = (f"{name} {each['scores']:.2g} ({each['flips']})" for name, each in found["moved"].items())
-    print(f"\nbatch_size auto: {size}; largest move of a score alone (flips): {', '.join(moved)}")  # noqa: T201
-    print(f"explain: {found['verdict']} {found['minimal']} of {found['factors']} in {found['runs']} runs")  # noqa: T201
-    state = {"load": os.getloadavg(), "processors": os.cpu_count()}
-    print(f"load {state['load'][0]:.1f} on {state['processors']} processors")  # noqa: T201
-    if asked.json:
-        asked.json.write_text(
-            json.dumps({"machine": state, "facts": facts, "rows": rows, "auto": size, **found}, indent=1)
-        )
+    looked = f"{asked.model}, images per second\n\n{judged(rows)}"
+    told = f"batch_size auto: {size}; largest move of a score alone (flips): {', '.join(moved)}"
+    said = f"explain: {found['verdict']} {found['minimal']} of {found['factors']} in {found['runs']} runs"
+    every = {"facts": facts, "rows": rows, "auto": size, **found}
+    report(f"{there}\n\n{looked}\n\n{told}\n\n{said}", every, state, asked.json)
 
 
 if __name__ == "__main__":

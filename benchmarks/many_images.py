@@ -6,12 +6,10 @@ A small convolution over JPEGs, linked under as many names as there are images, 
 are made here, fifty of 500 x 375, or those of folders and tars, from each in turn. For each count the largest private memory of
 the computing process and of all together (`RssAnon`, without what is mapped from files), the disk beside the images, what of it
 are scores, and images per second; of the largest count again, killed so many times on the way: the scores must have the same
-bits. The machine's load is printed: on a busy one seconds mean little, and the rest holds.
+bits. On a busy machine seconds mean little, and the rest holds.
 """
 
-import argparse
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -27,12 +25,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.figures import ROOT, machine, parser, report, table, verdict
 from weighbridge.frameworks import find_adapter
 from weighbridge.params.complete import complete
 from weighbridge.params.written import plain_yaml
 from weighbridge.weights.files import save_tensors
 
-ROOT = Path(__file__).parents[1]
 PICTURES, SIDE, GROWTH_TARGET = 50, 224, 1.1
 NETWORK = """
 import torch
@@ -202,29 +200,35 @@ def killed(folder: Path, kills: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10000])
-    parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--workers", type=int)
-    parser.add_argument("--pictures", type=Path, nargs="+", default=[])
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--counts", type=int, nargs="+", default=[1000, 10000])
+    options.add_argument("--kills", type=int, default=3)
+    options.add_argument("--workers", type=int)
+    options.add_argument("--pictures", type=Path, nargs="+", default=[])
+    asked, state = options.parse_args(), machine()
     with tempfile.TemporaryDirectory() as place:
         rows = [measured(Path(place) / str(count), count, asked.workers, asked.pictures) for count in asked.counts]
         gone_on = killed(Path(place) / str(asked.counts[-1]), asked.kills)
     growth = rows[-1]["private_bytes"] / rows[0]["private_bytes"]
-    print("| images | private memory, MB | of all | beside the images, share | without scores | images a second |")  # noqa: T201
-    print("|" + "---|" * 6)  # noqa: T201
-    for row in rows:
-        private, every = row["private_bytes"] / 1e6, row["private_bytes_of_all"] / 1e6
-        shares = [bytes_ / row["bytes_of_images"] for bytes_ in (row["disk"], row["disk"] - row["scores"])]
-        rate = row["images"] / row["seconds"]
-        print(f"| {row['images']} | {private:.0f} | {every:.0f} | {shares[0]:.3f} | {shares[1]:.3f} | {rate:.0f} |")  # noqa: T201
-    grown = "met" if growth <= GROWTH_TARGET else "MISSED"
-    print(f"\nmemory grows {growth:.2f} times (target {GROWTH_TARGET}: {grown}); load {os.getloadavg()[0]:.1f}")  # noqa: T201
-    print(f"killed {asked.kills} times on the way: {'the same bits' if gone_on['same'] else 'OTHER BITS'}; {gone_on}")  # noqa: T201
-    if asked.json:
-        asked.json.write_text(json.dumps({"rows": rows, "growth": growth, "killed": gone_on}, indent=1))
+    columns = (
+        "images",
+        "private memory, MB",
+        "of all",
+        "beside the images, share",
+        "without scores",
+        "images a second",
+    )
+    grown = verdict(growth <= GROWTH_TARGET, noisy=False)
+    text = f"{table(columns, map(cells, rows))}\n\nmemory grows {growth:.2f} times (target {GROWTH_TARGET}: {grown})"
+    same = "the same bits" if gone_on["same"] else "OTHER BITS"
+    found = {"rows": rows, "growth": growth, "killed": gone_on}
+    report(f"{text}\nkilled {asked.kills} times on the way: {same}; {gone_on}", found, state, asked.json)
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    shares = [bytes_ / row["bytes_of_images"] for bytes_ in (row["disk"], row["disk"] - row["scores"])]
+    memory = [f"{row[kind] / 1e6:.0f}" for kind in ("private_bytes", "private_bytes_of_all")]
+    return [str(row["images"]), *memory, *(f"{each:.3f}" for each in shares), f"{row['images'] / row['seconds']:.0f}"]
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@
 `--default`: the embedded default in a fresh clone, from nothing: wall seconds, the stages' own seconds (from the start of each
 process), what is left, and the seconds of doing it again with nothing to do. `--growth`: jobs of 5 and of 50 models through
 the real dvc.yaml whose stages do nothing but make their outputs; seconds per stage, and the ratio. `--dvc` adds plain
-`dvc repro` to the growth. Without either, both are measured. The machine's load is printed: on a busy one figures mean little.
+`dvc repro` to the growth. Without either, both are measured. On a busy machine figures mean little.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -22,11 +21,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from benchmarks.figures import ROOT, machine, parser, report, table, verdict
 from weighbridge.params.complete import complete
 from weighbridge.params.lock import stage_names
 from weighbridge.params.written import plain_yaml
 
-ROOT = Path(__file__).parents[1]
 DEFAULT_TARGET, OVERHEAD_TARGET, AGAIN_TARGET, GROWTH_TARGET = 300, 90, 5, 1.5
 STUB = """
 import sys
@@ -146,24 +145,36 @@ def captured(pipeline: dict[str, Any], job: dict[str, Any]) -> Iterator[str]:
             yield from {filled.replace("${key}", key).replace("${item.model}", key) for key in keys}
 
 
+def tables(found: dict[str, Any]) -> str:
+    """Markdown of what was measured."""
+    parts = []
+    if "default" in found:
+        parts.append(
+            table(("the default", "measured"), [item for item in found["default"].items() if item[0] != "targets"])
+        )
+    for program, each in found.get("growth", {}).items():
+        if isinstance(each, dict):
+            rows = [list(row.values()) for row in each["jobs"]]
+            said = verdict(each["ratio"] <= GROWTH_TARGET, noisy=False)
+            columns = (f"models, {program} repro", "stages", "seconds a stage", "lines of dvc.lock")
+            parts.append(f"{table(columns, rows)}\n\nratio {each['ratio']} (target {GROWTH_TARGET}: {said})")
+    return "\n\n".join(parts)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--default", action="store_true")
-    parser.add_argument("--growth", action="store_true")
-    parser.add_argument("--dvc", action="store_true")
-    parser.add_argument("--models", nargs="+", type=int, default=[5, 50])
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    asked = parser(__doc__)
+    asked.add_argument("--default", action="store_true")
+    asked.add_argument("--growth", action="store_true")
+    asked.add_argument("--dvc", action="store_true")
+    asked.add_argument("--models", nargs="+", type=int, default=[5, 50])
+    options, state = asked.parse_args(), machine()
     both = options.default == options.growth
-    found: dict[str, Any] = {"load_before": os.getloadavg()}
+    found: dict[str, Any] = {}
     if options.default or both:
         found["default"] = default()
     if options.growth or both:
         found["growth"] = growth(options.models, ["weighbridge", *(["dvc"] if options.dvc else [])])
-    text = json.dumps({**found, "load_after": os.getloadavg()}, indent=1)
-    print(text)  # noqa: T201 -- what was asked for
-    if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    report(tables(found), found, state, options.json)
 
 
 if __name__ == "__main__":
