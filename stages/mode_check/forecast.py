@@ -94,7 +94,7 @@ def data_findings(model: str, network: Network, samples: SampleSet, size: int) -
         yield Finding(CHECK, model, Verdict.SKIP, sentence)
         return
     try:
-        yield _data_finding(model, *_measured(network, samples, size))
+        yield _data_finding(model, *_measured(network, samples, size), len(samples))
     except UserError as problem:  # such as a last layer that cannot be found
         yield Finding(CHECK, model, Verdict.SKIP, f"The features cannot be had, so nothing is forecast: {problem}.")
     finally:
@@ -127,29 +127,26 @@ def features_of(ask: Callable[[np.ndarray], np.ndarray], samples: SampleSet, siz
     return in_batches(ask, samples, size, "mode_check: statistics of the samples")
 
 
-def _data_finding(model: str, prediction: Prediction, top1: float, repaired: float) -> Finding:
-    widest = prediction.widest
+def _data_finding(model: str, prediction: Prediction, top1: float, repaired: float, images: int) -> Finding:
+    widest, foreseen = prediction.widest, prediction.forecast_drop or 0.0
+    loss = (
+        f" A new head trained on batch statistics is expected to lose {100 * foreseen:.1f} points in inference mode."
+        if foreseen > LARGE_GAP >= repaired - top1
+        else ""
+    )
     sentence = (
-        f"Of {len(prediction.gaps)} BatchNorm layers, these samples differ most from the training data in "
-        f"{widest.layer}: means by "
-        f"{widest.mean:.2f} stored standard deviations, deviations {widest.deviation:.2f}-fold{_loss(prediction)}; "
-        f"with statistics "
-        f"estimated again on these samples the accuracy goes from {top1:.2%} to {repaired:.2%}."
+        f"With BatchNorm statistics estimated again on these {images} images {repaired:.2%} of them are right instead of "
+        f"{top1:.2%}. Of {len(prediction.gaps)} layers, the stored statistics are furthest from the images' in {widest.layer}: "
+        f"means {widest.mean:.2f} stored standard deviations apart, deviations {widest.deviation:.2f}-fold.{loss}"
     )
     evidence = {
         **({} if prediction.forecast_drop is None else {"forecast_drop": prediction.forecast_drop}),
         "widest_distance": widest.distance,
+        "top1_stored": top1,
         "top1_repaired": repaired,
+        "images": images,
         "statistics": [asdict(gap) for gap in prediction.gaps],
         "curves": {"distance": [[index, gap.distance] for index, gap in enumerate(prediction.gaps)]},
     }
-    large = (prediction.forecast_drop or 0.0) > LARGE_GAP or repaired - top1 > LARGE_GAP
+    large = foreseen > LARGE_GAP or repaired - top1 > LARGE_GAP
     return Finding(CHECK, model, Verdict.WARN if large else Verdict.PASS, sentence, evidence)
-
-
-def _loss(prediction: Prediction) -> str:
-    if prediction.forecast_drop is None:
-        return ""
-    points = 100 * prediction.forecast_drop
-    change = f"lose {points:.1f} points" if points > 0 else f"gain {-points:.1f} points" if points else "lose nothing"
-    return f"; a head trained on batch statistics is expected to {change} in inference mode"

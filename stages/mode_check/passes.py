@@ -1,6 +1,6 @@
 """Accuracy in either mode, what the companions in a batch change, what chance changes: a model's passes compared."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -75,12 +75,6 @@ def accuracies(model: str, network: Network, samples: SampleSet, params: ModeChe
     undefined = int((~np.isfinite(training)).sum())
     counts = int((right & ~right_training).sum()), int((right_training & ~right).sum())
     p_value = mcnemar_exact(*counts)
-    sentence = (
-        f"Forgetting eval() changes accuracy by {100 * (right_training.mean() - right.mean()):+.1f} points on mixed batches "
-        f"({right.mean():.2%} in inference mode, {right_training.mean():.2%} in training mode on the same {len(labels)} samples, "
-        f"exact McNemar p = {p_value:.2g}) and by {100 * (together - right.mean()):+.1f} points on batches of one class each "
-        f"({together:.2%})."
-    ) + (f" {undefined} of {training.size} scores in training mode are NaN or infinite." if undefined else "")
     evidence = {
         "top1_inference": float(right.mean()),
         "top1_training": float(right_training.mean()),
@@ -88,9 +82,30 @@ def accuracies(model: str, network: Network, samples: SampleSet, params: ModeChe
         "only_inference_right": counts[0],
         "only_training_right": counts[1],
         "p_value": p_value,
+        "images": len(labels),
     }
     lags = p_value < SIGNIFICANT and right_training.mean() > right.mean()  # the stored statistics are not the weights'
+    sentence = (_lagging if lags else _forgetting)(evidence) + (
+        f" {undefined} of {training.size} scores in training mode are NaN or infinite." if undefined else ""
+    )
     return Finding(CHECK, model, Verdict.WARN if undefined or lags else Verdict.PASS, sentence, evidence)
+
+
+def _lagging(seen: Mapping[str, float]) -> str:
+    return (
+        f"With each batch's own statistics (training mode) {seen['top1_training']:.2%} of {seen['images']} images are right, "
+        f"with those stored in the file (inference mode) {seen['top1_inference']:.2%} (exact McNemar p = {seen['p_value']:.2g})."
+    )
+
+
+def _forgetting(seen: Mapping[str, float]) -> str:
+    mixed, together = (seen[name] - seen["top1_inference"] for name in ("top1_training", "top1_training_by_class"))
+    return (
+        f"Forgetting eval() changes accuracy by {100 * mixed:+.1f} points on mixed batches ({seen['top1_inference']:.2%} in "
+        f"inference mode, {seen['top1_training']:.2%} in training mode on the same {seen['images']} images, exact McNemar "
+        f"p = {seen['p_value']:.2g}) and by {100 * together:+.1f} points on batches of one class each "
+        f"({seen['top1_training_by_class']:.2%})."
+    )
 
 
 def batches(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
@@ -220,8 +235,7 @@ def black(model: str, network: Network, samples: SampleSet, params: ModeCheck) -
     network.restore(own)
     sentence = (
         f"After {params.black_batches} batches of {len(images)} black images in training mode, without a gradient, "
-        f"the accuracy in "
-        f"inference mode is {after:.2%} instead of {before:.2%}."
+        f"the accuracy in inference mode is {after:.2%} instead of {before:.2%} of {len(samples)} images."
     )
     evidence = {"black_top1_before": before, "black_top1": after, "black_moved": len(moved)}
     return Finding(CHECK, model, Verdict.PASS, sentence, evidence)

@@ -28,7 +28,7 @@ from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.state import share_right, statistics, whole_batches
-from weighbridge.params.mode_check import Frozen
+from weighbridge.params.mode_check import Frozen, Shift
 
 HEADS_COLUMNS = [field.name for field in fields(Outcome)]
 FAR = 0.1  # a prediction that misses by more on average is no guide
@@ -61,7 +61,7 @@ def head_findings(
         shift = params.shifts[name]
         both = [Data(shifted(part.images, train.image_recipe, shift), part.labels) for part in (seen, unseen)]
         task = Task(both[0], both[1], params.epochs, params.batch_size)
-        return _under_shift(model, network, name, task, _chosen(test, params), params.seeds, taken)
+        return _under_shift(model, network, (name, shift), task, _chosen(test, params), params.seeds, taken)
 
     known = []
     for name in params.shifts:
@@ -73,8 +73,15 @@ def head_findings(
 
 
 def _under_shift(
-    model: str, network: Network, name: str, task: Task, test: SampleSet, seeds: list[int], taken: str
+    model: str,
+    network: Network,
+    named: tuple[str, Shift],
+    task: Task,
+    test: SampleSet,
+    seeds: list[int],
+    taken: str,
 ) -> Shifted:
+    name, shift = named
     own, views = network.weights(), see(network, task)
     if not all(
         np.isfinite(part).all() for view in (views.own, views.batch, views.held, views.repaired) for part in view
@@ -85,7 +92,7 @@ def _under_shift(
     outcomes = list(frozen_heads(network, task, views, name, seeds))
     source = _source(network, test, task.unseen.images, views.statistics, task.batch_size)
     return Shifted(
-        _head_finding(model, name, outcomes, prediction, source, taken),
+        _head_finding(model, name, shift, outcomes, prediction, source, taken),
         prediction,
         _mean(outcomes, OLD, "training") - _mean(outcomes, OLD, "inference"),
     )
@@ -161,30 +168,36 @@ _SHORT = {OLD: "batch_never_updated", NAIVE: "batch_updated", INFERENCE: "infere
 
 
 def _head_finding(
-    model: str, shift: str, outcomes: list[Outcome], prediction: Prediction, source: Source, taken: str
+    model: str, name: str, shift: Shift, outcomes: list[Outcome], prediction: Prediction, source: Source, taken: str
 ) -> Finding:
     gap = {each: _mean(outcomes, each, "training") - _mean(outcomes, each, "inference") for each in SEMANTICS}
     served = _values(outcomes, OLD, "inference")
     sentence = (
-        f"On images shifted by '{shift}', a new last layer trained in training mode with statistics that are never updated "
-        f"(Keras 2.1.3 to 2.2.4; {len(outcomes) // len(SEMANTICS)} seeds) scores {_mean(outcomes, OLD, 'training'):.1%} while "
+        f"On {_shifted(name, shift)}, a new last layer trained in training mode with statistics that are never updated (as Keras "
+        f"2.1.3 to 2.2.4 did; {len(outcomes) // len(SEMANTICS)} seeds) scores {_mean(outcomes, OLD, 'training'):.1%} while "
         f"training and {_mean(outcomes, OLD, 'inference'):.1%} ({min(served):.1%} to {max(served):.1%}) in inference mode, "
-        f"{_mean(outcomes, OLD, 'repaired'):.1%} with statistics estimated again. Points lost by way of freezing: "
-        f"{100 * gap[OLD]:.1f} so, {100 * gap[NAIVE]:.1f} with updated statistics, {100 * gap[INFERENCE]:.1f} with "
-        f"the whole base "
-        f"in inference mode, {100 * gap[HELD]:.1f} with BatchNorm in inference mode. The original model gets {source.stored:.1%} "
-        f"of the shifted images, {source.repaired:.1%} with statistics estimated again, which give it {source.clean:.1%} of the "
-        f"original ones.{taken}"
+        f"{_mean(outcomes, OLD, 'repaired'):.1%} with statistics estimated again. Points lost between training and inference: "
+        f"{100 * gap[OLD]:.1f} with statistics never updated, {100 * gap[NAIVE]:.1f} with updated ones, "
+        f"{100 * gap[INFERENCE]:.1f} with the whole base in inference mode, {100 * gap[HELD]:.1f} with BatchNorm in inference "
+        f"mode. The original model gets {source.stored:.1%} of these images, {source.repaired:.1%} with statistics "
+        f"estimated again, which give it {source.clean:.1%} of the images as they are.{taken}"
     )
     evidence = {
-        **{f"heads.{shift}.{name}": value for name, value in _numbers(outcomes).items()},
-        **({} if prediction.forecast_drop is None else {f"heads.{shift}.predicted_gap": prediction.forecast_drop}),
-        **{f"heads.{shift}.source_{name}": value for name, value in asdict(source).items()},
+        **{f"heads.{name}.{each}": value for each, value in _numbers(outcomes).items()},
+        **({} if prediction.forecast_drop is None else {f"heads.{name}.predicted_gap": prediction.forecast_drop}),
+        **{f"heads.{name}.source_{each}": value for each, value in asdict(source).items()},
         "heads": [list(asdict(outcome).values()) for outcome in outcomes],
         "heads_columns": HEADS_COLUMNS,
-        "curves": {f"heads.{shift}.{_SHORT[each]}.{mode}": _by_seed(outcomes, each, mode) for each, mode in _shown()},
+        "curves": {f"heads.{name}.{_SHORT[each]}.{mode}": _by_seed(outcomes, each, mode) for each, mode in _shown()},
     }
     return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
+
+
+def _shifted(name: str, shift: Shift) -> str:
+    if shift == Shift():
+        return "the images as they are"
+    offset = f" plus {shift.offset:g}" if shift.offset else ""
+    return f"images shifted by '{name}' (pixel values times {shift.scale:g}{offset})"
 
 
 def _numbers(outcomes: list[Outcome]) -> dict[str, float]:

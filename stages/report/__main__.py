@@ -23,7 +23,8 @@ from stages.report.models import ModelPage, anchors, checked, model_pages, share
 from stages.report.numbers import brief, is_finite, number, percent, plain, range_of
 from stages.report.pictures import NO_IMAGES, Images, flips
 from stages.report.sections import accuracies, by_test_set, curves, parity, times
-from tracking.audit.trust import answer, needs, of_the_run, tally
+from tracking.audit.cases import cases
+from tracking.audit.trust import answer, tally
 from tracking.pages.templates import environment
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.run import Run, load_runs
@@ -36,7 +37,7 @@ from weighbridge.process.stage import replacing, run
 PIPELINE = Path("dvc.yaml")
 TEMPLATES = ("report.jinja", "model.jinja", "charts.jinja")
 LISTED = 12  # items of a long list that are shown; the rest is counted
-SHOWN_NEEDS = 5  # things that need somebody which are written out; the rest is folded
+SHOWN_NEEDS = 5  # cases that are written out; the rest is folded
 
 
 def report(
@@ -63,6 +64,7 @@ def report(
             found=found,
             pages=pages,
             at=anchors(pages),
+            page_of={page.run.subject: page.anchor for page in pages},
             forest=forest,
             drawn={row.label: row for row in forest.rows} if forest else {},
             claimed=any("model.claim.top1" in each.params for each in runs),
@@ -97,14 +99,14 @@ def _first_screen(
     pages: Sequence[ModelPage], together: Sequence[Finding], failures: Sequence[Failure]
 ) -> dict[str, Any]:
     """The answer in a sentence, what needs somebody, and what was counted."""
-    own = [of_the_run(finding, page.run.subject) for page in pages for finding in page.run.findings]
-    wanting = needs([*own, *together])
+    wanting = cases([page.run for page in pages], together)
     samples = range_of(page.run.results.get("samples") for page in pages)
     every = samples and samples[0] == samples[1]
     return {
         "answer": answer([page.judged.words for page in pages], len(failures)),
         "failures": failures,
         "wanting": wanting,
+        "of_subject": {each.subjects[0]: each for each in wanting if each.run},
         "shown_needs": SHOWN_NEEDS,
         "images": f"{samples[0]:g} held-out images" if samples and every else "held-out images",
         "tally": tally([*distinct([page.run for page in pages]), *together]),

@@ -32,9 +32,20 @@ def modes(found: Iterable[Finding]) -> Modes | None:
         if finding.check == "mode_check" and "row" in finding.evidence:
             cell = finding.evidence["row"]
             columns[finding.subject] = str(cell["version"])
-            rows.setdefault(cell["situation"], {})[finding.subject] = finding.verdict.value, str(cell["outcome"])
+            rows.setdefault(_situation(cell["situation"]), {})[finding.subject] = (
+                finding.verdict.value,
+                str(cell["outcome"]),
+            )
     table = ((situation, tuple(map(cells.get, columns))) for situation, cells in rows.items())
     return Modes(tuple(columns.items()), tuple(table)) if rows else None
+
+
+def _situation(name: str) -> str:
+    """`pass, training` as ``forward pass, training mode``: 'pass' alone reads as a verdict."""
+    act, _, how = name.partition(", ")
+    words = {"inference": "inference mode", "training": "training mode"}
+    said = ", ".join(words.get(each, each) for each in how.split(", "))
+    return f"{ {'pass': 'forward pass', 'step': 'training step'}.get(act, act) }, {said}"
 
 
 RATE = re.compile(r"lr_(.+)\.(target|source|drift)")

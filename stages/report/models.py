@@ -54,7 +54,7 @@ class Check:
 
     @property
     def summary(self) -> str:
-        """For example ``1 warn, 12 fine, 2 left out or not judged``."""
+        """For example ``1 warn, 12 pass, 2 not run``."""
         return _counted(self.told)
 
     @property

@@ -4,12 +4,14 @@
 """
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+from tracking.audit.claims import WITHIN
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.writing import write_text
 
@@ -24,28 +26,42 @@ class Meaning:
 
     Attributes:
         made_by: the function that makes it.
-        says: pieces of its sentence, one of which is in it; none: any.
+        says, formerly: pieces of its sentence, now and in older versions, one of which is in it; none: any.
         verdicts: those that it is about; none: all.
         rank: what is in doubt where it warns or fails, one of `RANKS`; nothing for what only passes or is skipped.
         title: a few words.
         means: what it says of the model, in plain words.
-        do: what to do where it warns or fails.
+        steps: what to do where it warns or fails, in this order.
+        cause: what findings of one model share that are told together; empty for what stands alone.
+        info: whether it judges nothing where it passes or is skipped.
+        excludes: what it rules out, where it passes, as the reason of a wrong number.
+        remedied, remedy: the number in its evidence that a remedy gives, and the remedy as the beginning of a sentence.
     """
 
     made_by: str
     check: str
     title: str
     means: str
-    do: str
+    steps: tuple[str, ...]
     says: tuple[str, ...] = ()
+    formerly: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ()
     rank: str = ""
+    cause: str = ""
+    info: bool = False
+    excludes: str = ""
+    remedied: str = ""
+    remedy: str = ""
+
+    @property
+    def do(self) -> str:
+        return " ".join(self.steps)
 
     def fits(self, finding: Finding) -> bool:
         return (
             self.check == finding.check
             and (not self.verdicts or finding.verdict.value in self.verdicts)
-            and (not self.says or any(piece in finding.sentence for piece in self.says))
+            and (not self.says or any(piece in finding.sentence for piece in (*self.says, *self.formerly)))
         )
 
     def advice(self, finding: Finding) -> str:
@@ -58,8 +74,12 @@ class Meaning:
 def meanings() -> tuple[Meaning, ...]:
     """Every kind of finding that the project makes, in the order in which they are tried."""
     rows = tomllib.loads((Path(__file__).parent / TABLE).read_text(encoding="utf-8"))["finding"]
-    lists = ("says", "verdicts")
-    return tuple(Meaning(**{**row, **{name: tuple(row.get(name, ())) for name in lists}}) for row in rows)
+    return tuple(_meaning(**row) for row in rows)
+
+
+def _meaning(*, do: str | list[str], **row: Any) -> Meaning:
+    lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
+    return Meaning(**{**row, **lists}, steps=(do,) if isinstance(do, str) else tuple(do))
 
 
 def meaning_of(finding: Finding) -> Meaning:
@@ -70,9 +90,20 @@ def meaning_of(finding: Finding) -> Meaning:
         check=finding.check,
         title=finding.check,
         means="A check that was added to the project; its sentence says what it saw.",
-        do="Read the sentence and its evidence.",
+        steps=("Read the sentence and its evidence.",),
         rank="use",
     )
+
+
+def badge(finding: Finding) -> str:
+    """The one word beside a finding: its verdict, ``info`` for what judges nothing, ``close`` for a near claim, ``not run``."""
+    if finding.verdict not in (Verdict.PASS, Verdict.SKIP):
+        return finding.verdict.value
+    if finding.evidence.get("claim") == WITHIN:
+        return "close"
+    if meaning_of(finding).info:
+        return "info"
+    return "not run" if finding.verdict is Verdict.SKIP else finding.verdict.value
 
 
 # ---- docs/findings.md
@@ -110,7 +141,11 @@ def _sections() -> Iterator[str]:
         for each in members:
             says = "; ".join(f"“… {piece} …”" for piece in each.says) or "any other sentence of this check"
             when = f" ({' or '.join(each.verdicts)})" if each.verdicts else ""
-            yield f"### {each.title}\n\n{says}{when}\n\n{each.means}{DOUBTS[each.rank]}\n\n**What to do:** {each.do}\n"
+            yield f"### {each.title}\n\n{says}{when}\n\n{each.means}{DOUBTS[each.rank]}\n\n**What to do:**{_listed(each.steps)}\n"
+
+
+def _listed(steps: Sequence[str]) -> str:
+    return f" {steps[0]}" if len(steps) == 1 else "\n\n" + "\n".join(f"{n}. {step}" for n, step in enumerate(steps, 1))
 
 
 if __name__ == "__main__":

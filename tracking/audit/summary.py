@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from tracking.audit.cases import case_of
 from tracking.audit.meanings import meaning_of
 from tracking.audit.trust import judged, tally
 from tracking.runs.decisions import confusion
@@ -75,12 +76,14 @@ def dataset(run: Run) -> str:
 
 def page(run: Run) -> str:
     """The same for a tab of HTML: the verdict, the number, and every finding, what needs somebody first."""
-    found, top1 = judged(run), run.results.get("top1")
+    found, top1, case = judged(run), run.results.get("top1"), case_of(run)
+    said = f"<p>{html.escape(f'{case.headline}. {case.remedied}')}</p>" if case else ""
+    steps = "".join(f"<li>{html.escape(step)}</li>" for step in (case.steps if case else (found.do,)))
     number = f", top-1 {top1:.2%} of {run.results.get('samples')} images" if is_number(top1) else ""
     heads = "".join(f"<th align=left>{each}</th>" for each in FINDINGS_COLUMNS)
     return (
         f"<!doctype html><meta charset=utf-8><title>{html.escape(run.subject)}</title>"
-        f"<h1>{html.escape(run.subject)}: {found.words}{number}</h1><p>What to do: {html.escape(found.do)}</p>"
+        f"<h1>{html.escape(run.subject)}: {found.words}{number}</h1>{said}<p>What to do:</p><ol>{steps}</ol>"
         f"<p>{tally(run.findings)}</p><table border=1 cellpadding=6 style='border-collapse: collapse'><tr>{heads}</tr>"
         f"{''.join(map(_row, findings_table(run)))}</table><p>Run {run.id}</p>\n"
     )
@@ -99,9 +102,12 @@ def description(run: Run) -> str:
         ends = f" ({low:.2%} to {high:.2%})" if is_number(low) and is_number(high) else ""
         said.append(f"top-1 {top1:.2%}{ends} of {samples} images")
     if is_number(claim := run.params.get("model.claim.top1")):
-        said.append(f"published {claim:.2%}")
+        said.append(f"claimed {claim:.2%}")
     lines = [f"{', '.join(said)}.", ""]
-    for need in found.needs:
-        lines.append(f"- **{markdown_text(need.meaning.title)}**: {markdown_text(need.finding.sentence)}")
-        lines.append(f"  What to do: {need.meaning.do}")
+    if case := case_of(run):
+        lines += [markdown_text(f"{case.headline}. {case.remedied}".strip()), ""]
+        lines += [
+            f"- **{markdown_text(need.meaning.title)}**: {markdown_text(need.finding.sentence)}" for need in case.needs
+        ]
+        lines += ["", "What to do:", "", *(f"{place}. {step}" for place, step in enumerate(case.steps, 1))]
     return "\n".join([*lines, "", tally(run.findings)]).strip() + "\n"

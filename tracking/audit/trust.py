@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tracking.audit.meanings import RANKS, Meaning, meaning_of
+from tracking.audit.meanings import RANKS, Meaning, badge, meaning_of
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run
 from tracking.runs.words import counted
@@ -11,7 +11,7 @@ from tracking.runs.words import counted
 DO_NOT_TRUST, CHECK_FIRST, TRUSTED, NOTHING_AGAINST, NOT_CHECKED = (
     "do not trust",
     "check before use",
-    "can be trusted",
+    "claim is met",
     "nothing against it",
     "was not checked",
 )
@@ -62,7 +62,7 @@ def needs(found: Iterable[Finding]) -> list[Need]:
 
 
 def judged(run: Run) -> Judged:
-    """The verdict about one model; `can be trusted` takes a published number that came back."""
+    """The verdict about one model; `claim is met` takes a claimed number that came back."""
     wanting = needs(run.findings)
     if any(need.meaning.rank in GRAVE or need.finding.verdict is Verdict.FAIL for need in wanting):
         return Judged(DO_NOT_TRUST, tuple(wanting), first_sentence(wanting[0].meaning.do))
@@ -72,7 +72,7 @@ def judged(run: Run) -> Judged:
         return Judged(TRUSTED, (), "Nothing.")
     if any(each.verdict is Verdict.PASS for each in run.findings):
         return Judged(
-            NOTHING_AGAINST, (), "Nothing. To have it compared, state the published accuracy: `claim` in the suite."
+            NOTHING_AGAINST, (), "Nothing. To have it compared, state the claimed accuracy: `claim` in the suite."
         )
     return Judged(NOT_CHECKED, (), "Let checks run: `checks` in the suite.")
 
@@ -102,30 +102,28 @@ def _of(words: str, number: int) -> str:
     singular = {
         DO_NOT_TRUST: "should not be trusted",
         CHECK_FIRST: "needs a look before use",
-        TRUSTED: "can be trusted (the published number comes back)",
-        NOTHING_AGAINST: "has nothing against it, and no published number to be held against",
+        TRUSTED: "meets its claim",
+        NOTHING_AGAINST: "has nothing against it, and no claim to be held against",
         NOT_CHECKED: "was not checked",
     }[words]
     plural = {
         "needs a look": "need a look",
         "has nothing against it": "have nothing against them",
         "was not": "were not",
+        "meets its": "meet their",
     }
     for one, many in plural.items() if number > 1 else ():
         singular = singular.replace(one, many)
     return singular
 
 
+BADGES = ("fail", "warn", "close", "pass", "info", "not run")
+
+
 def tally(found: Sequence[Finding]) -> str:
-    """How many findings say what, for example ``89 findings: 1 fails, 2 warn, 74 fine, 12 left out or not judged.``"""
-    verdicts = [each.verdict for each in found]
-    words = {
-        Verdict.FAIL: "fail",
-        Verdict.WARN: "warn",
-        Verdict.PASS: "fine",
-        Verdict.SKIP: "left out or not judged",
-    }
-    told = [f"{verdicts.count(each)} {said}" for each, said in words.items() if each in verdicts]
+    """How many findings say what, for example ``89 findings: 1 fail, 2 warn, 64 pass, 10 info, 12 not run.``"""
+    badges = [badge(each) for each in found]
+    told = [f"{badges.count(each)} {each}" for each in BADGES if each in badges]
     return f"{counted(len(found), 'finding')}: {', '.join(told)}."
 
 

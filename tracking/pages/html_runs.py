@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tracking.audit.cases import case_of
 from tracking.audit.meanings import meaning_of
 from tracking.audit.trust import judged
 from tracking.pages.templates import Site, environment
@@ -26,7 +27,16 @@ def run_page(run: Run, places: Mapping[str, str], site: Site) -> str:
     """One run: the verdict, what needs somebody, every finding, its conditions; `places` are its addresses by tracker."""
     told = sorted(((each, meaning_of(each)) for each in run.findings), key=lambda pair: ORDER.index(pair[0].verdict))
     conditions = sorted(run.conditions.items())
-    return _page("run.jinja", site, run=run, judged=judged(run), told=told, conditions=conditions, places=places)
+    return _page(
+        "run.jinja",
+        site,
+        run=run,
+        judged=judged(run),
+        case=case_of(run),
+        told=told,
+        conditions=conditions,
+        places=places,
+    )
 
 
 def certificates_page(found: Sequence[tuple[Path, str, str]], site: Site) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from tracking.audit.meanings import badge
+
 HERE = Path(__file__).parent
 OURS = ("base.jinja", "parts.jinja", "style.css", "page.js")  # what pages are made of beside their own template
 
@@ -25,7 +27,7 @@ def environment(*folders: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters["worded"] = worded
+    templates.filters |= {"worded": worded, "badge": badge}
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in OURS[-2:])
     templates.globals |= {"style": Markup(style), "script": Markup(script), "policy": policy(style, script), "site": ()}  # noqa: S704 -- our own files
     return templates

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from tracking.audit.trust import DO_NOT_TRUST, Need, first_sentence, judged, needs, of_the_run
+from tracking.audit.cases import Case, cases
+from tracking.audit.trust import DO_NOT_TRUST, first_sentence, judged
 from tracking.pages.terminal import PIPE, Screen
 from tracking.runs.findings import Verdict
 from tracking.runs.run import Run
@@ -13,11 +14,11 @@ COLOURS = {Verdict.FAIL: "\033[1;31m", Verdict.WARN: "\033[1;33m"}
 
 def job_text(runs: Sequence[Run], report: str, screen: Screen = PIPE) -> str:
     """At most five lines."""
-    wanting = needs(of_the_run(each, run.subject) for run in runs for each in run.findings)
+    wanting = cases(runs)
     lines = [f"evaluated: {counted(len(runs), 'model')}{_range(runs)}{_distrusted(runs)}"]
     if wanting:
-        lines += [f"needs somebody: {_said(wanting[0], screen)}", f"  do: {first_sentence(wanting[0].meaning.do)}"]
-        lines += [f"  and {_rest(wanting[1:])}"] if wanting[1:] else []
+        lines += [f"needs somebody: {_said(wanting[0], screen)}", f"  do: {first_sentence(wanting[0].steps[0])}"]
+        lines += [f"  and {_rest(wanting)}"] if len(wanting) > 1 or len(wanting[0].needs) > 1 else []
     else:
         checked = sum(len(run.findings) for run in runs)
         lines.append(f"needs somebody: nothing ({counted(checked, 'finding')}, none warns or fails)")
@@ -37,16 +38,17 @@ def _distrusted(runs: Sequence[Run]) -> str:
     return f"; do not trust {count} of them" if count else ""
 
 
-def _said(need: Need, screen: Screen) -> str:
-    """The models and the first sentence, which has the number."""
-    sentence = printable(" ".join(need.finding.sentence.split())).partition(". ")[0].rstrip(".")
-    word = "fails" if need.finding.verdict is Verdict.FAIL else "warns"
-    word = f"{COLOURS[need.finding.verdict]}{word}\033[0m" if screen.colour else word
-    return f"{', '.join(need.subjects)} {word} ({need.finding.check}): {sentence}"
+def _said(case: Case, screen: Screen) -> str:
+    """The models, and what is wrong with them and why."""
+    verdict = case.needs[0].finding.verdict
+    word = "fails" if verdict is Verdict.FAIL else "warns"
+    word = f"{COLOURS[verdict]}{word}\033[0m" if screen.colour else word
+    return f"{', '.join(case.subjects)} {word}: {printable(' '.join(case.headline.split()))}"
 
 
-def _rest(others: Sequence[Need]) -> str:
-    """For example ``2 more, of a, b: in the report``."""
-    subjects = list(dict.fromkeys(subject for need in others for subject in need.subjects))
+def _rest(wanting: Sequence[Case]) -> str:
+    """For example ``2 more findings, of a, b: in the report``."""
+    subjects = list(dict.fromkeys(subject for case in wanting[1:] or wanting for subject in case.subjects))
     named = ", ".join(subjects[:3]) + (f" and {len(subjects) - 3} more" if len(subjects) > 3 else "")
-    return f"{len(others)} more, of {named}: in the report"
+    others = sum(len(case.needs) for case in wanting) - 1
+    return f"{counted(others, 'more finding')}, of {named}: in the report"

@@ -257,9 +257,9 @@ def test_statistics_that_lag_behind_the_weights_are_seen_and_what_repairs_them_i
     assert lagging["statistics"].evidence["top1_repaired"] > 0.95
     assert lagging["statistics"].evidence["forecast_drop"] > 0.2
     assert (
-        "Of 1 BatchNorm layers, these samples differ most from the training data in 0:"
-        in lagging["statistics"].sentence
+        "Of 1 layers, the stored statistics are furthest from the images' in 0: means" in lagging["statistics"].sentence
     )
+    assert lagging["accuracy"].sentence.startswith("With each batch's own statistics (training mode) ")
 
 
 def test_an_exported_file_is_skipped_with_a_reason() -> None:

@@ -56,7 +56,8 @@ def test_a_model_with_stale_statistics_is_first_on_the_page_and_in_the_terminal_
     assert "Not all of them. 2 models: 1 should not be trusted" in shown
     assert shown.index("stale on –") < shown.index("sound on –")
     row = shown[shown.index("stale on –") : shown.index("sound on –")]
-    assert "✗ do not trust Better in training mode than in inference mode. Estimate BatchNorm's statistics again" in row
+    why = f"Stored BatchNorm statistics do not fit: {seen.sentence}"
+    assert f"✗ do not trust {why} With BatchNorm statistics estimated again" in row
     lines = job_text(runs, "data/report.html").splitlines()
-    assert lines[1] == f"needs somebody: stale warns (mode_check): {seen.sentence.rstrip('.')}"
+    assert lines[1] == f"needs somebody: stale warns: {why.rstrip('.')}"
     assert lines[2].startswith("  do: Estimate BatchNorm's statistics again")

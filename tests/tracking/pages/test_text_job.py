@@ -24,16 +24,18 @@ def test_a_model_with_stale_statistics_among_sound_ones_is_the_first_thing_that_
     lines = job_text(runs, "data/report.html").splitlines()
     assert lines == [
         "evaluated: 3 models, top-1 52.00 % to 95.00 %; do not trust 1 of them",
-        f"needs somebody: stale warns (mode_check): {STALE.rstrip('.')}",
-        "  do: Estimate BatchNorm's statistics again, or get the checkpoint again from its authors.",
-        "  and 12 more, of a: in the report",
+        f"needs somebody: stale warns: Stored BatchNorm statistics do not fit: {STALE.rstrip('.')}",
+        "  do: Estimate BatchNorm's statistics again on the training images and save the file, or get it again from its source.",
+        "  and 12 more findings, of a: in the report",
         "look: data/report.html, or `weighbridge ui`",
     ]
 
 
 def test_what_was_found_alike_of_several_models_is_said_once() -> None:
     runs = [run(name, 0.9, (Verdict.WARN, FROZEN)) for name in ("a", "b")]
-    assert "needs somebody: a, b warns (mode_check)" in job_text(runs, "r.html")
+    assert "needs somebody: a, b warns: What changes the weights and statistics: In training" in job_text(
+        runs, "r.html"
+    )
 
 
 def test_a_sound_job_says_that_nothing_needs_anybody() -> None:
