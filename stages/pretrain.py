@@ -95,11 +95,10 @@ def _versions(source: Pretrain) -> dict[str, str]:
     return installed
 
 
-def _export(network: Network, source: Pretrain, path: Path, image: tuple[int, ...]) -> None:
+def _export(network: Network, source: Pretrain, path: Path, sample: tuple[int, ...]) -> None:
     if source.export is None:
         return
-    height, width, channels = image
-    exported = network.export(path.parent, (height, width, channels)) if isinstance(network, Exportable) else None
+    exported = network.export(path.parent, sample) if isinstance(network, Exportable) else None
     if exported is None or exported.framework != source.export:
         raise UserError(f"params.yaml: pretrain: {source.framework} cannot be exported to ONNX; set export to null")
 
@@ -113,8 +112,13 @@ def _finding(name: str, source: Pretrain, curve: pd.DataFrame, test: SampleSet) 
     trained = f"{source.architecture} trained here for {source.epochs} epochs on {source.framework} ({source.backend})"
     sentence = f"{trained}: {came}."
     curves = {column: curve[["epoch", column]].to_numpy(float).tolist() for column in ("loss", "train", "test")}
-    evidence = {"top1": float(last["test"]), "train": float(last["train"]), "curves": curves}
+    evidence = {_number(test): float(last["test"]), "train": float(last["train"]), "curves": curves}
     return Finding("pretrain", name, Verdict.PASS, sentence, evidence)
+
+
+def _number(test: SampleSet) -> str:
+    """What the curve's fractions are of."""
+    return "token_likelihood" if test.task == REGRESSION else "top1"
 
 
 def _require_training_images(source: str, samples: Path) -> None:
@@ -145,7 +149,7 @@ def main(source: str, samples: Path, images: Path, conditions: str, weights: Pat
         _export(network, chosen, partial / "model.onnx", test.inputs.shape[1:])
         save_findings([_finding(source, chosen, curve, test)], partial / "findings.json")
         curve.to_csv(partial / "curve.csv", index=False, lineterminator="\n")
-        card = {"top1": float(curve["test"].iloc[-1]), "samples": len(test), **chosen.model_dump()}
+        card = {_number(test): float(curve["test"].iloc[-1]), "samples": len(test), **chosen.model_dump()}
         write_json(partial / "card.json", {**card, "versions": _versions(chosen)})
     kept.forget()
 

@@ -18,9 +18,9 @@ from typing import Any
 from jinja2 import Environment
 
 from stages.report.checks import modes, published
-from stages.report.grouping import distinct, split
+from stages.report.grouping import Split, distinct, split
 from stages.report.models import ModelPage, anchors, checked, model_pages, shared
-from stages.report.numbers import brief, is_finite, number, percent, plain, range_of
+from stages.report.numbers import brief, headline, is_finite, number, percent, plain, range_of
 from stages.report.pictures import NO_IMAGES, Images, flips
 from stages.report.sections import accuracies, by_test_set, curves, parity, times
 from tracking.audit.cases import cases
@@ -47,8 +47,10 @@ def report(
     together: Sequence[Finding] = (),
     failures: Sequence[Failure] = (),
     images: Images = NO_IMAGES,
+    suite: str | None = None,
 ) -> str:
-    """The page. `pairs` give the tolerances of parity; `seconds` by stage in the pipeline's order, None where not known.
+    """The page. `pairs` give the tolerances of parity; `seconds` by stage in the pipeline's order, None where not known; `suite`
+    is the file that asked it all.
 
     `together` are findings about all runs, as `published_check` writes them; `failures` what could not run.
     """
@@ -76,22 +78,27 @@ def report(
             modes=modes(found),
             flips=flips(runs, found, images),
             published=published(together),
-            conditions={
-                "Environment": split({each.subject: each.environment for each in runs}),
-                "Parameters": split({each.subject: each.params for each in runs}),
-                "Inputs": split({each.subject: each.inputs for each in runs}),
-            },
+            conditions=_conditions(runs),
             times=times(seconds),
             seconds=seconds,
             listed=LISTED,
+            suite=suite,
         )
         .lstrip()
     )
 
 
+def _conditions(runs: Sequence[Run]) -> dict[str, Split]:
+    return {
+        "Environment": split({each.subject: each.environment for each in runs}),
+        "Parameters": split({each.subject: each.params for each in runs}),
+        "Inputs": split({each.subject: each.inputs for each in runs}),
+    }
+
+
 def _templates() -> Environment:
     templates = environment(Path(__file__).parent)
-    templates.filters |= {"percent": percent, "number": number, "brief": brief, "plain": plain}
+    templates.filters |= {"percent": percent, "number": number, "brief": brief, "plain": plain, "headline": headline}
     return templates
 
 
@@ -129,7 +136,7 @@ def _page(runs: Path, together: Path, failed: Path, images: Images) -> str:
     seconds = {name: _seconds(notes / f"{name}.json") for name in stages}
     pairs = read(dict[str, Parity], "backend_parity").values()
     found = [finding for path in sorted(together.glob("*.json")) for finding in load_findings(path)]
-    return report(known, pairs, seconds, found, [*failures(failed)], images)
+    return report(known, pairs, seconds, found, [*failures(failed)], images, read(str | None, "suite"))
 
 
 def main(runs: Path, together: Path, failed: Path, images: Path, manifest: Path, report: Path) -> None:

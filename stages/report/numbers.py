@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
 from tracking.runs.facts import is_number
@@ -39,3 +39,16 @@ def brief(value: Any) -> str:
     """A digest by its first twelve digits; anything else in full."""
     text = plain(value)
     return text[:12] if DIGEST.fullmatch(text) else text
+
+
+def headline(results: Mapping[str, Any]) -> tuple[str, str]:
+    """By which a run is known first, and what is said beside it: top-1, or where there is none another metric by its name."""
+    if is_finite(results.get("exact_match")):
+        return "", f"exact match {percent(results['exact_match'])}, mean AUROC {number(results.get('auroc'), 4)}"
+    if is_finite(results.get("mae")):
+        return "", f"MAE {number(results['mae'], 4)}, R2 {number(results.get('r2'), 4)}"
+    if is_finite(results.get("token_perplexity")):
+        low, high = (number(results.get(f"token_perplexity_{end}"), 4) for end in ("low", "high"))
+        return f"{number(results['token_perplexity'], 4)} perplexity", f"by token, {low} to {high}"
+    ends = [percent(results.get(f"top1_{end}")) for end in ("low", "high") if f"top1_{end}" in results]
+    return percent(results.get("top1")), " to ".join(ends)

@@ -527,3 +527,18 @@ def test_test_sets_stand_side_by_side() -> None:
     assert "Top-1 accuracy by test set" in page
     assert "not weighed" in page
     assert "by test set" not in report([a_run("net+photos"), a_run("b+photos")], PAIRS, SECONDS)
+
+
+def test_a_run_without_top1_is_known_by_its_perplexity_and_its_suite_is_named_among_what_reproduces_it() -> None:
+    texts = {
+        "token_perplexity": 41.617,
+        "token_perplexity_low": 38.944,
+        "token_perplexity_high": 44.258,
+        "samples": 277,
+    }
+    run = a_run(results=texts)
+    shown = text_of(report([run], [], {}, suite="suites/language.yaml"))
+    assert "41.62 perplexity" in shown
+    assert "by token, 38.94 to 44.26" in shown
+    assert "weighbridge use suites/language.yaml dvc repro" in " ".join(shown.split())
+    assert "weighbridge use" not in text_of(report([run], [], {}))

@@ -8,7 +8,7 @@ from tracking.pages.terminal import PIPE, Screen, table_lines
 from tracking.runs.run import Run
 
 SHORTENED = {"id": 12, "commit": 10}
-OTHER_METRICS = ("exact_match", "mae")  # of several labels an image, and of numbers
+OTHER_METRICS = ("exact_match", "mae", "token_perplexity")  # of several labels an image, of numbers, of texts
 
 
 def runs_rows(found: Iterable[tuple[Path, Run]], folder: Path) -> list[dict[str, Any]]:

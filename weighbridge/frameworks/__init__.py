@@ -134,8 +134,8 @@ class Exported:
 class Exportable(Protocol):
     """A classifier that can be written as a finished program, the way the framework's users do it."""
 
-    def export(self, folder: Path, image: tuple[int, int, int]) -> Exported:
-        """Write the program for images of this height, width and number of channels to `folder`.
+    def export(self, folder: Path, sample: tuple[int, ...]) -> Exported:
+        """Write the program for samples of this shape to `folder`: an image's height, width and number of channels.
 
         Raises:
             UserError: this backend has no such program.

@@ -217,7 +217,7 @@ class KerasNetwork:
         scores = keras.layers.Dense(classes, name="new_head")(self.last_features())
         return KerasNetwork(keras.Model(self.model.input, scores), self.device)
 
-    def export(self, folder: Path, image: tuple[int, int, int]) -> Exported:
+    def export(self, folder: Path, sample: tuple[int, ...]) -> Exported:
         import keras
 
         if keras.backend.backend() != "tensorflow":

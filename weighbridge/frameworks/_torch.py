@@ -254,21 +254,36 @@ class TorchNetwork:
             train_all_but(self.module, still)
         self.module.eval()
 
-    def export(self, folder: Path, image: tuple[int, int, int]) -> Exported:
-        """Write an ONNX file with a free batch dimension (https://docs.pytorch.org/docs/stable/onnx.html)."""
+    def export(self, folder: Path, sample: tuple[int, ...]) -> Exported:
+        height, width, channels = sample
+        example = torch.zeros(2, channels, height, width, device=self.device)
+        return self.write_onnx(folder, self.module, {"images": (example, {0: torch.export.Dim("batch")})}, "scores")
+
+    def write_onnx(
+        self,
+        folder: Path,
+        module: nn.Module,
+        inputs: Mapping[str, tuple[torch.Tensor, Mapping[int, object]]],
+        output: str,
+    ) -> Exported:
+        """Write an ONNX file (https://docs.pytorch.org/docs/stable/onnx.html).
+
+        Args:
+            inputs: by name an example, and its free dimensions.
+        """
         if self.ways != Ways() or self._before_quantised is not None:
             raise UserError("a network that computes otherwise than by default (`computing`) is not exported")
-        height, width, channels = image
-        path, example = folder / "model.onnx", torch.zeros(2, channels, height, width, device=self.device)
+        path, (examples, free) = folder / "model.onnx", zip(*inputs.values(), strict=True)
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of torch.export about torch itself
+            warnings.filterwarnings("ignore", "# The axis name")  # of dimensions that two inputs share
             torch.onnx.export(
-                self.module,
-                (example,),
+                module,
+                examples,
                 str(path),
-                input_names=["images"],
-                output_names=["scores"],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=list(inputs),
+                output_names=[output],
+                dynamic_shapes=free,
                 external_data=False,
                 verbose=False,
             )

@@ -4,12 +4,14 @@ import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from tracking.runs.errors import UserError
+from weighbridge.frameworks import Exported
 from weighbridge.frameworks._torch import TorchNetwork
 from weighbridge.frameworks._torch_layers import last_token
 from weighbridge.texts.marks import BEST, HEAD, SCORED
@@ -31,7 +33,37 @@ class Asking:
     use_cache: bool = False
 
 
-class LanguageNetwork(TorchNetwork):
+class TextNetwork(TorchNetwork):
+    """A module of transformers that takes token ids."""
+
+    def export(self, folder: Path, sample: tuple[int, ...]) -> Exported:
+        """Write an ONNX file whose inputs are called as transformers calls them; batch and length are free, whatever `sample`."""
+        if not isinstance(self, LanguageNetwork) and _padding(self.module) is None:
+            raise UserError(f"{type(self.module).__name__} has no padding token, without which it takes no batch")
+        ids = torch.ones(2, 8, dtype=torch.long, device=self.device)
+        free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+        inputs = {name: (ids.clone(), free) for name in ("input_ids", "attention_mask")}
+        return self.write_onnx(folder, _Padding(self.module).eval(), inputs, "logits")
+
+
+class _Padding(torch.nn.Module):
+    """The module, told by the mask alone what is padding."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.module, self.padding = module, _padding(module) or 0
+        self.given = {"use_cache": False} if "use_cache" in inspect.signature(module.forward).parameters else {}
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        ids = input_ids.masked_fill(attention_mask == 0, self.padding)
+        return self.module(input_ids=ids, attention_mask=attention_mask, **self.given).logits
+
+
+def _padding(module: Any) -> int | None:
+    return module.config.get_text_config().pad_token_id
+
+
+class LanguageNetwork(TextNetwork):
     """A causal language model: of requests it gives log-likelihoods, and it generates.
 
     Attributes:

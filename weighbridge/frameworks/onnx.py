@@ -14,6 +14,7 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Spec
 from weighbridge.frameworks._devices import parts
+from weighbridge.frameworks._onnx_language import log_likelihoods
 from weighbridge.frameworks._programs import Batches
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.confinement import read_confined
@@ -122,7 +123,7 @@ class OnnxClassifier:
 
     Its inputs are one batch of images, or token ids under names that transformers gives them: `input_ids`, perhaps
     `attention_mask` (1 where the ids are, 0 where they have ended), `token_type_ids` (0) and `position_ids`. Of scores for
-    every token, those after the last one are taken.
+    every token, those after the last one are taken, or of requests their log-likelihoods (`_onnx_language`).
     """
 
     categories: tuple[str, ...] | None = None
@@ -165,15 +166,25 @@ class OnnxClassifier:
         return self.batches.scores(images)
 
     def _ask(self, images: np.ndarray) -> np.ndarray:
-        given = self._of_tokens(images) if self._tokens else {self._input.name: self.declared.arranged(images)}
+        if not self._tokens:
+            return self._run(images, {self._input.name: self.declared.arranged(images)})
+        if images.ndim == 3:
+            return log_likelihoods(self._logits, images)
+        scores = self._run(images, self._of_tokens(images))
+        return scores[np.arange(len(images)), (images >= 0).sum(axis=1) - 1] if scores.ndim == 3 else scores
+
+    def _logits(self, ids: np.ndarray) -> np.ndarray:
+        scores = self._run(ids, self._of_tokens(ids))
+        if scores.ndim != 3:
+            raise UserError(f"{self._path}: gives scores of texts, not of each token: it is no causal language model")
+        return scores
+
+    def _run(self, images: np.ndarray, given: dict[str, np.ndarray]) -> np.ndarray:
         try:
-            scores = np.asarray(self.session.run([self._output], given)[0], dtype=np.float32)
+            return np.asarray(self.session.run([self._output], given)[0], dtype=np.float32)
         except Exception as problem:
             said = " ".join(str(problem).split())
             raise UserError(f"{self._path}: cannot take a batch of shape {images.shape} ({said})") from problem
-        if self._tokens and scores.ndim == 3:
-            return scores[np.arange(len(images)), (images >= 0).sum(axis=1) - 1]
-        return scores
 
     def _of_tokens(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         known = ids >= 0

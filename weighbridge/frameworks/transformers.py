@@ -79,7 +79,8 @@ def load(spec: Spec) -> Any:
     if task == "next token":
         asking = _torch_language.Asking(computing["padding_side"], use_cache=computing["use_cache"])
         return _torch_language.LanguageNetwork(module, device, asking, done)
-    return _torch.TorchNetwork(module, device, categories=categories, ask=ask, adjustments=done)
+    kind = _torch_language.TextNetwork if task == "text" else _torch.TorchNetwork
+    return kind(module, device, categories=categories, ask=ask, adjustments=done)
 
 
 def _computing(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -169,29 +169,38 @@ class _Watched:
         return [values[name] for name in wanted]
 
     def give(self, recorder: Recorder) -> None:
-        """Every node's output, in the order of the graph, to the recorder."""
-        called: dict[str, str] = {}
-        for node in self._nodes:
-            name = called[node.output[0]] = _module_of(node)
-            output = (
-                self._joined(node.output[0]) if node.op_type != "Transpose" else None
-            )  # its channels may be anywhere
-            if output is not None:
-                makers = [called[each] for each in node.input if each in called]
-                recorder.add(name, kind_of(node.op_type), output, makers, channels=1 if output.ndim == 4 else -1)
+        """Every node's output, in the order of the graph, to the recorder.
 
-    def _joined(self, name: str) -> np.ndarray | None:
-        """Over all batches; None where, of several, one has not a row for each of its samples."""
-        if len(self._seen) == 1:
-            return self._seen[0][1][name]
-        parts = [values[name] for size, values in self._seen if np.ndim(values[name]) and len(values[name]) == size]
-        return np.concatenate(parts)[: self._samples] if len(parts) == len(self._seen) else None
+        Batches of as many rows as there are samples are given one after the other: they are a language model's requests.
+        """
+        passes = [[each] for each in self._seen] if self._seen[0][0] == self._samples else [self._seen]
+        for seen in passes:
+            called: dict[str, str] = {}
+            for node in self._nodes:
+                name = called[node.output[0]] = _module_of(node)
+                output = (
+                    _joined(seen, node.output[0], self._samples) if node.op_type != "Transpose" else None
+                )  # its channels may be anywhere
+                if output is not None:
+                    makers = [called[each] for each in node.input if each in called]
+                    recorder.add(name, kind_of(node.op_type), output, makers, channels=1 if output.ndim == 4 else -1)
+
+
+def _joined(seen: list[tuple[int, dict[str, np.ndarray]]], name: str, samples: int) -> np.ndarray | None:
+    """Over all batches; None where, of several, one has not a row for each of its samples."""
+    if len(seen) == 1:
+        return seen[0][1][name]
+    parts = [values[name] for size, values in seen if np.ndim(values[name]) and len(values[name]) == size]
+    return np.concatenate(parts)[:samples] if len(parts) == len(seen) else None
 
 
 def _module_of(node: Any) -> str:
-    """The torch module that the node comes from, where torch's exporter says so; else the node's name."""
+    """The torch module that the node comes from, where torch's exporter says so; else the node's name.
+
+    Where another module was wrapped around it (`module`, as torch's own wrappers call it), it is called as without.
+    """
     import ast
 
     scopes = {each.key: each.value for each in node.metadata_props}.get("pkg.torch.onnx.name_scopes", "[]")
     names = [name for name in ast.literal_eval(scopes)[1:-1] if name]
-    return names[-1] if names else str(node.name or node.output[0])
+    return names[-1].removeprefix("module.") if names else str(node.name or node.output[0])
