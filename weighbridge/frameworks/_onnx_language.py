@@ -20,7 +20,8 @@ def log_likelihoods(logits_of: Logits, requests: np.ndarray) -> np.ndarray:
     """
     samples, rows = requests.shape[:2]
     flat = requests.reshape(samples * rows, -1)
-    asked = np.flatnonzero((flat[:, HEAD:] >= 0).any(axis=1))
+    there = np.any(flat[:, HEAD:] >= 0, axis=1)
+    asked = np.flatnonzero(there)
     found = np.full(len(flat), -np.inf, np.float32)
     for start in range(0, len(asked), samples):
         places = asked[start : start + samples]
@@ -29,7 +30,7 @@ def log_likelihoods(logits_of: Logits, requests: np.ndarray) -> np.ndarray:
         for place, row, own in zip(places, ids, logits, strict=True):
             likely, best = _sums(own[: len(row) - 1], row)
             found[place] = likely / max(1, flat[place, 0])
-            if place + 1 < len(flat) and flat[place + 1, 0] == BEST:
+            if place + 1 < len(flat) and not there[place + 1] and flat[place + 1, 0] == BEST:
                 found[place + 1] = best
     return found.reshape(samples, rows)
 
@@ -43,11 +44,10 @@ def _padded(rows: list[np.ndarray]) -> np.ndarray:
 
 def _sums(logits: np.ndarray, row: np.ndarray) -> tuple[np.float32, np.float32]:
     """Of what the row scores, and of the likeliest tokens in the same places: larger where these are not the same."""
-    from scipy.special import log_softmax
-
-    scored = row[1:] & SCORED != 0
-    wanted = row[1:][scored] & (SCORED - 1)
-    logs = log_softmax(logits[scored], axis=-1)
+    scored = np.not_equal(row[1:] & SCORED, 0)
+    wanted, given = row[1:][scored] & (SCORED - 1), logits[scored]
+    shifted = given - given.max(axis=-1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     own, best = logs[np.arange(len(wanted)), wanted].sum(), logs.max(axis=-1).sum()
     if bool((logs.argmax(axis=-1) == wanted).all()):
         return own, own

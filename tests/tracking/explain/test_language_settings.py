@@ -31,7 +31,12 @@ BASE: dict[str, Scalar] = {
     "param.inference.seed": 0,
     "input.weights": "a" * 32,
 }
-ASKED_BY: dict[str, Scalar] = {"param.recipe.length": 40, "param.recipe.bos_at": "empty"}
+ASKED_BY: dict[str, Scalar] = {
+    "param.recipe.length": 40,
+    "param.recipe.bos_at": "empty",
+    "param.recipe.truncation_side": "left",
+    "param.inference.threads": 1,
+}
 PLANTED: dict[str, Scalar] = {
     "param.model.arguments.dtype": "bfloat16",
     "param.model.arguments.padding_side": "left",
@@ -40,7 +45,13 @@ PLANTED: dict[str, Scalar] = {
     "param.model.batch_size": 1,
     "param.inference.seed": 7,
 }
-ASKED_OTHERWISE: dict[str, Scalar] = {"param.recipe.length": 44, "param.recipe.bos_at": "always"}
+ASKED_OTHERWISE: dict[str, Scalar] = {
+    "param.recipe.length": 44,
+    "param.recipe.bos_at": "always",
+    "param.recipe.truncation_side": "right",  # of texts that are all shorter
+    "param.inference.threads": 2,
+    "param.inference.layout": "channels_last",  # of images' weights
+}
 
 
 class Asking:
@@ -54,8 +65,9 @@ class Asking:
 
     def requests(self, recipe: Mapping[str, Scalar]) -> np.ndarray:
         start = (0,) if recipe.get("bos_at") == "always" else ()
-        rows = [[Row((*start, *text), 2) for text in texts] for texts in self.texts]
-        return as_array(rows, int(str(recipe.get("length", 40))))
+        length = int(str(recipe.get("length", 40)))
+        cut = slice(length) if recipe.get("truncation_side") == "right" else slice(-length, None)
+        return as_array([[Row((*start, *text)[cut], 2) for text in texts] for texts in self.texts], length)
 
     def scores(self, conditions: Conditions) -> np.ndarray:
         key = json.dumps(dict(sorted(conditions.items())))
@@ -64,7 +76,11 @@ class Asking:
             seed, size = int(str(conditions["param.inference.seed"])), model["batch_size"]
             arguments, ways = model.get("arguments", {}), model.get("computing", {})
             named = ("transformers", "torch", "GPT2LMHeadModel")
-            network = load(Spec(*named, arguments, 300, 48, self.folder, 1, seed, "cpu", computing=ways))
+            inference = nested(conditions, "param.inference.")
+            threads, layout = inference.get("threads", 1), inference.get("layout")
+            network = load(
+                Spec(*named, arguments, 300, 48, self.folder, threads, seed, "cpu", layout=layout, computing=ways)
+            )
             asked = self.requests(nested(conditions, "param.recipe."))
             parts = [asked[start : start + size] for start in range(0, len(asked), size)]
             self.answers[key] = np.concatenate([network.predict(part) for part in parts])
@@ -152,7 +168,7 @@ def test_of_twenty_planted_sets_each_is_proven_exactly(asking: Asking) -> None:
         assert {factor.name for factor in found.ends.factors} == set(names)
         assert (found.found.verdict, set(found.found.minimal)) == ("proven", set(causes))
         sizes.append((len(names), len(causes)))
-    assert len(set(sizes)) > 1, sizes  # how many differ depends on the CPU
+    assert max(sizes)[0] > 6, sizes  # of which many are causes depends on the CPU
 
 
 def test_int8_and_bfloat16_are_one_factor_since_no_network_is_both(asking: Asking) -> None:
