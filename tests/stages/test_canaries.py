@@ -156,6 +156,11 @@ def test_canaries_of_other_conditions_are_not_taken(
 
 
 @pytest.mark.usefixtures("project")
+def test_where_what_canaries_depend_on_is_not_at_hand_none_are_left(samples: SampleSet) -> None:
+    assert place_of(NAMED, samples, Path("weights"), "code.json absent.json") is None
+
+
+@pytest.mark.usefixtures("project")
 def test_a_network_whose_layers_are_kept_for_a_pair_is_left_to_that_stage(samples: SampleSet) -> None:
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
     assert left(Linear(), samples) is None

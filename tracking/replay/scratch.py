@@ -63,13 +63,13 @@ class Scratch:
     def infer(self, samples: Path, predictions: Path) -> None:
         """Predict prepared samples into the folder `predictions`."""
         values = {"model": KEY, "samples": samples, "weights": self._weights(), "predictions": predictions}
-        self._start("infer", **values, images=self._input(IMAGES), conditions="")
+        self._start("infer", **values, images=self._input(IMAGES), conditions="", canaries="")
 
     def canaries(self, samples: Path, written: Path) -> None:
         """Write what a run keeps of every step and layer to the file `written`."""
         values = {"model": KEY, "images": self._input(IMAGES), "samples": samples, "weights": self._weights()}
         if "layers" in self._pipeline():
-            self._start("layers", **values, outputs=self.folder / "outputs", canaries=written)
+            self._start("layers", **values, outputs=self.folder / "outputs", canaries=written, conditions="")
         else:  # code from before there was one stage for both
             self._start("canaries", **values, written=written)
 

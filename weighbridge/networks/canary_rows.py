@@ -81,11 +81,12 @@ def _bytes(name: str, *shape: int) -> np.ndarray:
 
 
 def place_of(model: str, samples: SampleSet, weights: Path, conditions: str) -> PartialAnswers | None:
-    """Where rows are left; what is there is of the same params, weights, variables and files `conditions`. None without these.
+    """Where rows are left; what is there is of the same params, weights, variables and files `conditions`. None without these,
+    as on a node of a cluster, which has only what `infer` depends on.
 
     Ask before a framework is imported: some set variables.
     """
-    if not conditions:
+    if not conditions or not all(Path(each).is_file() for each in conditions.split()):
         return None
     chosen, inference, classes = asked_model(model, weights)
     told = [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes, read(Layers, "layers").model_dump()]

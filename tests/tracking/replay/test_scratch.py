@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.import_graph import ROOT
 from tracking.replay.errors import RefusedError, StoppedError, UnavailableError
 from tracking.replay.scratch import IMAGES, Scratch
 
@@ -53,6 +56,24 @@ def test_a_process_that_was_stopped_says_nothing_about_its_conditions(
     (tmp_path / "dvc.yaml").write_text("stages:\n  infer:\n    cmd: python -m stages.infer --model x\n")
     with pytest.raises(error, match=words):
         made._start("infer", model="x")
+
+
+def test_every_argument_of_the_stages_that_run_again_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this project's own `dvc.yaml`: a new one would make every recorded run one that cannot run again."""
+    made = Scratch({}, tmp_path, ROOT, ROOT, "resnet18", Path(sys.executable))
+    started: list[str] = []
+
+    def run(words: list[str], *_: object) -> subprocess.CompletedProcess[str]:
+        started.append(words[2])
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr("tracking.replay.scratch.run", run)
+    monkeypatch.setattr(Scratch, "_input", lambda _, working: working)
+    monkeypatch.setattr(Scratch, "_weights", lambda _: tmp_path)
+    made.preprocess(tmp_path)
+    made.infer(tmp_path, tmp_path)
+    made.canaries(tmp_path, tmp_path)
+    assert started == ["stages.preprocess", "stages.infer", "stages.layers"]
 
 
 def test_two_stages_of_one_run_read_the_same_images_out_of_the_cache(
