@@ -27,6 +27,7 @@ from weighbridge.frameworks import Classifier
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.conditions import conditions_of
+from weighbridge.networks.digests import digests
 from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.loading import asked_model, load_model, load_other, spec_of
 from weighbridge.networks.predictions import FOUND_BATCH, PredictionSet
@@ -117,7 +118,7 @@ def main(
             inference.model_dump(),
             classes,
             asked.model_dump(),
-            alone.tolist(),
+            digests(predicted),
         ]
         return Parts(
             PARTIAL / f"isolation_check-{model}", conditions_of(told, weights, samples / "test", conditions), classifier

@@ -1,6 +1,7 @@
 """Inference refuses what would be a number without a meaning, and loading refuses weights that are not the ones meant."""
 
 import hashlib
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.class_map import NOT_COMPARED
+from weighbridge.networks.digests import digests
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.score_order import arrange_scores
 from weighbridge.params.models import Model
@@ -192,3 +194,15 @@ def test_scalars_keep_their_shape_in_a_weights_file(tmp_path: Path) -> None:
     save_tensors({"count": np.asarray(3), "w": np.zeros((2, 2)).T}, tmp_path / "w.safetensors")
     loaded = load_tensors(tmp_path / "w.safetensors")
     assert (loaded["count"].shape, loaded["w"].shape) == ((), (2, 2))
+
+
+def test_the_digest_of_scores_needs_no_second_copy_of_them() -> None:
+    scores = np.zeros((4000, 1000), np.float32)
+    predicted = PredictionSet(tuple(map(str, range(4000))), np.zeros(4000, np.int64), scores, {})
+    assert predicted.top1.any() == 0  # kept from here on
+    tracemalloc.start()
+    found = digests(predicted)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found["scores.sha256"] == hashlib.sha256(scores.tobytes()).hexdigest()
+    assert peak < scores.nbytes / 4

@@ -2,6 +2,8 @@
 
 import hashlib
 
+import numpy as np
+
 from tracking.runs.run import Scalar
 from weighbridge.images.tasks import REGRESSION
 from weighbridge.networks.predictions import PredictionSet
@@ -15,5 +17,7 @@ def digests(predictions: PredictionSet) -> dict[str, Scalar]:
     arrays = predictions.arrays()
     if not arrays.keys() & {"scores", "best_scores"}:
         return {**decided}
-    digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values()))
+    digest = hashlib.sha256()
+    for array in arrays.values():
+        digest.update(np.ascontiguousarray(array).data)  # as large as it is, not copied
     return {"scores.sha256": digest.hexdigest(), **decided}
