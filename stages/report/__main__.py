@@ -18,11 +18,12 @@ from typing import Any
 from jinja2 import Environment
 
 from stages.report.checks import modes, published
+from stages.report.curves import curves, heads
 from stages.report.grouping import Split, distinct, split
 from stages.report.models import ModelPage, anchors, checked, model_pages, shared
 from stages.report.numbers import brief, headline, is_finite, number, percent, plain, range_of
 from stages.report.pictures import NO_IMAGES, Images, flips
-from stages.report.sections import accuracies, by_test_set, curves, parity, times
+from stages.report.sections import accuracies, by_test_set, parity, times
 from tracking.audit.cases import cases
 from tracking.audit.trust import answer, tally
 from tracking.pages.templates import environment
@@ -75,6 +76,7 @@ def report(
             by_set=by_test_set(runs),
             parity=parity(found, {(pair.candidate, pair.reference): pair for pair in pairs}),
             curves=list(curves(runs)),
+            heads=heads(runs),
             modes=modes(found),
             flips=flips(runs, found, images),
             published=published(together),

@@ -66,10 +66,18 @@ class Rows:
     ticks: tuple[tuple[float, str], ...]
     rows: tuple[Row, ...]
 
+    @property
+    def named(self) -> tuple[tuple[float, str], ...]:
+        """Ticks that have room for their words in a narrow column: the ends, and one about half-way."""
+        return tuple(dict.fromkeys((self.ticks[0], self.ticks[len(self.ticks) // 2], self.ticks[-1])))
+
 
 @dataclass(frozen=True)
 class Lines:
-    """A line chart. Series are (name, points, words for each point), levels (name, place) are lines across it."""
+    """A line chart. Series are (name, points, words for each point), levels (name, place) are lines across it.
+
+    Points are joined where their order means something.
+    """
 
     title: str
     subjects: tuple[str, ...]
@@ -78,6 +86,8 @@ class Lines:
     y_ticks: tuple[tuple[float, str], ...]
     series: tuple[tuple[str, tuple[tuple[float, float], ...], tuple[str, ...]], ...]
     levels: tuple[tuple[str, float, str], ...] = ()
+    y_name: str = ""
+    joined: bool = True
 
 
 def labelled(axis: Axis, words: Any) -> tuple[tuple[float, str], ...]:

@@ -11,6 +11,8 @@ from stages.report.numbers import is_finite, percent
 from tracking.audit.statistics import wilson
 from tracking.runs.findings import Finding
 
+FEWEST_IN_BIN = 10  # images of a bin of the reliability diagram
+
 
 @dataclass(frozen=True)
 class Modes:
@@ -118,14 +120,35 @@ def calibrations(found: Iterable[Finding]) -> Iterator[Rows]:
     for finding in found:
         if finding.check == "accuracy_check" and "reliability" in finding.evidence:
             names, axis = finding.evidence["reliability_columns"], linear([0.0, 1.0])
-            rows = (dict(zip(names, row, strict=True)) for row in finding.evidence["reliability"])
-            yield Rows(labelled(axis, tick_percent), tuple(_bin(axis, **row) for row in rows))
+            rows = [dict(zip(names, row, strict=True)) for row in finding.evidence["reliability"]]
+            yield Rows(labelled(axis, tick_percent), tuple(_bin(axis, **row) for row in _wide_enough(rows)))
+
+
+def _wide_enough(rows: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Neighbouring bins together until each has images enough to be looked at; what is left over joins the last."""
+    joined: list[dict[str, Any]] = []
+    for row in rows:
+        if joined and joined[-1]["images"] < FEWEST_IN_BIN:
+            joined[-1] = _together(joined[-1], row)
+        else:
+            joined.append(dict(row))
+    if len(joined) > 1 and joined[-1]["images"] < FEWEST_IN_BIN:
+        joined[-2:] = [_together(*joined[-2:])]
+    return joined
+
+
+def _together(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, Any]:
+    images = one["images"] + other["images"]
+    means = {
+        name: (one[name] * one["images"] + other[name] * other["images"]) / images for name in ("confidence", "right")
+    }
+    return {"low": one["low"], "high": other["high"], "images": images, **means}
 
 
 def _bin(axis: Axis, *, low: float, high: float, images: int, confidence: float, right: float) -> Row:
     ends = wilson(round(right * images), images)
     span = (axis.at(ends[0]), axis.at(ends[1]), f"95% interval {percent(ends[0], 0)} to {percent(ends[1], 0)}")
-    sure, told = f"confidence {percent(confidence, 0)}", f"right {percent(right, 0)} of {images}"
+    sure, told = f"confidence {percent(confidence, 0)}", f"{round(right * images)} of {images} right"
     marks = (axis.at(confidence), "diamond", sure), (axis.at(right), "circle", told)
     return Row(f"{percent(low, 0)} to {percent(high, 0)} sure", told, spans=(span,), marks=marks)
 

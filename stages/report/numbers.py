@@ -25,7 +25,7 @@ def percent(value: Any, digits: int = 2) -> str:
 
 
 def number(value: Any, digits: int = 2) -> str:
-    return f"{value:.{digits}g}" if is_finite(value) else ABSENT
+    return re.sub(r"e([+-])0+", r"e\1", f"{value:.{digits}g}").replace("e+", "e") if is_finite(value) else ABSENT
 
 
 def plain(value: Any) -> str:

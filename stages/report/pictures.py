@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +89,7 @@ class Flips:
 
 
 def flips(runs: Sequence[Run], found: Sequence[Finding], images: Images) -> list[Flips]:
-    """Pairs that parity or params name first; then the best model against each that decides otherwise."""
+    """Pairs that parity or params name first; then each model against its nearest."""
     known = {run.subject: run for run in runs if images.of_run(run)}
     shown: list[Flips] = []
     left = BYTES
@@ -102,20 +101,31 @@ def flips(runs: Sequence[Run], found: Sequence[Finding], images: Images) -> list
 
 
 def _pairs(runs: Mapping[str, Run], found: Sequence[Finding]) -> Iterator[tuple[str, str]]:
-    """Each two sets of decisions once, under the first names that they have."""
+    """Each two sets of decisions once, under the first names that they have: the pairs that were asked for, then each model,
+
+    the worst first, against the best of its own architecture, or where that is alone the best of all.
+    """
     asked = [
         (str(each.evidence["reference"]), str(each.evidence.get("candidate", each.subject)))
         for each in found
         if "reference" in each.evidence
     ]
     best = sorted(runs, key=lambda name: -float(runs[name].results.get("top1") or 0))
+    nearest = [(_nearest(runs, best, name), name) for name in reversed(best)]
     seen: set[frozenset[str]] = set()
-    for first, second in [*asked, *product(best[:1], best)]:
+    for first, second in [*asked, *nearest]:
         if {first, second} <= runs.keys():
             decided = frozenset(runs[name].decisions["top1"] for name in (first, second))
             if len(decided) == 2 and decided not in seen:
                 seen.add(decided)
                 yield first, second
+
+
+def _nearest(runs: Mapping[str, Run], best: Sequence[str], name: str) -> str:
+    """The best other model of the same architecture, or the best of all; `best` holds the names, the best first."""
+    own = runs[name].params.get("model.architecture")
+    alike = [each for each in best if each != name and runs[each].params.get("model.architecture") == own]
+    return next(iter(alike), best[0])
 
 
 def _flips(first: Run, second: Run, images: Images, left: int) -> Flips | None:

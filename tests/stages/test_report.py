@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stages.report import __main__ as stage
-from stages.report import sections
+from stages.report import checks, curves, sections
 from stages.report.__main__ import report
 from stages.report.charts import decades, linear
 from stages.report.grouping import split
@@ -75,7 +75,7 @@ def test_preprocessing_mistakes_are_drawn_and_listed_in_their_order() -> None:
     text = text_of(page(a_run("one", (mistaken(),))))
     drawn = text[text.index("Preprocessing mistakes") :]
     assert drawn.index("-15.6 points, 180 flips") < drawn.index("+0.4 points, 1 flip")
-    assert "BGR <instead> of RGB 40.00% 35.00% to 45.00% -15.60% -19.00% to -12.00% 1e-09 180 1.5 17 –" in drawn
+    assert "BGR <instead> of RGB 40.00% 35.00% to 45.00% -15.60% -19.00% to -12.00% 1e-9 180 1.5 17 –" in drawn
     assert "Preprocessing mistakes" not in text_of(page())
 
 
@@ -387,19 +387,43 @@ def test_a_run_with_next_to_nothing_in_it_is_shown() -> None:
     assert "No stage left a note of its time" in shown
 
 
-def test_curves_of_one_group_share_a_chart_and_losses_are_no_fractions() -> None:
-    curves = {
-        f"transfer_check.{name}": ((1, 0.5), (2, 0.9)) for name in ("train.lr_0.1", "train.lr_0.01", "loss.lr_0.1")
+def test_curves_have_titles_and_names_of_axes_and_layers_of_all_models_are_dots_of_one_chart() -> None:
+    distance, same = {"mode_check.distance": ((0, 0.1), (1, 0.2))}, ((1, 0.5), (2, 0.9))
+    runs = [
+        a_run(name, curves={**distance, "pretrain.train": same, "pretrain.loss": same, "mine": ((0, 3.0),)})
+        for name in ("a", "b")
+    ]
+    found = {each.title: each for each in curves.curves(runs)}
+    assert list(found) == [
+        "Training here",
+        "Training here: loss",
+        "How far the images are from what BatchNorm stored",
+        "mine",
+    ]
+    layers = found["How far the images are from what BatchNorm stored"]
+    assert [name for name, *_ in layers.series] == ["a", "b"]
+    assert not layers.joined
+    assert found["Training here"].subjects == ("a", "b")
+    assert (found["Training here"].x_name, found["Training here"].y_name) == ("epoch", "share that is right")
+
+
+def test_dropout_without_effect_is_not_drawn_and_new_heads_are_a_table() -> None:
+    points = {
+        "mode_check.dropout_top1": ((0, 0.9), (1, 0.9)),
+        "mode_check.heads.none.inference.training": ((0, 0.8), (1, 0.9)),
+        "mode_check.heads.none.inference.inference": ((0, 0.5),),
     }
-    panels = dict(
-        sections._panels({**curves, "pretrain.train": ((1, 0.5),), "transfer_check.drift.lr_0.1": ((1, 1.5),)})
-    )
-    assert {title: [name for name, _ in series] for title, series in panels.items()} == {
-        "transfer_check train": ["lr_0.1", "lr_0.01"],
-        "transfer_check: loss": ["lr_0.1"],
-        "pretrain": ["train"],
-        "transfer_check: drift": ["lr_0.1"],
-    }
+    run = a_run(curves=points)
+    assert list(curves.curves([run])) == []
+    assert curves.heads([run]) == [("one", "as they are", "whole base in inference mode", "85.00%", "50.00%")]
+
+
+def test_bins_of_few_images_are_joined_and_keep_every_image() -> None:
+    names = ["low", "high", "images", "confidence", "right"]
+    rows = [[0.0, 0.1, 1, 0.05, 1.0], [0.1, 0.2, 12, 0.15, 0.5], [0.2, 0.3, 3, 0.25, 0.0]]
+    found = Finding("accuracy_check", "m", Verdict.PASS, "x", {"reliability": rows, "reliability_columns": names})
+    (drawn,) = checks.calibrations([found])
+    assert [row.note for row in drawn.rows] == ["7 of 16 right"]
 
 
 def test_a_number_that_is_none_is_a_dash() -> None:
@@ -464,7 +488,7 @@ def test_every_drawing_says_in_words_what_it_shows() -> None:
         for _, attributes in _Elements(page()).elements
         if attributes.get("role") == "img"
     ]
-    assert len(told) == 8  # two accuracies, parity, two of transfer, two curves, seconds
+    assert len(told) == 7  # two accuracies, two of transfer, two curves, seconds
     assert all(re.search(r"\d", words) for words in told)
 
 
