@@ -110,8 +110,9 @@ def _pairs(runs: Mapping[str, Run], found: Sequence[Finding]) -> Iterator[tuple[
         for each in found
         if "reference" in each.evidence
     ]
-    best = sorted(runs, key=lambda name: -float(runs[name].results.get("top1") or 0))
-    nearest = [(_nearest(runs, best, name), name) for name in reversed(best)]
+    top1 = {name: float(run.results.get("top1") or 0) for name, run in runs.items()}
+    best = sorted(runs, key=lambda name: -top1[name])
+    nearest = [(_nearest(runs, best, name), name) for name in sorted(runs, key=lambda name: top1[name])]
     seen: set[frozenset[str]] = set()
     for first, second in [*asked, *nearest]:
         if {first, second} <= runs.keys():
@@ -122,10 +123,15 @@ def _pairs(runs: Mapping[str, Run], found: Sequence[Finding]) -> Iterator[tuple[
 
 
 def _nearest(runs: Mapping[str, Run], best: Sequence[str], name: str) -> str:
-    """The best other model of the same architecture, or the best of all; `best` holds the names, the best first."""
-    own = runs[name].params.get("model.architecture")
-    alike = [each for each in best if each != name and runs[each].params.get("model.architecture") == own]
-    return next(iter(alike), best[0])
+    """The other model that shares most of architecture and framework, the best of these; `best` holds the names, best first."""
+
+    def shared(other: str) -> int:
+        one, two = (runs[each].params for each in (name, other))
+        if (named := one.get("model.architecture")) is None or named != two.get("model.architecture"):
+            return 0
+        return 2 if one.get("model.framework") == two.get("model.framework") else 1
+
+    return max((each for each in best if each != name), key=shared, default=name)
 
 
 def _flips(first: Run, second: Run, images: Images, left: int) -> Flips | None:

@@ -105,4 +105,4 @@ def test_confidence_stands_beside_the_share_of_right_answers() -> None:
     }
     shown = text_of(report([a_run("m", (Finding("accuracy_check", "m", Verdict.PASS, "x", evidence),))], [], {}))
     assert "Is it as often right as it is sure?" in shown
-    assert shown.index("40% to 50% sure") < shown.index("right 10% of 20") < shown.index("right 96% of 400")
+    assert shown.index("40% to 50% sure") < shown.index("2 of 20 right") < shown.index("384 of 400 right")
