@@ -19,9 +19,21 @@ from jinja2 import Environment
 
 from stages.report.checks import modes, published
 from stages.report.curves import curves, heads
-from stages.report.grouping import Split, distinct, split
+from stages.report.grouping import Split, code_of, distinct, environment_of, inputs_of, network_of, split
+from stages.report.head import head
 from stages.report.models import ModelPage, anchors, checked, model_pages, shared
-from stages.report.numbers import brief, headline, is_finite, number, percent, plain, range_of
+from stages.report.numbers import (
+    as_table,
+    brief,
+    headline,
+    in_words,
+    is_finite,
+    measured,
+    number,
+    percent,
+    plain,
+    range_of,
+)
 from stages.report.pictures import NO_IMAGES, Images, flips
 from stages.report.sections import accuracies, by_test_set, parity, times
 from tracking.audit.cases import cases
@@ -29,6 +41,7 @@ from tracking.audit.trust import answer, tally
 from tracking.pages.templates import environment
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.run import Run, load_runs
+from tracking.runs.times import Times, inference_note, noted_times
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.lock import stage_names
 from weighbridge.params.section import PARAMS, load_yaml, read
@@ -49,11 +62,13 @@ def report(
     failures: Sequence[Failure] = (),
     images: Images = NO_IMAGES,
     suite: str | None = None,
+    asked: Sequence[Times] = (),
 ) -> str:
     """The page. `pairs` give the tolerances of parity; `seconds` by stage in the pipeline's order, None where not known; `suite`
     is the file that asked it all.
 
-    `together` are findings about all runs, as `published_check` writes them; `failures` what could not run.
+    `asked` is when models were; `together` are findings about all runs, as `published_check` writes them; `failures`, what could
+    not run.
     """
     found = [*distinct(runs), *together]
     pages = model_pages(runs, images)
@@ -63,6 +78,7 @@ def report(
         .get_template("report.jinja")
         .render(
             **_first_screen(pages, together, failures),
+            **head(runs, asked),
             runs=runs,
             found=found,
             pages=pages,
@@ -92,15 +108,26 @@ def report(
 
 def _conditions(runs: Sequence[Run]) -> dict[str, Split]:
     return {
-        "Environment": split({each.subject: each.environment for each in runs}),
+        "Environment": split({each.subject: environment_of(each) for each in runs}),
         "Parameters": split({each.subject: each.params for each in runs}),
-        "Inputs": split({each.subject: each.inputs for each in runs}),
+        "The networks": split({each.subject: network_of(each) for each in runs}),
+        "Inputs": split({each.subject: inputs_of(each) for each in runs}),
+        "Weighbridge's own files": split({each.subject: code_of(each) for each in runs}),
     }
 
 
 def _templates() -> Environment:
     templates = environment(Path(__file__).parent)
-    templates.filters |= {"percent": percent, "number": number, "brief": brief, "plain": plain, "headline": headline}
+    templates.filters |= {
+        "percent": percent,
+        "number": number,
+        "brief": brief,
+        "plain": plain,
+        "measured": measured,
+        "in_words": in_words,
+        "as_table": as_table,
+        "headline": headline,
+    }
     return templates
 
 
@@ -137,8 +164,9 @@ def _page(runs: Path, together: Path, failed: Path, images: Images) -> str:
     stages = [name for name in stage_names(load_yaml(PIPELINE), load_yaml(PARAMS)) if name != "report"]
     seconds = {name: _seconds(notes / f"{name}.json") for name in stages}
     pairs = read(dict[str, Parity], "backend_parity").values()
+    asked = [times for each in known if (times := noted_times(each, inference_note(notes, each.subject)))]
     found = [finding for path in sorted(together.glob("*.json")) for finding in load_findings(path)]
-    return report(known, pairs, seconds, found, [*failures(failed)], images, read(str | None, "suite"))
+    return report(known, pairs, seconds, found, [*failures(failed)], images, read(str | None, "suite"), asked)
 
 
 def main(runs: Path, together: Path, failed: Path, images: Path, manifest: Path, report: Path) -> None:

@@ -45,3 +45,24 @@ def split(facts: Mapping[str, Mapping[str, Scalar]]) -> Split:
         else:
             split.same[name] = values[0]
     return split
+
+
+NETWORK, CODE = "model.", "code/"  # beginnings of names among the facts, and among the inputs
+
+
+def environment_of(run: Run) -> dict[str, Scalar]:
+    return {name: value for name, value in run.environment.items() if not name.startswith(NETWORK)}
+
+
+def network_of(run: Run) -> dict[str, Scalar]:
+    """What the loaded network is: its layers, tensors and settings."""
+    return {name: value for name, value in run.environment.items() if name.startswith(NETWORK)}
+
+
+def inputs_of(run: Run) -> dict[str, Scalar]:
+    return {name: value for name, value in run.inputs.items() if not name.startswith(CODE)}
+
+
+def code_of(run: Run) -> dict[str, Scalar]:
+    """Hashes of this project's own files that the stages import."""
+    return {name: value for name, value in run.inputs.items() if name.startswith(CODE)}

@@ -8,7 +8,7 @@ from stages.report.charts import Rows
 from stages.report.checks import Mistakes, Transfer, calibrations, mistakes, transfers
 from stages.report.grouping import SEVERITY, grouped
 from stages.report.pictures import NO_IMAGES, Images
-from tracking.audit.meanings import Meaning, meaning_of
+from tracking.audit.meanings import Meaning, badge, meaning_of
 from tracking.audit.trust import Judged, tally, worst_first
 from tracking.runs.decisions import confusion as counted
 from tracking.runs.decisions import unpack_decisions
@@ -58,6 +58,10 @@ class Check:
         return _counted(self.told)
 
     @property
+    def ran(self) -> bool:
+        return any(each.finding.verdict is not Verdict.SKIP for each in self.told)
+
+    @property
     def wanting(self) -> list[Told]:
         return [each for each in self.told if each.needs_somebody]
 
@@ -76,11 +80,12 @@ def _counted(told: Sequence[Told]) -> str:
 
 @dataclass(frozen=True)
 class ModelPage:
-    """One model: its run, the verdict about it, its checks, and pictures where there are any."""
+    """One model: its run, the verdict about it, which checks looked at it, what they found, and pictures where there are any."""
 
     anchor: str
     run: Run
     judged: Judged
+    looked: str
     checks: tuple[Check, ...]
     mistakes: Mistakes | None
     transfer: Transfer | None
@@ -90,10 +95,37 @@ class ModelPage:
 
 def model_pages(runs: Sequence[Run], images: Images = NO_IMAGES) -> list[ModelPage]:
     """A page for each run, the gravest first; `images` know what its classes are called."""
-    return [_page(number, run, found, images) for number, (run, found) in enumerate(worst_first(runs), 1)]
+    of_a_pair = {
+        each.evidence.get("reference") for run in runs for each in run.findings if each.check == "backend_parity"
+    }
+    return [
+        _page(number, run, found, images, looked_at(run, paired=run.subject in of_a_pair))
+        for number, (run, found) in enumerate(worst_first(runs), 1)
+    ]
 
 
-def _page(number: int, run: Run, found: Judged, images: Images) -> ModelPage:
+ABOUT_THE_NUMBER = {
+    "accuracy_check": "accuracy",
+    "preprocess_check": "preprocessing",
+    "mode_check": "modes",
+    "isolation_check": "isolation",
+    "backend_parity": "other backends",
+}
+
+
+def looked_at(run: Run, *, paired: bool) -> str:
+    """Which of the checks of a number ran, for example ``3 of 5 checks ran; not: preprocessing, modes``.
+
+    A model that others are held against is `paired`: backend_parity looked at it too.
+    """
+    ran = {each.check for each in run.findings if each.verdict is not Verdict.SKIP}
+    ran |= {"backend_parity"} if paired else set()
+    missing = [words for check, words in ABOUT_THE_NUMBER.items() if check not in ran]
+    counted = f"{len(ABOUT_THE_NUMBER) - len(missing)} of {len(ABOUT_THE_NUMBER)} checks ran"
+    return f"{counted}; not: {', '.join(missing)}" if missing else counted
+
+
+def _page(number: int, run: Run, found: Judged, images: Images, looked: str) -> ModelPage:
     told = [Told(each, meaning_of(each), f"f{number}-{place}") for place, each in enumerate(run.findings, 1)]
     told.sort(key=lambda each: SEVERITY.index(each.finding.verdict))
     by_check: dict[str, list[Told]] = {}
@@ -104,6 +136,7 @@ def _page(number: int, run: Run, found: Judged, images: Images) -> ModelPage:
         f"m{number}",
         run,
         found,
+        looked,
         tuple(Check(name, CHECKS.get(name, name), tuple(by_check[name])) for name in names),
         next(iter(mistakes(run.findings)), None),
         next(iter(transfers(run.findings)), None),
@@ -150,7 +183,10 @@ def confusion(run: Run, images: Images = NO_IMAGES) -> Confusion | None:
 
 @dataclass(frozen=True)
 class Checked:
-    """What was looked at in which model: a row for each kind of finding, by check, and each model's worst verdict in it."""
+    """What was looked at in which model: a row for each question, by check, and each model's gravest answer in it.
+
+    Where a check ran and had no reason to ask, the answer is ``not asked``; where it did not run, ``not run``.
+    """
 
     subjects: tuple[str, ...]
     rows: tuple[tuple[str, str, tuple[str, ...]], ...]
@@ -162,18 +198,29 @@ def checked(pages: Sequence[ModelPage]) -> Checked:
         for check in page.checks:
             for each in reversed(check.told):  # the worst last, which stays
                 key = check.title, _kind(each)
-                rows.setdefault(key, {})[page.run.subject] = each.finding.verdict.value
+                rows.setdefault(key, {})[page.run.subject] = badge(each.finding)
     subjects = tuple(page.run.subject for page in pages)
     order = [*CHECKS.values()]
     named = sorted(rows.items(), key=lambda row: order.index(row[0][0]) if row[0][0] in order else len(order))
-    return Checked(subjects, tuple((*key, tuple(cells.get(name, "") for name in subjects)) for key, cells in named))
+    ran = {(check.title, page.run.subject) for page in pages for check in page.checks if check.ran}
+    return Checked(
+        subjects,
+        tuple(
+            (
+                check,
+                kind,
+                tuple(cells.get(name, "not asked" if (check, name) in ran else "not run") for name in subjects),
+            )
+            for (check, kind), cells in named
+        ),
+    )
 
 
 QUESTIONS = {
-    "weighbridge.networks.claimed._accuracy": "Accuracy against its claim",
-    "stages.mode_check.passes.accuracies": "Forgetting eval()",
-    "stages.preprocess_check._better": "Whether the preprocessing is the best",
-    "stages.backend_parity.__main__._scores": "Scores of two backends",
+    "weighbridge.networks.claimed._accuracy": "Is the accuracy the claimed one?",
+    "stages.mode_check.passes.accuracies": "Is it right in inference mode, and what does forgetting eval() cost?",
+    "stages.preprocess_check._better": "Would another preprocessing be better?",
+    "stages.backend_parity.__main__._scores": "Does another backend give the same scores?",
 }  # of findings whose kinds are named by the answer
 
 

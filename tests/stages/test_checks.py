@@ -85,7 +85,7 @@ def test_150_images_fewer_than_published_are_no_agreement() -> None:
     measured = {"samples": 50000, "top1": 0.8056, "top1_low": 0.802, "top1_high": 0.809}
     for said, verdict in (({"images": "own"}, "fail"), ({}, "skip")):
         (top1,) = accuracy_check("m", measured, Claim(top1=0.8086, source="a paper", **said))
-        assert (top1.verdict, "150 images fewer than published" in top1.sentence) == (verdict, True)
+        assert (top1.verdict, "150 images fewer than claimed" in top1.sentence) == (verdict, True)
     (near,) = accuracy_check("m", measured | {"top1": 0.8082}, Claim(top1=0.8086, source="a paper", images="own"))
     assert (near.verdict, "it comes close to the claimed 80.86%" in near.sentence) == ("warn", True)
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from datetime import UTC, datetime
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,10 +16,12 @@ from stages.report import checks, curves, sections
 from stages.report.__main__ import report
 from stages.report.charts import decades, linear
 from stages.report.grouping import split
+from stages.report.head import described
 from tracking.audit import trust
 from tracking.audit.cases import cases
 from tracking.runs.findings import Finding, Verdict, save_findings
 from tracking.runs.run import Run
+from tracking.runs.times import Times
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.whole import load_params
 from weighbridge.process.failures import Failure
@@ -294,7 +297,33 @@ def test_each_model_has_a_verdict_in_three_words(found: tuple[Finding, ...], wor
 def test_what_was_checked_is_compared_like_with_like() -> None:
     exported = Finding("mode_check", "two", Verdict.SKIP, "An exported file has no training mode: nothing to check.")
     shown = text_of(page(a_run(findings=(passed("one"),)), a_run("two", (exported,))))
-    assert "What changes the weights and statistics ✓ pass not asked" in shown
+    assert "What changes the weights and statistics ✓ pass – not run" in shown
+
+
+def test_the_head_says_what_images_when_and_whether_the_code_was_committed() -> None:
+    times = Times(*(datetime(2026, 11, 30, hour, tzinfo=UTC) for hour in (1, 2)))
+    source = Path(__file__).parents[2] / "weighbridge/images/digits.py"
+    run = a_run(params={"data.source": str(source)}, code={"commit": "c0ffee12" * 5, "dirty": True})
+    shown = text_of(report([run], PAIRS, SECONDS, asked=[times]))
+    assert "540 test images: The embedded image folder: scikit-learn's bundled handwritten digits" in shown
+    assert "Weighbridge, 2026-11-30, commit c0ffee12c0ff, with uncommitted changes ." in shown
+    assert described(Path("absent.py")) == described(Path(__file__).parents[2] / "README.md") == ""
+
+
+def test_which_checks_of_the_number_ran_stands_beside_the_verdict_and_the_claim_beside_who_made_it() -> None:
+    claim = {"model.claim.top1": 0.98, "model.claim.source": "a colleague, 2026"}
+    pair = Finding("backend_parity", "b", Verdict.PASS, "x", {"reference": "a"})
+    shown = text_of(page(a_run("a", (passed("a"),), params=claim), a_run("b", (pair,))))
+    assert "2 of 5 checks ran; not: accuracy, preprocessing, isolation" in shown
+    assert "98.00% -1.00 points by a colleague ✓" in shown
+
+
+def test_evidence_is_told_in_words_by_rows_the_widest_first() -> None:
+    rows = [{"distance": 0.1, "layer": "conv1"}, {"distance": 0.25, "layer": "conv2"}]
+    found = Finding("mode_check", "one", Verdict.PASS, "x", {"top1_repaired": 0.95833, "statistics": rows})
+    shown = text_of(page(a_run(findings=(found,))))
+    assert "top-1 with statistics estimated again 95.83%" in shown
+    assert "layer distance conv2 0.25 conv1 0.1" in shown
 
 
 def test_the_page_of_twenty_models_is_small() -> None:

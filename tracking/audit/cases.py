@@ -74,13 +74,18 @@ def _case(subjects: tuple[str, ...], found: Sequence[Need], run: Run | None = No
         headline(found),
         remedied(found, run),
         tuple(dict.fromkeys(need.meaning.means for need in told)),
-        tuple(dict.fromkeys(step for need in told for step in need.meaning.steps)),
+        tuple(dict.fromkeys(_of(run, step) for need in told for step in need.meaning.steps)),
         run=run,
     )
     if run is None or not any(need.meaning.rank in GRAVE for need in found):
         return case
     excluded, unseen = _looked_at(run)
     return replace(case, excluded=excluded, unseen=unseen, sibling=_sibling(run, runs))
+
+
+def _of(run: Run | None, step: str) -> str:
+    recipe = run.params.get("model.recipe") if run else None
+    return step.replace("<recipe>", str(recipe)) if recipe else step
 
 
 def _telling(found: Sequence[Need]) -> Iterator[Need]:
@@ -148,14 +153,15 @@ def _unseen(meaning: Meaning) -> str:
 
 
 def _sibling(run: Run, runs: Sequence[Run]) -> Run | None:
-    """A run whose number is sound on the same samples, prepared alike; one of the same architecture if there is any."""
-    samples, kind = run.inputs.get("samples"), run.params.get("model.architecture")
+    """A run whose number is sound on the same samples, prepared alike; of the same architecture and framework if there is one."""
+    samples = run.inputs.get("samples")
     sound = [
         each
         for each in runs
         if samples and each.inputs.get("samples") == samples and judged(each).kind in ("pass", "warn")
     ]
-    return min(sound, key=lambda each: each.params.get("model.architecture") != kind, default=None)
+    alike = ("model.architecture", "model.framework")
+    return min(sound, key=lambda each: [each.params.get(name) != run.params.get(name) for name in alike], default=None)
 
 
 def case_of(run: Run) -> Case | None:

@@ -45,6 +45,12 @@ def times_of(run: Run, journal: Path) -> Times | None:
     return found[1] if found else None
 
 
+def noted_times(run: Run, note: Path) -> Times | None:
+    """When, by the note of the model's latest predictions; None where there is none, or it is about other predictions."""
+    found = _read(note)
+    return found[1] if found and found[0] == run.results.get(DIGEST) else None
+
+
 def _kept(run: Run, journal: Path) -> Path:
     return journal / "times" / f"{run.id}.json"
 

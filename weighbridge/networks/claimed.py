@@ -95,7 +95,7 @@ def _verdict(word: str, claim: Claim) -> Verdict:
 
 def _told(word: str, images: str, claimed: str, found: Measured, published: Decimal) -> str:
     fewer = round(published * found.samples / 100) - found.right
-    apart = f"{abs(fewer)} image{'' if abs(fewer) == 1 else 's'} {'fewer' if fewer > 0 else 'more'} than published"
+    apart = f"{abs(fewer)} image{'' if abs(fewer) == 1 else 's'} {'fewer' if fewer > 0 else 'more'} than claimed"
     if word == COMES_BACK:
         return f"it comes back to the claimed {claimed}"
     if word == OTHER_IMAGES:
