@@ -87,14 +87,9 @@ def report(
             forest=forest,
             drawn={row.label: row for row in forest.rows} if forest else {},
             claimed=any("model.claim.top1" in each.params for each in runs),
+            **_side_by_side(runs, found, pairs, images),
             checked=checked(pages),
             shared=list(shared(together)),
-            by_set=by_test_set(runs),
-            parity=parity(found, {(pair.candidate, pair.reference): pair for pair in pairs}),
-            curves=list(curves(runs)),
-            heads=heads(runs),
-            modes=modes(found),
-            flips=flips(runs, found, images),
             published=published(together),
             conditions=_conditions(runs),
             times=times(seconds),
@@ -104,6 +99,20 @@ def report(
         )
         .lstrip()
     )
+
+
+def _side_by_side(
+    runs: Sequence[Run], found: Sequence[Finding], pairs: Iterable[Parity], images: Images
+) -> dict[str, Any]:
+    """Models beside one another: by test set, on other backends, in curves, in modes, and where they disagree."""
+    return {
+        "by_set": by_test_set(runs),
+        "parity": parity(found, {(pair.candidate, pair.reference): pair for pair in pairs}),
+        "curves": list(curves(runs)),
+        "heads": heads(runs),
+        "modes": modes(found),
+        "flips": flips(runs, found, images),
+    }
 
 
 def _conditions(runs: Sequence[Run]) -> dict[str, Split]:
