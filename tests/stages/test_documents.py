@@ -15,6 +15,7 @@ from tests.import_graph import ROOT  # noqa: E402
 from tests.project import check_those_there_are, edit_params  # noqa: E402
 from tests.weighbridge.texts import small_language as small  # noqa: E402
 from tracking.runs.errors import UserError  # noqa: E402
+from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
 from weighbridge.networks.predictions import PredictionSet  # noqa: E402
 
 CLAIMS = ROOT / "tracking/audit/claims.csv"
@@ -75,6 +76,44 @@ def test_documents_go_through_the_stages(
         assert predicted.correct().tolist() == right
     if target != "perplexity":
         assert predicted.correct().mean() == pytest.approx(metrics["top1"], abs=1e-6)
+
+
+@pytest.mark.parametrize("target", ["choices", "answer"])
+def test_scoring_and_generating_go_on_after_a_kill_to_the_same_bytes(
+    target: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.write_tasks(tmp_path / "tasks.jsonl", TASKS[target])
+    project(tmp_path, model, target)
+    edit_params(tmp_path, lambda params: params["models"]["gpt2"].update(batch_size=1))
+    monkeypatch.chdir(tmp_path)
+    fetch.main(tmp_path, Path("images"), Path("manifest.csv"), Path("skipped.csv"))
+    preprocess.main(Path("images"), Path("manifest.csv"), "asked", Path("prepared"))
+    calls, killed_at, scores = 0, 0, TorchNetwork.scores
+
+    def counted(network: TorchNetwork, images: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == killed_at:
+            raise KeyboardInterrupt
+        return scores(network, images)
+
+    monkeypatch.setattr(TorchNetwork, "scores", counted)
+
+    def asked(folder: str) -> dict[str, bytes]:
+        nonlocal calls
+        calls = 0
+        infer.main("gpt2", Path("prepared"), Path("images"), model, "", Path(folder))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+    whole = asked("whole")
+    assert calls == len(TASKS[target])
+    killed_at = calls
+    with pytest.raises(KeyboardInterrupt):
+        asked("killed")
+    assert list(Path("data/partial").iterdir())
+    killed_at = 0
+    assert asked("killed") == whole
+    assert calls == 2  # the first batch, and the one at which it was killed
 
 
 def test_a_recipe_that_asks_about_documents_needs_a_task_file(
