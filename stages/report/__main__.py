@@ -152,6 +152,7 @@ def _first_screen(
         "failures": failures,
         "wanting": wanting,
         "of_subject": {each.subjects[0]: each for each in wanting if each.run},
+        "card_of": {each.subjects[0]: f"c{place}" for place, each in enumerate(wanting, 1) if each.run},
         "shown_needs": SHOWN_NEEDS,
         "images": f"{samples[0]:g} held-out images" if samples and every else "held-out images",
         "tally": tally([*distinct([page.run for page in pages]), *together]),

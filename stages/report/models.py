@@ -1,6 +1,6 @@
 """The page of each model within the report: what was found of it by check, what needs somebody first, and its pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,9 +95,7 @@ class ModelPage:
 
 def model_pages(runs: Sequence[Run], images: Images = NO_IMAGES) -> list[ModelPage]:
     """A page for each run, the gravest first; `images` know what its classes are called."""
-    of_a_pair = {
-        each.evidence.get("reference") for run in runs for each in run.findings if each.check == "backend_parity"
-    }
+    of_a_pair = compared_with(runs)
     return [
         _page(number, run, found, images, looked_at(run, paired=run.subject in of_a_pair))
         for number, (run, found) in enumerate(worst_first(runs), 1)
@@ -200,20 +198,23 @@ def checked(pages: Sequence[ModelPage]) -> Checked:
                 key = check.title, _kind(each)
                 rows.setdefault(key, {})[page.run.subject] = badge(each.finding)
     subjects = tuple(page.run.subject for page in pages)
+    ran = {(check.title, page.run.subject) for page in pages for check in page.checks if check.ran}
+    references = {(CHECKS["backend_parity"], name) for name in compared_with([page.run for page in pages])}
+
+    def cell(check: str, cells: Mapping[str, str], name: str) -> str:
+        missing = "not asked" if (check, name) in ran else "reference" if (check, name) in references else "not run"
+        return cells.get(name, missing)
+
     order = [*CHECKS.values()]
     named = sorted(rows.items(), key=lambda row: order.index(row[0][0]) if row[0][0] in order else len(order))
-    ran = {(check.title, page.run.subject) for page in pages for check in page.checks if check.ran}
-    return Checked(
-        subjects,
-        tuple(
-            (
-                check,
-                kind,
-                tuple(cells.get(name, "not asked" if (check, name) in ran else "not run") for name in subjects),
-            )
-            for (check, kind), cells in named
-        ),
-    )
+    told = ((check, kind, tuple(cell(check, cells, name) for name in subjects)) for (check, kind), cells in named)
+    return Checked(subjects, tuple(told))
+
+
+def compared_with(runs: Iterable[Run]) -> set[str]:
+    """The models that `backend_parity` holds others against."""
+    found = (each for run in runs for each in run.findings if each.check == "backend_parity")
+    return {str(each.evidence["reference"]) for each in found if "reference" in each.evidence}
 
 
 QUESTIONS = {

@@ -84,8 +84,11 @@ def _case(subjects: tuple[str, ...], found: Sequence[Need], run: Run | None = No
 
 
 def _of(run: Run | None, step: str) -> str:
-    recipe = run.params.get("model.recipe") if run else None
-    return step.replace("<recipe>", str(recipe)) if recipe else step
+    """The step with the names of this model's own files."""
+    for name in ("recipe", "weights"):
+        if run and run.params.get(f"model.{name}"):
+            step = step.replace(f"<{name}>", str(run.params[f"model.{name}"]))
+    return step
 
 
 def _telling(found: Sequence[Need]) -> Iterator[Need]:

@@ -104,7 +104,7 @@ def _told(word: str, images: str, claimed: str, found: Measured, published: Deci
     if images == OWN:
         words = {WITHIN: "it comes close to", SHORT: "it falls short of", EXCEEDS: "it exceeds"}[word]
         points = abs(found.per_cent - published)
-        return f"{words} the claimed {claimed} on its own images: {apart}, {points:.2f} points"
+        return f"{words} the claimed {claimed} on the claim's own images: {apart}, {points:.2f} points"
     if word == NOT_CONTRADICTED:
         hint = "; are these the claim's own images? then say `images: own`" if images == UNSAID else ""
         return (
