@@ -39,6 +39,7 @@ from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.process.files import write_json
 from weighbridge.process.stage import run
+from weighbridge.texts.words import said_of_texts
 
 CLASSES_LISTED = 200  # rows of the tables of classes and of confused ones
 
@@ -162,7 +163,7 @@ def main(model: str, predictions: Path, samples: Path, claims: Path, findings: P
     else:
         measured = measure_outputs(predicted, asked, test.classes)
         found = list(judge_outputs(model, predicted, test.classes, measured, chosen.claim))
-    save_findings(found, findings)
+    save_findings(said_of_texts(found) if isinstance(test.recipe, TextRecipe) else found, findings)
     write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
 
 

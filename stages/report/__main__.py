@@ -42,6 +42,7 @@ from tracking.pages.templates import environment
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.run import Run, load_runs
 from tracking.runs.times import Times, inference_note, noted_times
+from tracking.runs.words import samples_word
 from weighbridge.params.backend_parity import Parity
 from weighbridge.params.lock import stage_names
 from weighbridge.params.section import PARAMS, load_yaml, read
@@ -147,6 +148,8 @@ def _first_screen(
     wanting = cases([page.run for page in pages], together)
     samples = range_of(page.run.results.get("samples") for page in pages)
     every = samples and samples[0] == samples[1]
+    kinds = {samples_word(page.run.params) for page in pages}
+    what = next(iter(kinds)) if len(kinds) == 1 else "samples"
     return {
         "answer": answer([page.judged.words for page in pages], len(failures)),
         "failures": failures,
@@ -154,7 +157,7 @@ def _first_screen(
         "of_subject": {each.subjects[0]: each for each in wanting if each.run},
         "card_of": {each.subjects[0]: f"c{place}" for place, each in enumerate(wanting, 1) if each.run},
         "shown_needs": SHOWN_NEEDS,
-        "images": f"{samples[0]:g} held-out images" if samples and every else "held-out images",
+        "images": f"{samples[0]:g} held-out {what}" if samples and every else f"held-out {what}",
         "tally": tally([*distinct([page.run for page in pages]), *together]),
     }
 

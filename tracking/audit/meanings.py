@@ -61,13 +61,18 @@ class Meaning:
         return (
             self.check == finding.check
             and (not self.verdicts or finding.verdict.value in self.verdicts)
-            and (not self.says or any(piece in finding.sentence for piece in (*self.says, *self.formerly)))
+            and (not self.says or any(_said(piece, finding.sentence) for piece in (*self.says, *self.formerly)))
         )
 
     def advice(self, finding: Finding) -> str:
         """What to do about the finding; nothing where it passes and only a warning would ask for it."""
         asks = finding.verdict in (Verdict.FAIL, Verdict.WARN) or not self.rank
         return self.do if asks and self.do != "Nothing." else ""
+
+
+def _said(piece: str, sentence: str) -> bool:
+    """Whether the sentence has the piece, as it is or as it is said where the samples are texts (`weighbridge.texts.words`)."""
+    return piece in sentence or piece.replace("image", "text") in sentence
 
 
 @cache

@@ -11,7 +11,7 @@ from tracking.audit.trust import judged, tally
 from tracking.runs.decisions import confusion
 from tracking.runs.facts import is_number
 from tracking.runs.run import Run
-from tracking.runs.words import markdown_text
+from tracking.runs.words import markdown_text, samples_word
 
 PAGE, CONFUSION, HISTOGRAM = "model.html", "confusion-matrix.json", "confidence.json"
 MOST_CLASSES = 100  # of a confusion matrix
@@ -79,7 +79,7 @@ def page(run: Run) -> str:
     found, top1, case = judged(run), run.results.get("top1"), case_of(run)
     said = f"<p>{html.escape(f'{case.headline}. {case.remedied}')}</p>" if case else ""
     steps = "".join(f"<li>{html.escape(step)}</li>" for step in (case.steps if case else (found.do,)))
-    number = f", top-1 {top1:.2%} of {run.results.get('samples')} images" if is_number(top1) else ""
+    number = f", top-1 {top1:.2%} of {run.results.get('samples')} {samples_word(run.params)}" if is_number(top1) else ""
     heads = "".join(f"<th align=left>{each}</th>" for each in FINDINGS_COLUMNS)
     return (
         f"<!doctype html><meta charset=utf-8><title>{html.escape(run.subject)}</title>"
@@ -100,7 +100,7 @@ def description(run: Run) -> str:
     said = [f"**{found.words}**"]
     if is_number(top1):
         ends = f" ({low:.2%} to {high:.2%})" if is_number(low) and is_number(high) else ""
-        said.append(f"top-1 {top1:.2%}{ends} of {samples} images")
+        said.append(f"top-1 {top1:.2%}{ends} of {samples} {samples_word(run.params)}")
     if is_number(claim := run.params.get("model.claim.top1")):
         said.append(f"claimed {claim:.2%}")
     lines = [f"{', '.join(said)}.", ""]

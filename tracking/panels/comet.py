@@ -17,6 +17,15 @@ from comet_ml import API, ui
 RUN = "run.json"
 LARGEST = 20_000_000  # bytes of a record that is read
 MOST_PAIRS, MOST_ROWS = 3, 30
+SHAPE = {
+    "id": str,
+    "subject": str,
+    "params": dict,
+    "inputs": dict,
+    "environment": dict,
+    "results": dict,
+    "findings": list,
+}
 SECTIONS = (("params", "param."), ("inputs", "input."), ("environment", ""))
 
 
@@ -27,14 +36,15 @@ def escaped(value: object) -> str:
 
 
 def run_of(experiment: Any) -> dict | None:
-    """The record's run; None where the experiment is not one of Weighbridge, or its file is damaged or too large."""
+    """The record's run; None where there is none of Weighbridge, or its file is damaged, of another shape or too large."""
     for asset in experiment.get_asset_list() or []:
         if asset.get("fileName") == RUN and int(asset.get("fileSize") or 0) <= LARGEST:
             try:
                 found = json.loads(experiment.get_asset(asset["assetId"]))
             except ValueError:
                 return None
-            return found if isinstance(found, dict) and "id" in found else None
+            shaped = isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in SHAPE.items())
+            return found if shaped else None
     return None
 
 
@@ -47,7 +57,11 @@ def table(heads: tuple[str, ...], rows: list[list[object]]) -> str:
 
 def finding_of_explanation(run: dict) -> dict | None:
     """What `weighbridge explain` found, with the audit of its two ends; None of any other run."""
-    return next((each for each in run["findings"] if each["check"] == "explain" and "audit" in each["evidence"]), None)
+    for each in run["findings"]:
+        evidence = each.get("evidence")
+        if each["check"] == "explain" and isinstance(evidence, dict) and "audit" in evidence:
+            return each
+    return None
 
 
 def audit_html(audit: dict) -> str:
@@ -114,23 +128,38 @@ def verdicts_html(runs: list[dict]) -> str:
     return table(("model", "top-1", "fail", "warn", "id"), rows)
 
 
+def piece(show: Any, *of: Any) -> str:
+    """What `show` makes; a line instead where a record is of another shape inside than Weighbridge writes it."""
+    try:
+        return show(*of)
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        return f"<p>Left out: a record is of another shape than Weighbridge writes it ({type(problem).__name__}).</p>"
+
+
 def pages(experiments: list[Any]) -> list[str]:
-    """What is shown, piece by piece."""
+    """What is shown, piece by piece; what cannot be read is counted."""
     found = [run for run in map(run_of, experiments) if run is not None]
+    sound = [run for run in found if all(isinstance(each, dict) and "check" in each for each in run["findings"])]
+    strange = len(experiments) - len(sound)
+    left_out = [f"<p>{strange} of {len(experiments)} selected: no record of Weighbridge, or damaged.</p>"]
+    return [*_pages(sound), *(left_out if strange and sound else [])]
+
+
+def _pages(found: list[dict]) -> list[str]:
     explained = [(run, told) for run in found if (told := finding_of_explanation(run))]
     weighed = [run for run in found if not finding_of_explanation(run)]
     if not found:
         return ["<p>None of the selected experiments is a record of Weighbridge: select two, or an explanation.</p>"]
-    known = {frozenset((run["params"]["A"], run["params"]["B"])) for run, _ in explained}
+    known = {frozenset((str(run["params"].get("A")), str(run["params"].get("B")))) for run, _ in explained}
     pairs = [pair for pair in combinations(weighed, 2) if frozenset(each["id"] for each in pair) not in known]
-    shown = [verdicts_html(weighed)] if weighed else []
-    shown += [explanation_html(run, told) for run, told in explained]
-    shown += [difference_html(*pair) for pair in pairs[:MOST_PAIRS]]
+    shown = [piece(verdicts_html, weighed)] if weighed else []
+    shown += [piece(explanation_html, run, told) for run, told in explained]
+    shown += [piece(difference_html, *pair) for pair in pairs[:MOST_PAIRS]]
     if len(pairs) > MOST_PAIRS:
         shown.append(f"<p>{len(pairs) - MOST_PAIRS} more pairs: select fewer experiments.</p>")
     return shown
 
 
 if __name__ == "__main__":
-    for piece in pages(API().get_panel_experiments()):
-        ui.display(piece)
+    for part in pages(API().get_panel_experiments()):
+        ui.display(part)

@@ -1,6 +1,7 @@
 """The few words that a recorded sentence needs: one value, one change, one count. Whole texts are the pages' business."""
 
 import re
+from collections.abc import Mapping
 from typing import Protocol
 
 from tracking.runs.run import Scalar
@@ -52,6 +53,11 @@ def _around_the_difference(before: str, after: str) -> tuple[str, str]:
     same = next((at for at, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), len(before))
     start = max(0, min(same, len(before), len(after)) - 10)
     return value_text(f"...{before[start : start + 50]}"), value_text(f"...{after[start : start + 50]}")
+
+
+def samples_word(params: Mapping[str, Scalar]) -> str:
+    """What the samples of a run with these params are."""
+    return "texts" if any(name.startswith(("data.texts", "data.prompts")) for name in params) else "images"
 
 
 def counted(number: int, noun: str) -> str:

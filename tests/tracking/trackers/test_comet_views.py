@@ -132,3 +132,26 @@ def test_the_panel_says_so_where_nothing_selected_is_ours(
     key = comet.connect(tmp_path, "e").log(weighed()).removeprefix("comet:")
     server.experiments[key].files["run.json"] = b"{half"
     assert "None of the selected experiments" in panel(monkeypatch, [key])
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"findings": [5]},
+        {"findings": None},
+        {"params": []},
+        {"results": {"top1": "much"}},
+        {"findings": [{"check": "mode_check"}]},
+        {"findings": [{"check": "explain", "sentence": "x", "verdict": "pass", "evidence": {"audit": 7}}]},
+        {"findings": [{"check": "explain", "evidence": 5}]},
+    ],
+)
+def test_the_panel_says_in_a_line_that_a_record_is_of_another_shape(
+    server: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: dict[str, Any]
+) -> None:
+    tracker = comet.connect(tmp_path, "e")
+    keys = [tracker.log(weighed(name, facts=2)).removeprefix("comet:") for name in ("sound", "strange")]
+    files = server.experiments[keys[1]].files
+    files["run.json"] = json.dumps({**json.loads(files["run.json"]), **part}).encode()
+    seen = panel(monkeypatch, keys)
+    assert "another shape" in seen or "1 of 2 selected" in seen
