@@ -118,6 +118,7 @@ def measured(bench: Bench) -> dict[str, Any]:
         second = loopback.add_node(num_cpus=1)
         found["two nodes"] = bench.run("ray", loopback.address)
         found["one killed"] = bench.run("ray", loopback.address, on_line=killing(loopback, second))
+        loopback.add_node(num_cpus=1)
         os.environ["ONEDNN_MAX_CPU_ISA"] = "SSE41"
         loopback.add_node(num_cpus=1)
         del os.environ["ONEDNN_MAX_CPU_ISA"]

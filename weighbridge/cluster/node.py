@@ -154,13 +154,16 @@ def run_command(job: Job, project: Path, variables: Mapping[str, str], prefix: s
 
 
 def own_variables() -> dict[str, str]:
-    """Those of the node itself. Ray sets OMP_NUM_THREADS and more for its workers, which would move numbers."""
+    """Those of the node itself. Ray sets OMP_NUM_THREADS and an allocator for its workers, which would move numbers."""
     import psutil
 
     try:
-        return dict(psutil.Process(os.getppid()).environ())
+        found = dict(psutil.Process(os.getppid()).environ())
     except (OSError, psutil.Error):
-        return {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+        found = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    if "/ray/core/" in found.get("LD_PRELOAD", ""):
+        del found["LD_PRELOAD"]
+    return found
 
 
 def texts(project: Path, folder: str) -> dict[str, str]:

@@ -78,6 +78,14 @@ def test_variables_of_ray_do_not_reach_a_stage(tmp_path: Path, monkeypatch: pyte
     assert node.own_variables().get("OMP_NUM_THREADS") != "77"
 
 
+@pytest.mark.parametrize(("path", "kept"), [("/site-packages/ray/core/libjemalloc.so", False), ("/own.so", True)])
+def test_the_allocator_that_ray_loads_does_not_reach_a_stage(
+    path: str, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psutil.Process.environ", lambda _: {"LD_PRELOAD": path, "HOME": "/h"})
+    assert node.own_variables() == {"HOME": "/h"} | ({"LD_PRELOAD": path} if kept else {})
+
+
 def test_a_node_that_cannot_capture_says_why(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no such thing"):
         environment_of(Job(**{**vars(job(tmp_path)), "command": "echo no such thing; exit 3"}))
