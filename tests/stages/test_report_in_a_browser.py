@@ -62,7 +62,7 @@ def test_tables_are_sorted_and_filtered_by_keyboard(page: Any) -> None:
 
 def test_a_link_to_a_finding_unfolds_what_holds_it(page: Any) -> None:
     assert not page.is_visible("#f1-1")
-    page.click(".need a")
+    page.click(".need li a")
     assert page.is_visible("#f1-1")
 
 
