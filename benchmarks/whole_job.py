@@ -124,7 +124,15 @@ def through_dvc(folder: Path) -> float:
 
 def ours(folder: Path, stages: Sequence[str] = ORDER) -> dict[str, Spent]:
     """What every stage takes, from nothing, as DVC calls it."""
-    for path in {"data/images", "data/prepared", "data/predictions", "data/findings", "data/runs", "data/metrics"}:
+    for path in {
+        "data/images",
+        "data/prepared",
+        "data/predictions",
+        "data/findings",
+        "data/runs",
+        "data/measured",
+        "data/metrics",
+    }:
         shutil.rmtree(folder / path, ignore_errors=True)
     commands = {name: entry["cmd"] for name, entry in YAML(typ="safe").load(folder / "dvc.lock")["stages"].items()}
     named = {name.partition("@")[0]: name for name in commands}

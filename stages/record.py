@@ -166,7 +166,7 @@ def main(
     manifest: Path,
     samples: Path,
     predictions: Path,
-    metrics: Path,
+    measured: Path,
     findings: Path,
     environments: str,
     code: str,
@@ -184,14 +184,14 @@ def main(
     listed, left_out = read_manifest(manifest), pd.concat([read_manifest(skipped), refused(samples / "test")])
     facts |= stored_facts(listed)
     hashes = {**hashed_inputs(lock, model, chosen), **code_inputs(*map(Path, code.split()))}
-    measured = {**json.loads(metrics.read_text(encoding="utf-8")), "skipped": not_weighed(left_out)}
+    numbers = {**json.loads(measured.read_text(encoding="utf-8")), "skipped": not_weighed(left_out)}
     judged = () if asked.data.texts or asked.data.prompts else judge_images(model, listed, left_out, asked.data.order)
     found = (*judged, *read_findings(findings, weights))
     rows = findings / CANARIES
     canaries = tuple(json.loads(rows.read_text(encoding="utf-8"))) if rows.is_file() else ()
     predicted, command = PredictionSet.load(predictions), locked(lock, f"infer@{model}")["cmd"]
     with replacing(written) as partial:
-        record(model, asked, predicted, facts, command, hashes, measured, found, canaries).save(partial)
+        record(model, asked, predicted, facts, command, hashes, numbers, found, canaries).save(partial)
 
 
 if __name__ == "__main__":

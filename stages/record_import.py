@@ -2,7 +2,7 @@
 
 reads   <predictions>, <claims> (a table of published accuracies, added to the shipped one), <code> (digests of what read the
         predictions), dvc.lock (the hashes that DVC took of what `import_predictions` read)
-writes  <written>: a run file (`tracking.runs.run.Run`), metrics (as `accuracy_check` writes them)
+writes  <written>: a run file (`tracking.runs.run.Run`); <metrics>: the few that DVC's tables show
 params  imports.<key>, metrics
 
 The run's environment is what `declared` says, and nothing that was captured here; `environment.origin` says so.
@@ -23,6 +23,7 @@ from weighbridge.networks.accuracy import measure
 from weighbridge.networks.claimed import held_against_claim, held_against_published
 from weighbridge.networks.digests import digests
 from weighbridge.networks.metrics import metrics as metrics_of
+from weighbridge.networks.metrics import shown
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.unanswered import unanswered
 from weighbridge.params.imports import Import
@@ -80,7 +81,7 @@ def main(key: str, predictions: Path, claims: Path, code: Path, metrics: Path, w
     published = claims_about(asked.checkpoint, load_claims(claims))
     with replacing(written) as partial:
         record_import(key, asked, imported, measured, published, read_lock(), code_inputs(code)).save(partial)
-    write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
+    write_json(metrics, shown({name: round(value, 6) for name, value in measured.items()}))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 reads   <predictions>, <claims> (a table of published accuracies, added to the shipped one), <samples>/test (the images' size,
         the classes' names)
 writes  findings: each claim; images without an answer; the classes that the images do not show; another order of the classes
-        that would be better; several labels an image, or numbers, one by one; metrics (top-k and others with their 95 %
-        intervals; the numbers of samples and classes)
+        that would be better; several labels an image, or numbers, one by one; <written>: every metric (top-k and others with
+        their 95 % intervals; the numbers of samples and classes); <metrics>: the few of them that DVC's tables show
 params  models.<model>, metrics
 """
 
@@ -30,7 +30,7 @@ from weighbridge.networks.claimed import CHECK, counts, held_against_claim, held
 from weighbridge.networks.class_map import NAMES, NOT_COMPARED
 from weighbridge.networks.class_names import called
 from weighbridge.networks.metrics import metrics as metrics_of
-from weighbridge.networks.metrics import per_class, reliability
+from weighbridge.networks.metrics import per_class, reliability, shown
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.unanswered import unanswered
 from weighbridge.params.metrics import Metrics
@@ -140,7 +140,9 @@ def _confused(predicted: PredictionSet, words: Sequence[str]) -> list[list[Any]]
     return [[words[label], words[top1], count] for (label, top1), count in Counter(pairs).most_common(CLASSES_LISTED)]
 
 
-def main(model: str, predictions: Path, samples: Path, claims: Path, findings: Path, metrics: Path) -> None:
+def main(
+    model: str, predictions: Path, samples: Path, claims: Path, findings: Path, written: Path, metrics: Path
+) -> None:
     """Measure, judge, write."""
     chosen, predicted = read(Model, "models", model), PredictionSet.load(predictions)
     test, asked = SampleSet.load(samples / "test"), read(Metrics, "metrics")
@@ -164,7 +166,9 @@ def main(model: str, predictions: Path, samples: Path, claims: Path, findings: P
         measured = measure_outputs(predicted, asked, test.classes)
         found = list(judge_outputs(model, predicted, test.classes, measured, chosen.claim))
     save_findings(said_of_texts(found) if isinstance(test.recipe, TextRecipe) else found, findings)
-    write_json(metrics, {name: round(value, 6) for name, value in measured.items()})
+    rounded = {name: round(value, 6) for name, value in measured.items()}
+    write_json(written, rounded)
+    write_json(metrics, shown(rounded))
 
 
 if __name__ == "__main__":

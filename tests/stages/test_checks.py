@@ -12,7 +12,7 @@ from tracking.audit.claims import load_claims
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, load_findings, save_findings
 from weighbridge.networks.accuracy import measure
-from weighbridge.networks.metrics import metrics
+from weighbridge.networks.metrics import metrics, shown
 from weighbridge.networks.predictions import PredictionSet
 from weighbridge.networks.unanswered import unanswered
 from weighbridge.params.backend_parity import Parity
@@ -201,9 +201,11 @@ def test_the_hardest_class_and_what_it_is_taken_for_are_named() -> None:
     assert list(by_class("m", predicted, ["ape", "bee", "cat"], {}, 10)) == []
 
 
-def test_a_claim_may_be_about_any_metric() -> None:
+def test_a_claim_may_be_about_any_metric_and_tables_show_a_few() -> None:
     predicted = right_of(180, 200)
     measured = {**measure(predicted), **metrics(predicted, Metrics(draws=50))}
+    assert {"top1", "top1_low", "top1_high", "samples"} < shown(measured).keys()
+    assert len(shown(measured)) <= 7 < len(measured)
     for said, verdict in (("own", "pass"), ("sample", "skip")):
         claim = Claim(metric="balanced_accuracy", value=0.9, images=said, source="a paper")
         *_, found = accuracy_check("m", measured, claim)

@@ -60,10 +60,17 @@ def test_documents_go_through_the_stages(
     preprocess.main(Path("images"), Path("manifest.csv"), "asked", Path("prepared"))
     infer.main("gpt2", Path("prepared"), Path("images"), model, "", Path("predictions"))
     accuracy_check.main(
-        "gpt2", Path("predictions"), Path("prepared"), CLAIMS, Path("findings.json"), Path("metrics.json")
+        "gpt2",
+        Path("predictions"),
+        Path("prepared"),
+        CLAIMS,
+        Path("findings.json"),
+        Path("all.json"),
+        Path("metrics.json"),
     )
     predicted = PredictionSet.load(Path("predictions"))
-    metrics = json.loads(Path("metrics.json").read_text())
+    metrics, few = (json.loads(Path(name).read_text()) for name in ("all.json", "metrics.json"))
+    assert (few.items() <= metrics.items(), len(few) <= 7, few["samples"]) == (True, True, len(TASKS[target]))
     assert len(predicted.names) == metrics["samples"] == len(TASKS[target])
     assert metrics[f"{METRICS[target]}_low"] <= metrics[METRICS[target]] <= metrics[f"{METRICS[target]}_high"]
     assert f'"{METRICS[target]}"' in Path("findings.json").read_text()

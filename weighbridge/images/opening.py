@@ -117,9 +117,7 @@ def inspect(path: Path, content: bytes = b"") -> Stored:
     with open_image(path, content) as image:
         frames, (orientation, exif) = int(getattr(image, "n_frames", 1)), orientation_of(image)
         depth, steps = depth_of(image, path), getattr(image, "quantization", {}).get(0)
-        image.draft(
-            None, (1, 1)
-        )  # of a JPEG every coefficient is read all the same; an eighth of the pixels is made of them
+        image.draft(None, (1, 1))  # every coefficient of a JPEG is read, but few pixels are made of them
         image.load()
         if not is_deep(image) and image.mode not in RGB_FROM:
             raise ValueError(f"its colour mode {image.mode} cannot be turned into RGB; convert the file")

@@ -26,11 +26,8 @@ def resize_pixels(decoded: np.ndarray | Image.Image, resize: Resize) -> np.ndarr
     0..255 where the library gives that.
     """
     if isinstance(decoded, Image.Image):
-        size = new_size(decoded.height, decoded.width, resize)
-        if resize.library == "pillow" and size != (
-            decoded.height,
-            decoded.width,
-        ):  # without copying it out and in again
+        size, before = new_size(decoded.height, decoded.width, resize), (decoded.height, decoded.width)
+        if resize.library == "pillow" and size != before:  # without copying it out and in again
             return as_pixels(decoded.resize(size[::-1], PILLOW[resize.interpolation]))
     pixels = as_pixels(decoded)
     size = new_size(pixels.shape[0], pixels.shape[1], resize)

@@ -15,7 +15,7 @@ contributions are added up before they are squared. Images without an answer cou
 probabilities.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import NormalDist
 
 import numpy as np
@@ -25,6 +25,7 @@ from weighbridge.networks.score_kinds import log_probabilities, probabilities
 from weighbridge.params.metrics import Metrics
 
 Z = NormalDist().inv_cdf(0.975)
+SHOWN = 4  # metrics of a model in DVC's tables
 Interval = tuple[float, float, float]  # value, low, high
 
 
@@ -43,6 +44,13 @@ def with_ends(measured: Iterable[tuple[str, Interval]]) -> dict[str, float]:
         for end, value in zip(("", "_low", "_high"), interval, strict=True)
         if np.isfinite(value)
     }
+
+
+def shown(measured: Mapping[str, float]) -> dict[str, float]:
+    """What fits a row of `dvc metrics show`: the first metric with its interval, a few more without theirs, how many samples."""
+    plain = [name for name in measured if {f"{name}_low", f"{name}_high"} <= measured.keys() and "." not in name]
+    ends = [f"{name}{end}" for name in plain[:1] for end in ("_low", "_high")]
+    return {name: measured[name] for name in (*plain[:SHOWN], *ends, "samples") if name in measured}
 
 
 def _measured(predictions: PredictionSet, asked: Metrics) -> Iterator[tuple[str, Interval]]:

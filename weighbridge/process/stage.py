@@ -38,6 +38,7 @@ def run(main: Callable[..., None]) -> None:
     try:
         main(**arguments)
     except KeyboardInterrupt:
+        _ignore_signals()
         print(f"{stage}: interrupted; nothing half-written was kept", file=sys.stderr)  # noqa: T201
         raise SystemExit(INTERRUPTED) from None
     except Exception as problem:  # noqa: BLE001 -- each kind has its words and its exit code
@@ -92,6 +93,12 @@ def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    """From here on: another one, while the interpreter ends, would keep it from telling the processes for which it then waits."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _note_time(stage: str, seconds: float) -> None:
