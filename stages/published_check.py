@@ -5,15 +5,16 @@ writes  findings: whether a published table comes back, digit by digit; how many
         numbers; for each pair the paired difference beside the published one; for each statement what remains of it
 params  published_check
 
-"With preprocessing taken out" means published against published: each publisher measured with the preprocessing of its own
-weights. What the authors of imported predictions declare of theirs is told, and is no proof that it made the difference.
+"With preprocessing taken out" means published against published, each with the preprocessing of its own weights. What authors of
+imported predictions declare of theirs is told, and proves nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracking.audit.claims import EXCEEDS, SHORT, Claim, Measured, claims_about, comes_back, image_side, load_claims
+from tracking.audit.claim_outcomes import EXCEEDS, SHORT
+from tracking.audit.claims import Claim, Measured, claims_about, comes_back, image_side, load_claims
 from tracking.audit.compare import Accuracy, Comparison, compare
 from tracking.runs.findings import Finding, Verdict, save_findings
 from tracking.runs.run import Run, load_runs
@@ -29,7 +30,7 @@ ALPHA = 0.05
 class RunWithClaims:
     """One run beside what is published of its checkpoint: by its publisher, and in the table that should come back.
 
-    Published are accuracies: of a run that decides for no single class, `accuracy` is None and no claim is held against it.
+    Published are accuracies: of a run without single classes `accuracy` is None and no claim is held against it.
     """
 
     run: Run
@@ -321,11 +322,8 @@ def _of_runs(key: str, statement: Statement, runs: Sequence[RunWithClaims]) -> F
         + (_not_alike(list(ours), list(theirs)) if told and short else "")
     )
     rows = [[each.run.subject, f"{each.shortfall:+.2f}", each.preprocessing] for each in known]
-    evidence = {
-        "runs": rows,
-        "runs_columns": ["run", "points short of the lowest", "preprocessing"],
-        "theirs": list(theirs),
-    }
+    columns = ["run", "points short of the lowest", "preprocessing"]
+    evidence = {"runs": rows, "runs_columns": columns, "theirs": list(theirs)}
     verdict = (
         Verdict.PASS if short and len(short) == len(known) and not told else Verdict.WARN if short else Verdict.FAIL
     )

@@ -19,7 +19,8 @@ from stages.accuracy_check.documents import judge_documents, measure_documents
 from stages.accuracy_check.outputs import judge_outputs, measure_outputs
 from stages.accuracy_check.renaming import renaming
 from stages.accuracy_check.scales import scale_of_scores
-from tracking.audit.claims import CLASSES, SHORT, THERE, claims_about, load_claims
+from tracking.audit.claim_outcomes import SHORT
+from tracking.audit.claims import CLASSES, THERE, claims_about, load_claims
 from tracking.audit.claims import Claim as Published
 from tracking.audit.statistics import wilson
 from tracking.runs.findings import Finding, Verdict, save_findings

@@ -12,6 +12,7 @@ import numpy as np
 
 from stages.mode_check.behaviours import behaviour_findings
 from weighbridge.frameworks import Network, Spec, load
+from weighbridge.networks.kept_parts import NOWHERE
 
 SIDE, CLASSES = 32, 3
 RESNET = {"embedding_size": 4, "hidden_sizes": [4], "depths": [1], "layer_type": "basic"}
@@ -60,7 +61,7 @@ def main(framework: str, backend: str) -> None:
     rng = np.random.default_rng(0)
     images = rng.normal(size=(16, SIDE, SIDE, 3)).astype(np.float32)
     labels = rng.integers(0, CLASSES, 16)
-    found = behaviour_findings("tiny", network(framework, backend), framework, images, labels, "all")
+    found = behaviour_findings("tiny", network(framework, backend), framework, images, labels, "all", NOWHERE)
     cells = [{**finding.evidence["row"], "verdict": finding.verdict} for finding in found]
     sys.stdout.write(json.dumps(cells) + "\n")
 

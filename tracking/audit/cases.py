@@ -7,7 +7,7 @@ number whose reason was found has no steps of its own.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tracking.audit.claims import EXCEEDS, SHORT
+from tracking.audit.claim_outcomes import EXCEEDS, SHORT
 from tracking.audit.meanings import Meaning, meaning_of, meanings
 from tracking.audit.statistics import wilson
 from tracking.audit.trust import GRAVE, Need, first_sentence, judged, needs, of_the_run

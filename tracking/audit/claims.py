@@ -11,12 +11,11 @@ from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 
+from tracking.audit.claim_outcomes import COMES_BACK, EXCEEDS, NOT_CONTRADICTED, OTHER_IMAGES, SHORT, WITHIN
 from tracking.audit.statistics import wilson
 from tracking.runs.errors import UserError
 
 SHIPPED = Path(__file__).with_name("claims.csv")
-COMES_BACK, WITHIN, NOT_CONTRADICTED = "comes back", "comes close", "is not contradicted"
-SHORT, EXCEEDS, OTHER_IMAGES = "falls short", "exceeds", "other images"
 OWN, SAMPLE, OTHER, UNSAID = "own", "sample", "other", "unsaid"  # what the images are to those of a claim
 CLASSES, THERE = "classes", "classes_there"  # results of a run
 CLOSE = Decimal("0.1")  # points: what another library's decoder or kernels usually make of the same weights and images

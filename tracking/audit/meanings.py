@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tracking.audit.claims import WITHIN
+from tracking.audit.claim_outcomes import WITHIN
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.writing import write_text
 

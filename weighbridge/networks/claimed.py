@@ -7,20 +7,8 @@ close to it on these; and one that a sample of this size does not contradict, wh
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from tracking.audit.claims import (
-    CLOSE,
-    COMES_BACK,
-    EXCEEDS,
-    NOT_CONTRADICTED,
-    OTHER_IMAGES,
-    OWN,
-    SHORT,
-    UNSAID,
-    WITHIN,
-    Measured,
-    judged,
-    judged_value,
-)
+from tracking.audit.claim_outcomes import COMES_BACK, EXCEEDS, NOT_CONTRADICTED, OTHER_IMAGES, SHORT, WITHIN
+from tracking.audit.claims import CLOSE, OWN, UNSAID, Measured, judged, judged_value
 from tracking.audit.claims import Claim as Published
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.params.models import Claim
