@@ -23,7 +23,7 @@ from tracking.runs.run import Run
 from weighbridge.params.recipes import Declaration, Published, TextRecipe
 from weighbridge.params.whole import load_params
 
-ON_TENSORFLOW = {f"{framework}-tensorflow.json" for framework in ("keras", "kerasfile", "savedmodel")}
+ON_TENSORFLOW = {f"{framework}-tensorflow.json" for framework in ("keras", "keras_hub", "kerasfile", "savedmodel")}
 SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists
 
 

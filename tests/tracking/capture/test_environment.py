@@ -27,8 +27,8 @@ PROCESSES = 5
 COMPUTING = set(RUNTIMES) - {"images", "checks", "fetch"}
 ON_TORCH = {runtime for runtime in COMPUTING if runtime.endswith("-torch")}
 PREPARED_BY_ANY = {"images"}  # prepared by every library at once, as the checks of preprocessing do
-ON_TENSORFLOW = {"keras-tensorflow", "kerasfile-tensorflow", "savedmodel-tensorflow"}
-ON_JAX = {"keras-jax", "kerasfile-jax"}
+ON_TENSORFLOW = {f"{name}-tensorflow" for name in ("keras", "keras_hub", "kerasfile", "savedmodel")}
+ON_JAX = {"keras-jax", "keras_hub-jax", "kerasfile-jax"}
 HERE = this_machine()
 SECRET = "Zk3v9QwXy7Lm2NpR5tBd8Hs1"  # planted: no such account exists
 
