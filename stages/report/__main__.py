@@ -19,7 +19,7 @@ from jinja2 import Environment
 
 from stages.report.checks import modes, published
 from stages.report.curves import curves, heads
-from stages.report.grouping import Split, code_of, distinct, environment_of, inputs_of, network_of, split
+from stages.report.grouping import Split, code_of, environment_of, inputs_of, network_of, split
 from stages.report.head import head
 from stages.report.models import ModelPage, anchors, checked, model_pages, shared
 from stages.report.numbers import (
@@ -37,7 +37,7 @@ from stages.report.numbers import (
 from stages.report.pictures import NO_IMAGES, Images, flips
 from stages.report.sections import accuracies, by_test_set, parity, times
 from tracking.audit.cases import cases
-from tracking.audit.trust import answer, tally
+from tracking.audit.trust import answer, distinct, tally
 from tracking.pages.templates import environment
 from tracking.runs.findings import Finding, load_findings
 from tracking.runs.run import Run, load_runs

@@ -9,14 +9,6 @@ from tracking.runs.run import Run, Scalar
 SEVERITY = (Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
 
 
-def distinct(runs: Iterable[Run]) -> list[Finding]:
-    """Every finding once: models that share their weights share what was found when these were trained."""
-    found: list[Finding] = []
-    for each in runs:
-        found += [finding for finding in each.findings if finding not in found]
-    return found
-
-
 def grouped(found: Iterable[Finding], name: str) -> dict[str, list[Finding]]:
     groups: dict[str, list[Finding]] = {}
     for finding in found:

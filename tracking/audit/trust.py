@@ -120,6 +120,14 @@ def _of(words: str, number: int) -> str:
 BADGES = ("fail", "warn", "close", "pass", "info", "not run")
 
 
+def distinct(runs: Iterable[Run]) -> list[Finding]:
+    """Every finding once: models that share their weights share what was found when these were trained."""
+    found: list[Finding] = []
+    for each in runs:
+        found += [finding for finding in each.findings if finding not in found]
+    return found
+
+
 def tally(found: Sequence[Finding]) -> str:
     """How many findings say what, for example ``89 findings: 1 fail, 2 warn, 64 pass, 10 info, 12 not run.``"""
     badges = [badge(each) for each in found]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tracking.audit.cases import Case, cases
-from tracking.audit.trust import DO_NOT_TRUST, first_sentence, judged
+from tracking.audit.trust import DO_NOT_TRUST, distinct, first_sentence, judged
 from tracking.pages.terminal import PIPE, Screen
 from tracking.runs.findings import Verdict
 from tracking.runs.run import Run
@@ -20,8 +20,7 @@ def job_text(runs: Sequence[Run], report: str, screen: Screen = PIPE) -> str:
         lines += [f"needs somebody: {_said(wanting[0], screen)}", f"  do: {first_sentence(wanting[0].steps[0])}"]
         lines += [f"  and {_rest(wanting)}"] if len(wanting) > 1 or len(wanting[0].needs) > 1 else []
     else:
-        checked = sum(len(run.findings) for run in runs)
-        lines.append(f"needs somebody: nothing ({counted(checked, 'finding')}, none warns or fails)")
+        lines.append(f"needs somebody: nothing ({counted(len(distinct(runs)), 'finding')}, none warns or fails)")
     return "\n".join([*lines, f"look: {report}, or `weighbridge ui`"])
 
 

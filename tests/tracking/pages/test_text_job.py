@@ -39,9 +39,11 @@ def test_what_was_found_alike_of_several_models_is_said_once() -> None:
 
 
 def test_a_sound_job_says_that_nothing_needs_anybody() -> None:
-    text = job_text([run("a", 0.9, (Verdict.PASS, "x."))], "r.html", Screen(colour=True))
+    sound = run("a", 0.9, (Verdict.PASS, "x."))
+    text = job_text([sound], "r.html", Screen(colour=True))
     assert text.splitlines() == [
         "evaluated: 1 model, top-1 90.00 %",
         "needs somebody: nothing (1 finding, none warns or fails)",
         "look: r.html, or `weighbridge ui`",
     ]
+    assert "(1 finding, none" in job_text([sound, sound], "r.html")  # of the weights of both
