@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from tracking.audit.claim_outcomes import COMES_BACK
 from tracking.audit.meanings import RANKS, Meaning, badge, meaning_of
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run
@@ -17,7 +18,6 @@ DO_NOT_TRUST, CHECK_FIRST, TRUSTED, NOTHING_AGAINST, NOT_CHECKED = (
 )
 KINDS = {DO_NOT_TRUST: "fail", CHECK_FIRST: "warn", TRUSTED: "pass", NOTHING_AGAINST: "pass", NOT_CHECKED: "skip"}
 GRAVE = ("cause", "number")
-AS_PUBLISHED = "comes back"  # the claim's word in the evidence of a finding
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def judged(run: Run) -> Judged:
         return Judged(DO_NOT_TRUST, tuple(wanting), first_sentence(wanting[0].meaning.do))
     if wanting:
         return Judged(CHECK_FIRST, tuple(wanting), first_sentence(wanting[0].meaning.do))
-    if any(each.evidence.get("claim") == AS_PUBLISHED and each.verdict is Verdict.PASS for each in run.findings):
+    if any(each.evidence.get("claim") == COMES_BACK and each.verdict is Verdict.PASS for each in run.findings):
         return Judged(TRUSTED, (), "Nothing.")
     if any(each.verdict is Verdict.PASS for each in run.findings):
         return Judged(
