@@ -11,7 +11,7 @@ def band_text(found: Band) -> str:
         f"{found.flipped:,} to {found.can_flip:,} of {found.samples:,} decisions can flip under settings that should not matter",
         f"  run          {found.subject} {found.id[:12]}, comes back here in its {found.grade}",
         f"  at least     {counted(found.flipped, 'decision')} did, under some lever",
-        f"  at most      {counted(found.can_flip, 'image')}: a lead of at most 2 x {found.moved:.1e}, a score's furthest move",
+        f"  at most      {counted(found.can_flip, 'decision')}: a lead of at most 2 x {found.moved:.1e}, a score's furthest move",
         f"  accuracy     {low:+.3f} to {high:+.3f} points: a difference inside this says nothing about the models",
         "",
         "levers",
