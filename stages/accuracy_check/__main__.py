@@ -40,7 +40,6 @@ from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.process.files import write_json
 from weighbridge.process.stage import run
-from weighbridge.texts.words import said_of_texts
 
 CLASSES_LISTED = 200  # rows of the tables of classes and of confused ones
 
@@ -166,7 +165,7 @@ def main(
     else:
         measured = measure_outputs(predicted, asked, test.classes)
         found = list(judge_outputs(model, predicted, test.classes, measured, chosen.claim))
-    save_findings(said_of_texts(found) if isinstance(test.recipe, TextRecipe) else found, findings)
+    save_findings(found, findings)
     rounded = {name: round(value, 6) for name, value in measured.items()}
     write_json(written, rounded)
     write_json(metrics, shown(rounded))

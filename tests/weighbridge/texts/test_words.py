@@ -17,6 +17,12 @@ def test_sentences_about_texts_say_texts_outside_of_quotes_and_brackets() -> Non
     assert meaning_of(after) == meaning_of(before)
 
 
+def test_counts_are_of_texts_in_brackets_too_and_black_images_stay_what_they_are() -> None:
+    said = "An image at a time, 0 of 16 flip (of the same 192 images). Black images were not passed: its samples are texts."
+    (after,) = said_of_texts([Finding("isolation_check", "m", Verdict.PASS, said)])
+    assert after.sentence == said.replace("An image", "A text").replace("192 images", "192 texts")
+
+
 def test_what_a_run_was_asked_about_is_told_by_its_params() -> None:
     assert samples_word({"data.texts.file": "a.csv"}) == samples_word({"data.prompts": "t.jsonl"}) == "texts"
     assert samples_word({"data.source": "photos"}) == "images"
