@@ -187,8 +187,9 @@ def main(
     hashes = {**hashed_inputs(lock, model, chosen), **code_inputs(*map(Path, code.split()))}
     numbers = {**json.loads(measured.read_text(encoding="utf-8")), "skipped": not_weighed(left_out)}
     judged = () if asked.data.texts or asked.data.prompts else judge_images(model, listed, left_out, asked.data.order)
-    found = [*judged, *read_findings(findings, weights)]
-    found = said_of_texts(found) if isinstance(asked.recipe, TextRecipe) else found
+    found = (*judged, *read_findings(findings, weights))
+    if isinstance(asked.recipe, TextRecipe):
+        found = (*said_of_texts(found),)
     rows = findings / CANARIES
     canaries = tuple(json.loads(rows.read_text(encoding="utf-8"))) if rows.is_file() else ()
     predicted, command = PredictionSet.load(predictions), locked(lock, f"infer@{model}")["cmd"]
