@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html import unescape
 from html.parser import HTMLParser
@@ -228,6 +229,12 @@ def short() -> Finding:
     sentence = "Top-1 is 52.00%; it falls short of the claimed 97.00% (x)."
     evidence = {"top1": 0.52, "top1_claimed": 0.97, "claim": "falls short"}
     return Finding("accuracy_check", "stale", Verdict.FAIL, sentence, evidence)
+
+
+@pytest.mark.parametrize("evidence", [{"top1_repaired": -1, "images": 192}, {"top1_repaired": 0.5, "images": -1}])
+def test_a_remedy_with_impossible_numbers_ends_no_page(evidence: dict[str, Any]) -> None:
+    (case,) = cases([a_run("stale", (replace(repaired(), evidence=evidence), short()))])
+    assert ("95%" in case.remedied, case.remedied == "") == (False, evidence["top1_repaired"] == -1)
 
 
 def test_a_model_with_stale_statistics_among_sound_ones_is_the_first_thing_on_the_page_in_one_card() -> None:

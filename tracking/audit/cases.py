@@ -15,6 +15,8 @@ from tracking.runs.facts import is_number
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run
 
+MOST = 10**9  # images of a believable count
+
 
 @dataclass(frozen=True)
 class Case:
@@ -127,11 +129,11 @@ def remedied(found: Sequence[Need], run: Run | None) -> str:
     """What the accuracy is with a remedy that a check has tried, with its interval, and where the claim lies."""
     for need in found:
         top1, images = (need.finding.evidence.get(name) for name in (need.meaning.remedied, "images"))
-        if not need.meaning.remedied or not is_number(top1):
+        if not need.meaning.remedied or not is_number(top1) or not 0 <= top1 <= 1:  # a stranger's run may say anything
             continue
-        if not is_number(images):
+        if type(images) is not int or not 0 < images <= MOST:
             return f"{need.meaning.remedy} {top1:.2%} are right."
-        low, high = wilson(round(top1 * images), int(images))
+        low, high = wilson(round(top1 * images), images)
         claim = run.params.get("model.claim.top1") if run else None
         place = f"; the claimed {claim:.2%} {_lies(claim, low, high)}" if is_number(claim) else ""
         return f"{need.meaning.remedy} {top1:.2%} of {images} are right (95% interval {low:.2%} to {high:.2%}){place}."

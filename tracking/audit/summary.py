@@ -60,7 +60,7 @@ def confidences(run: Run) -> list[tuple[float, int]]:
     for finding in run.findings:
         heads, rows = finding.evidence.get("reliability_columns"), finding.evidence.get("reliability")
         if isinstance(heads, list) and isinstance(rows, list):
-            cells = [dict(zip(heads, row, strict=False)) for row in rows if isinstance(row, list)]
+            cells = [dict(zip(map(str, heads), row, strict=False)) for row in rows if isinstance(row, list)]
             pairs = [(each.get("confidence"), each.get("images")) for each in cells]
             known = [
                 (x, count) for x, count in pairs if is_number(x) and 0 <= x <= 1 and type(count) is int and count > 0

@@ -38,7 +38,7 @@ def _rows(run: Run, name: str, columns: Sequence[str]) -> list[Mapping[str, Any]
     for finding in run.findings:
         table, heads = finding.evidence.get(name), finding.evidence.get(f"{name}_columns")
         if isinstance(table, list) and isinstance(heads, list) and all(column in heads for column in columns):
-            rows = (dict(zip(heads, row, strict=False)) for row in table[:MOST_ROWS] if isinstance(row, list))
+            rows = (dict(zip(map(str, heads), row, strict=False)) for row in table[:MOST_ROWS] if isinstance(row, list))
             return [row for row in rows if all(_drawn(row.get(column), column) for column in columns)]
     return []
 

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from tests.tracking.trackers.samples import weighed
+from tracking.audit.summary import confidences
 from tracking.runs.decisions import pack_decisions
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run
@@ -44,10 +45,22 @@ def test_each_picture_has_the_numbers_of_the_run_and_texts_as_they_are() -> None
     assert [bar.get_width() for bar in costs.patches] == [-50, 1]
 
 
+HEADS: list[Any] = ["confidence", "right", "images"]
+
+
 @pytest.mark.parametrize("rows", [{}, {"mistakes": 5, "mistakes_columns": None}, {"reliability": [7, {}]}])
-def test_a_table_of_another_shape_is_left_out(rows: dict[str, Any]) -> None:
-    columns = {"reliability_columns": ["confidence", "right", "images"]} if "reliability" in rows else {}
-    assert [name for name, _ in pictures(drawn({**rows, **columns}))] == ALL[:2]
+@pytest.mark.parametrize("heads", [HEADS, [*HEADS, []]])
+def test_a_table_of_another_shape_is_left_out(rows: dict[str, Any], heads: list[Any]) -> None:
+    columns = {"reliability_columns": heads} if "reliability" in rows else {}
+    run = drawn({**rows, **columns})
+    assert [name for name, _ in pictures(run)] == ALL[:2]
+    assert confidences(run) == []
+
+
+def test_a_column_without_a_word_for_its_head_ends_nothing() -> None:
+    run = drawn({"reliability": [[0.5, 0.25, 4, 0]], "reliability_columns": [*HEADS, []]})
+    assert confidences(run) == [(0.5, 4)]
+    assert [name for name, _ in pictures(run)] == ALL[:3]
 
 
 def test_a_run_without_numbers_has_none() -> None:
