@@ -30,9 +30,9 @@ from typing import IO, Any
 from stages.backend_check import worker as _backend_worker
 from stages.backend_check.equivalence import Ratio, ratio_of_medians, tost
 from stages.backend_check.tasks import Reply, Request
-from tracking.capture.variables import READ_BY, variables
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict, save_findings
+from weighbridge.networks.conditions import conditions_of
 from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.params.backend_check import BackendCheck
 from weighbridge.params.section import read
@@ -40,7 +40,6 @@ from weighbridge.process.files import write_json
 from weighbridge.process.partial import PARTIAL
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import run
-from weighbridge.weights.files import check_weights
 
 CHECK = "backend_check"
 SIGNIFICANT = 0.05
@@ -189,9 +188,7 @@ def _last_line(said: IO[str]) -> str:
 def main(key: str, timings: Path, findings: Path, conditions: str = "") -> None:
     """Start the workers, measure, write."""
     asked = read(BackendCheck, "backend_check", key)
-    told = [asked.model_dump(), [check_weights(Path(each), None) for each in conditions.split()]]
-    told += [variables(os.environ, READ_BY)]
-    parts = Parts(PARTIAL / f"{CHECK}-{key}", json.dumps(told, sort_keys=True))
+    parts = Parts(PARTIAL / f"{CHECK}-{key}", conditions_of([asked.model_dump()], None, None, conditions))
     with ExitStack() as stack:
         workers: dict[str, Ask] = {
             backend: stack.enter_context(worker(backend, asked.threads, asked.seconds)) for backend in asked.backends

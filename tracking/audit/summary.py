@@ -4,6 +4,7 @@ import html
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from tracking.audit.cases import case_of
 from tracking.audit.meanings import meaning_of
@@ -57,15 +58,19 @@ def files(run: Run) -> dict[str, str]:
 
 def confidences(run: Run) -> list[tuple[float, int]]:
     """Mean confidence and number of answers in each bin of the reliability diagram; odd rows of a stranger are left out."""
+    pairs = (
+        (each.get("confidence"), each.get("images")) for each in table_of(run, "reliability", ("confidence", "images"))
+    )
+    known = [(x, count) for x, count in pairs if is_number(x) and 0 <= x <= 1 and type(count) is int and count > 0]
+    return known if sum(count for _, count in known) <= MOST_ANSWERS else []
+
+
+def table_of(run: Run, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a table in the evidence of the first finding that has one with these columns, but for what is no row."""
     for finding in run.findings:
-        heads, rows = finding.evidence.get("reliability_columns"), finding.evidence.get("reliability")
-        if isinstance(heads, list) and isinstance(rows, list):
-            cells = [dict(zip(map(str, heads), row, strict=False)) for row in rows if isinstance(row, list)]
-            pairs = [(each.get("confidence"), each.get("images")) for each in cells]
-            known = [
-                (x, count) for x, count in pairs if is_number(x) and 0 <= x <= 1 and type(count) is int and count > 0
-            ]
-            return known if sum(count for _, count in known) <= MOST_ANSWERS else []
+        table, heads = finding.evidence.get(name), finding.evidence.get(f"{name}_columns")
+        if isinstance(table, list) and isinstance(heads, list) and all(column in heads for column in columns):
+            return [dict(zip(map(str, heads), row, strict=False)) for row in table if isinstance(row, list)]
     return []
 
 

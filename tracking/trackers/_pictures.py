@@ -6,6 +6,7 @@ Texts of a run are shown as they are: none is read as mathematics.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tracking.audit.summary import table_of
 from tracking.runs.decisions import confusion
 from tracking.runs.facts import is_number
 from tracking.runs.run import Run
@@ -34,13 +35,9 @@ def pictures(run: Run) -> "Iterator[tuple[str, Figure]]":
 
 
 def _rows(run: Run, name: str, columns: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The rows of a table in the evidence of a finding, which may be a stranger's: those that have every column."""
-    for finding in run.findings:
-        table, heads = finding.evidence.get(name), finding.evidence.get(f"{name}_columns")
-        if isinstance(table, list) and isinstance(heads, list) and all(column in heads for column in columns):
-            rows = (dict(zip(map(str, heads), row, strict=False)) for row in table[:MOST_ROWS] if isinstance(row, list))
-            return [row for row in rows if all(_drawn(row.get(column), column) for column in columns)]
-    return []
+    """The first rows of a table in the evidence of a finding, which may be a stranger's: those that have every column."""
+    rows = table_of(run, name, columns)[:MOST_ROWS]
+    return [row for row in rows if all(_drawn(row.get(column), column) for column in columns)]
 
 
 def _drawn(value: object, column: str) -> bool:
