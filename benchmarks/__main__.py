@@ -25,6 +25,7 @@ ALONE = {
     "pipeline": "--growth --models 2 4",
     "publishing": "--runs 3 --repeats 1",
     "audit": "",
+    "growth": "--runs 3 10 --models 2 4 --factors 2 4",
     "gpu": "--model mobilenet_v3_small --images 16 --batches 8 --repeats 1",
 }
 # What needs more, and what that is.

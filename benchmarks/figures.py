@@ -8,6 +8,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +27,11 @@ CHILD_SUBREAPER = 36  # of prctl(2): orphans of what is started here become chil
 
 @dataclass(frozen=True)
 class Spent:
-    """What processes took: CPU seconds of all of them, and seconds that passed."""
+    """What processes took: CPU seconds of all of them, seconds that passed, and the largest memory of one of them in bytes."""
 
     cpu: float
     wall: float
+    peak: int = 0
 
 
 def spent(commands: Iterable[Sequence[str]], folder: Path, **variables: str) -> Spent:
@@ -40,13 +42,17 @@ def spent(commands: Iterable[Sequence[str]], folder: Path, **variables: str) -> 
     """
     _adopt_orphans()
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
-    before, started = _of_children(), time.monotonic()
+    before, started, peak = _of_children(), time.monotonic(), 0
     for command in commands:
-        done = subprocess.run([sys.executable, *command], cwd=folder, env=environ, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)}: {done.stdout[-1000:]}{done.stderr[-2000:]}")
+        with tempfile.TemporaryFile() as said:
+            done = subprocess.Popen([sys.executable, *command], cwd=folder, env=environ, stdout=said, stderr=said)
+            _, status, usage = os.wait4(done.pid, 0)
+            done.returncode, peak = os.waitstatus_to_exitcode(status), max(peak, 1024 * usage.ru_maxrss)
+            if done.returncode:
+                said.seek(0)
+                raise SystemExit(f"{' '.join(command)}: {said.read().decode(errors='replace')[-3000:]}")
         _await_orphans()
-    return Spent(_of_children() - before, time.monotonic() - started)
+    return Spent(_of_children() - before, time.monotonic() - started, peak)
 
 
 def _adopt_orphans() -> None:

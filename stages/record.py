@@ -175,7 +175,8 @@ def main(
     written: Path,
 ) -> None:
     """Gather, build the run, write it."""
-    chosen, lock = read(Model, "models", model), read_lock()
+    chosen = read(Model, "models", model)
+    lock = read_lock(f"preprocess@{chosen.recipe}", f"infer@{model}")
     asked = Asked(
         chosen, resolved_recipe(samples / "test"), read(Inference, "inference"), read(Data, *data_keys(model))
     )
@@ -190,8 +191,7 @@ def main(
     found = (*judged, *read_findings(findings, weights))
     if isinstance(asked.recipe, TextRecipe):
         found = (*said_of_texts(found),)
-    rows = findings / CANARIES
-    canaries = tuple(json.loads(rows.read_text(encoding="utf-8"))) if rows.is_file() else ()
+    canaries = tuple(row for path in findings.glob(CANARIES) for row in json.loads(path.read_text(encoding="utf-8")))
     predicted, command = PredictionSet.load(predictions), locked(lock, f"infer@{model}")["cmd"]
     with replacing(written) as partial:
         record(model, asked, predicted, facts, command, hashes, numbers, found, canaries).save(partial)

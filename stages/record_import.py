@@ -79,8 +79,9 @@ def main(key: str, predictions: Path, claims: Path, code: Path, metrics: Path, w
     chosen = read(Metrics, "metrics")
     measured = {**measure(imported, chosen.ranks, asked.classes), **metrics_of(imported, chosen)}
     published = claims_about(asked.checkpoint, load_claims(claims))
+    lock = read_lock(f"import_predictions@{key}")
     with replacing(written) as partial:
-        record_import(key, asked, imported, measured, published, read_lock(), code_inputs(code)).save(partial)
+        record_import(key, asked, imported, measured, published, lock, code_inputs(code)).save(partial)
     write_json(metrics, shown({name: round(value, 6) for name, value in measured.items()}))
 
 

@@ -59,16 +59,17 @@ def cases(runs: Sequence[Run], together: Sequence[Finding] = ()) -> list[Case]:
     """The gravest first: one of each model; what was found alike of several models, or of all together, is one of its own."""
     every = needs([*(of_the_run(each, run.subject) for run in runs for each in run.findings), *together])
     of_runs = {run.subject: run for run in runs}
-    shared = [need for need in every if len(need.subjects) > 1 or need.subjects[0] not in of_runs]
+    own: dict[tuple[str, ...], list[Need]] = {(subject,): [] for subject in of_runs}
+    shared = [need for need in every if need.subjects not in own]
+    for need in every:
+        own.setdefault(need.subjects, []).append(need)
+    sound = [run for run in runs if judged(run).kind in ("pass", "warn")]
     found = [_case(need.subjects, [need]) for need in shared]
-    for subject, run in of_runs.items():
-        own = [need for need in every if need.subjects == (subject,)]
-        if own:
-            found.append(_case((subject,), own, run, runs))
+    found += [_case((name,), own[name,], run, sound) for name, run in of_runs.items() if own[name,]]
     return sorted(found, key=lambda case: case.order)
 
 
-def _case(subjects: tuple[str, ...], found: Sequence[Need], run: Run | None = None, runs: Sequence[Run] = ()) -> Case:
+def _case(subjects: tuple[str, ...], found: Sequence[Need], run: Run | None = None, sound: Sequence[Run] = ()) -> Case:
     told = list(_telling(found))
     case = Case(
         subjects,
@@ -82,7 +83,7 @@ def _case(subjects: tuple[str, ...], found: Sequence[Need], run: Run | None = No
     if run is None or not any(need.meaning.rank in GRAVE for need in found):
         return case
     excluded, unseen = _looked_at(run)
-    return replace(case, excluded=excluded, unseen=unseen, sibling=_sibling(run, runs))
+    return replace(case, excluded=excluded, unseen=unseen, sibling=_sibling(run, sound))
 
 
 def _of(run: Run | None, step: str) -> str:
@@ -157,16 +158,12 @@ def _unseen(meaning: Meaning) -> str:
     return f"{meaning.excludes} (`{meaning.check}` did not run for this model)"
 
 
-def _sibling(run: Run, runs: Sequence[Run]) -> Run | None:
-    """A run whose number is sound on the same samples, prepared alike; of the same architecture and framework if there is one."""
+def _sibling(run: Run, sound: Sequence[Run]) -> Run | None:
+    """A sound run of the same samples, prepared alike; of the same architecture and framework if there is one."""
     samples = run.inputs.get("samples")
-    sound = [
-        each
-        for each in runs
-        if samples and each.inputs.get("samples") == samples and judged(each).kind in ("pass", "warn")
-    ]
+    beside = [each for each in sound if samples and each.inputs.get("samples") == samples]
     alike = ("model.architecture", "model.framework")
-    return min(sound, key=lambda each: [each.params.get(name) != run.params.get(name) for name in alike], default=None)
+    return min(beside, key=lambda each: [each.params.get(name) != run.params.get(name) for name in alike], default=None)
 
 
 def case_of(run: Run) -> Case | None:

@@ -134,6 +134,8 @@ def matrix(runs: Sequence[Run], metric: str | None = None, *, lower: bool = Fals
     Raises:
         UserError: there are fewer than two different runs, or they have no such number in common.
     """
+    import numpy as np
+
     distinct = list({run.id: run for run in runs}.values())
     if len(distinct) < 2:
         raise UserError("a matrix needs at least two different runs")
@@ -145,8 +147,9 @@ def matrix(runs: Sequence[Run], metric: str | None = None, *, lower: bool = Fals
     hidden = {name for run in ordered for name, value in run.conditions.items() if HIDDEN in str(value)}
     same = len({name for run in ordered for name in run.conditions} - hidden - varying.keys())
     steps = _by_partition(varying)
-    shares = [_share(codes, results) for codes in steps]
-    chances = _chances(list(steps), results, shares)
+    codes = [np.array(each) for each in steps]
+    shares = [_share(each, results) for each in codes]
+    chances = _chances(codes, results, shares)
     groups = [_group(names, varying, *numbers) for names, *numbers in zip(steps.values(), shares, chances, strict=True)]
     return Matrix(tuple(ordered), _result_name(ordered, chosen), tuple(sorted(groups, key=_place)), same, chosen)
 
@@ -182,7 +185,7 @@ def _results(runs: Sequence[Run], metric: str) -> "np.ndarray":
     if _result_name(runs, metric) == metric:
         return np.array([_number(run, metric) for run in runs])
     digests = [str(run.results.get("scores.sha256")) for run in runs]
-    return np.array([sorted(set(digests)).index(digest) for digest in digests])
+    return np.unique(digests, return_inverse=True)[1]
 
 
 # ---- conditions
@@ -213,8 +216,9 @@ def _by_partition(varying: Mapping[str, tuple[str | None, ...]]) -> dict[tuple[i
     """Conditions by the way in which they divide the runs; -1 where a run did not record it."""
     steps: dict[tuple[int, ...], list[str]] = {}
     for name, values in varying.items():
-        distinct = list(dict.fromkeys(each for each in values if each is not UNRECORDED))
-        steps.setdefault(tuple(-1 if each is UNRECORDED else distinct.index(each) for each in values), []).append(name)
+        distinct = dict.fromkeys(each for each in values if each is not UNRECORDED)
+        places: dict[str | None, int] = {UNRECORDED: -1, **{value: place for place, value in enumerate(distinct)}}
+        steps.setdefault(tuple(places[each] for each in values), []).append(name)
     return steps
 
 
@@ -234,18 +238,18 @@ def _place(group: Group) -> tuple[bool, float, int, str]:
 # ---- going together
 
 
-def _share(codes: tuple[int, ...], results: "np.ndarray") -> float | None:
+def _share(codes: "np.ndarray", results: "np.ndarray") -> float | None:
     """The adjusted share of the result's variation; None where there is one value, or one set of bits, to each run."""
     import numpy as np
 
-    known = np.array(codes) >= 0
-    parted, seen = np.array(codes)[known], results[known]
-    values, outcomes = len(set(parted.tolist())), len(set(seen.tolist()))
-    if values in (1, len(parted)) or outcomes == 1:
+    known = codes >= 0
+    parted, seen = codes[known], results[known]
+    values = np.count_nonzero(np.bincount(parted, minlength=1))
+    if values in (1, len(parted)) or (seen == seen[0]).all():
         return None
     if results.dtype.kind == "f":
         return _share_of_accuracy(parted, seen)
-    return None if outcomes == len(parted) else _share_of_bits(parted, seen)
+    return None if np.count_nonzero(np.bincount(seen)) == len(parted) else _share_of_bits(parted, seen)
 
 
 def _share_of_accuracy(codes: "np.ndarray", results: "np.ndarray") -> float:
@@ -261,19 +265,24 @@ def _share_of_accuracy(codes: "np.ndarray", results: "np.ndarray") -> float:
 def _share_of_bits(codes: "np.ndarray", results: "np.ndarray") -> float:
     """How well two runs having the same value tells that they have the same bits, beyond chance.
 
-    Cohen's kappa over pairs of runs, that is the adjusted Rand index (M. J. Warrens, J. Classification 25, 2008).
+    Cohen's kappa over pairs of runs, that is the adjusted Rand index (M. J. Warrens, J. Classification 25, 2008). Pairs are
+    counted by group: there are as many as the square of the runs.
     """
     import numpy as np
 
-    pairs = np.triu_indices(len(codes), 1)
-    together = (codes[:, None] == codes[None, :])[pairs]
-    alike = (results[:, None] == results[None, :])[pairs]
-    agreed = float((together == alike).mean())
-    expected = float(together.mean() * alike.mean() + (1 - together.mean()) * (1 - alike.mean()))
+    def pairs(groups: "np.ndarray") -> int:
+        few = groups.max() < 8 * len(groups)
+        sizes = np.bincount(groups) if few else np.unique(groups, return_counts=True)[1]
+        return int((sizes * (sizes - 1) // 2).sum())
+
+    every = len(codes) * (len(codes) - 1) // 2
+    together, alike, both = map(pairs, (codes, results, codes * (int(results.max()) + 1) + results))
+    agreed, shared, same = (every - together - alike + 2 * both) / every, together / every, alike / every
+    expected = shared * same + (1 - shared) * (1 - same)
     return max(0.0, (agreed - expected) / (1 - expected)) if expected < 1 else 0.0
 
 
-def _chances(steps: list[tuple[int, ...]], results: "np.ndarray", shares: list[float | None]) -> list[float | None]:
+def _chances(steps: list["np.ndarray"], results: "np.ndarray", shares: list[float | None]) -> list[float | None]:
     """For each share the chance that shuffled results reach it with *any* of these conditions.
 
     A permutation test of the largest share (P. Westfall and S. Young, 1993). The shuffles are seeded: the same runs

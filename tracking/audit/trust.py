@@ -122,10 +122,14 @@ BADGES = ("fail", "warn", "close", "pass", "info", "not run")
 
 def distinct(runs: Iterable[Run]) -> list[Finding]:
     """Every finding once: models that share their weights share what was found when these were trained."""
-    found: list[Finding] = []
-    for each in runs:
-        found += [finding for finding in each.findings if finding not in found]
-    return found
+    found: dict[tuple[str, str, str], list[Finding]] = {}  # their evidence may not be hashable
+    kept: list[Finding] = []
+    for finding in (finding for each in runs for finding in each.findings):
+        alike = found.setdefault((finding.check, finding.subject, finding.sentence), [])
+        if finding not in alike:
+            alike.append(finding)
+            kept.append(finding)
+    return kept
 
 
 def tally(found: Sequence[Finding]) -> str:

@@ -1,6 +1,7 @@
 """What DVC hashed: the inputs of a run, out of `dvc.lock` and the files that `capture` wrote."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,28 @@ from ruamel.yaml import YAML
 from tracking.runs.errors import UserError
 
 LOCK = Path("dvc.lock")
+_STAGE = re.compile(r"^  (?P<quote>['\"]?)(?P<name>[^\s'\"][^'\"\n]*)(?P=quote):[ ]*\n", re.MULTILINE)
 
 
-def read_lock() -> Mapping[str, Any]:
-    """DVC's record of what every stage read.
+def read_lock(*stages: str) -> Mapping[str, Any]:
+    """DVC's record of what these stages read; the others are not parsed, for every model would parse those of all models.
 
     Raises:
         UserError: there is none.
     """
     if not LOCK.is_file():
         raise UserError(f"{LOCK}: not found; make runs with `dvc repro`")
-    return dict(YAML(typ="safe").load(LOCK.read_text(encoding="utf-8")))
+    text = LOCK.read_text(encoding="utf-8")
+    places = entries(text)
+    known = "".join(text[slice(*places[stage])] for stage in stages if stage in places)
+    return dict(YAML(typ="safe").load(f"stages:\n{known}"))
+
+
+def entries(text: str) -> dict[str, tuple[int, int]]:
+    """Where in the text of a lock file the entry of each stage begins and ends."""
+    starts = list(_STAGE.finditer(text))
+    ends = [*(found.start() for found in starts), len(text)][1:]
+    return {found["name"]: (found.start(), end) for found, end in zip(starts, ends, strict=True)}
 
 
 def locked(lock: Mapping[str, Any], stage: str) -> Mapping[str, Any]:

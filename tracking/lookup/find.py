@@ -133,7 +133,9 @@ def _by_name(written: str, folder: Path) -> Run:
 
 
 def _by_id(prefix: str, folder: Path) -> Run:
-    found = _distinct(Run.load(path) for path in run_files(folder) if _stored_id(path).startswith(prefix))
+    claims = re.compile(rb'"id"\s*:\s*"' + prefix.encode())  # parsing all of a journal takes seconds
+    files = (path for path in run_files(folder) if claims.search(_content(path)))
+    found = _distinct(Run.load(path) for path in files if _stored_id(path).startswith(prefix))
     if not found:
         raise UserError(f"{prefix}: no run in {folder} has an id that begins so; `weighbridge runs` lists them")
     if len(found) > 1:
@@ -142,11 +144,18 @@ def _by_id(prefix: str, folder: Path) -> Run:
     return found[0]
 
 
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 def _stored_id(path: Path) -> str:
     """The id that the file claims, without building the run; empty where it claims none."""
     try:
-        claimed = json.loads(path.read_text(encoding="utf-8"))["id"]
-    except (OSError, ValueError, TypeError, KeyError):
+        claimed = json.loads(_content(path))["id"]
+    except (ValueError, TypeError, KeyError):
         return ""
     return str(claimed)
 

@@ -100,7 +100,7 @@ def value_at(params: Any, key: str) -> Any:
 
 def with_entry(text: str, name: str, entry: str) -> str:
     """The text of a lock file with `entry`, the text of the stage `name`, in its place or at the end."""
-    from weighbridge.params.lock import entries
+    from tracking.capture.dvc_lock import entries
 
     start, end = entries(text).get(name, (len(text), len(text)))
     return text[:start] + entry + text[end:]

@@ -1,14 +1,12 @@
 """dvc.lock, kept to the job in use: DVC reads and writes all of it after every stage, and never takes anything out."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tracking.capture.dvc_lock import entries
 from tracking.runs.writing import write_text
 from weighbridge.params.section import load_yaml
-
-_STAGE = re.compile(r"^  (?P<quote>['\"]?)(?P<name>[^\s'\"][^'\"\n]*)(?P=quote):[ ]*\n", re.MULTILINE)
 
 
 def prune(pipeline: Path, lock: Path, job: Mapping[str, Any]) -> list[str]:
@@ -30,13 +28,6 @@ def prune(pipeline: Path, lock: Path, job: Mapping[str, Any]) -> list[str]:
         text = text.replace("stages:\n", "stages: {}\n")
     write_text(lock, text)
     return list(gone)
-
-
-def entries(text: str) -> dict[str, tuple[int, int]]:
-    """Where in the text of a lock file the entry of each stage begins and ends."""
-    starts = list(_STAGE.finditer(text))
-    ends = [*(found.start() for found in starts), len(text)][1:]
-    return {found["name"]: (found.start(), end) for found, end in zip(starts, ends, strict=True)}
 
 
 def stage_names(pipeline: Mapping[str, Any], job: Mapping[str, Any]) -> Iterator[str]:

@@ -1,10 +1,13 @@
 """Many runs side by side: what varies, what goes with the result, and what only seems to."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from tests.tracking.audit.test_audit import JUDGEMENTS, Judged, Page, weighed, without, wrong
-from tracking.audit.matrix import Matrix, matrix
+from tracking.audit.matrix import Matrix, _share_of_bits, matrix
 from tracking.pages.html_matrix import matrix_page
 from tracking.pages.text_matrix import matrix_text
 from tracking.runs.errors import UserError
@@ -40,6 +43,15 @@ def team(*, low: tuple[int, ...] = (1, 4, 6), runs: int = 8) -> list[Run]:
 
 def group_of(found: Matrix, name: str) -> object:
     return next(group for group in found.groups if name in group.names)
+
+
+def test_pairs_of_runs_with_equal_bits_are_counted_as_if_each_pair_was_looked_at() -> None:
+    draw = np.random.default_rng(0)
+    for _ in range(50):
+        codes, results = (draw.integers(0, most, 12) for most in (3, 4))
+        pairs = [(codes[i] == codes[j], results[i] == results[j]) for i, j in combinations(range(12), 2)]
+        kappa = cohen_kappa_score(*zip(*pairs, strict=True))
+        assert _share_of_bits(codes, results) == pytest.approx(max(0, kappa))
 
 
 def test_the_build_that_every_low_number_came_from_stands_first() -> None:

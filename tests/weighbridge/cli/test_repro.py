@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from tests.import_graph import ROOT
+from tracking.capture.dvc_lock import entries
 from weighbridge.cli.dvc_shortcuts import ABSENT, hash_dependencies_once, value_at, with_entry
 from weighbridge.cli.gpus_apart import CHOSEN, SharedOut, alike
 from weighbridge.cli.main import main
 from weighbridge.cli.side_by_side import places, side_by_side
-from weighbridge.params.lock import entries
 
 PIPELINE = """
 stages:
