@@ -21,7 +21,7 @@ from statistics import NormalDist
 import numpy as np
 
 from weighbridge.networks.predictions import PredictionSet
-from weighbridge.networks.score_kinds import log_probabilities, probabilities
+from weighbridge.networks.score_kinds import by_rows, log_probabilities, probabilities
 from weighbridge.params.metrics import Metrics
 
 Z = NormalDist().inv_cdf(0.975)
@@ -55,18 +55,21 @@ def shown(measured: Mapping[str, float]) -> dict[str, float]:
 
 def _measured(predictions: PredictionSet, asked: Metrics) -> Iterator[tuple[str, Interval]]:
     labels, top1 = predictions.labels, predictions.top1
-    weights, rows = drawn_again(len(labels), asked), predictions.answered
+    weights, rows, kind = drawn_again(len(labels), asked), predictions.answered, predictions.kind
     likely = _likely(predictions)
     confidence = None if likely is None else likely.max(axis=1)
     drawn = [_drawn(labels, top1, predictions, confidence, asked.bins, each) for each in weights]
-    own = _drawn(labels, top1, predictions, confidence, asked.bins, np.ones(len(labels), int))
-    for name, value in own.items():
+    whole = _drawn(labels, top1, predictions, confidence, asked.bins, np.ones(len(labels), int))
+    for name, value in whole.items():
         yield name, (value, *percentiles([each[name] for each in drawn]))
     if likely is None or predictions.scores is None:
         return
-    logs = log_probabilities(predictions.scores[rows], predictions.kind)
-    yield "nll", _mean(-np.take_along_axis(logs, labels[rows, None], axis=1)[:, 0])
-    yield "brier", _mean(_brier(likely, labels[rows]))
+
+    def own(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(log_probabilities(scores, kind), labels[:, None], axis=1)[:, 0]
+
+    yield "nll", _mean(-by_rows(own, _answered_scores(predictions), labels[rows]))
+    yield "brier", _mean(by_rows(_brier, likely, labels[rows]))
     if (area := auroc(likely, labels[rows])) is not None:
         yield "auroc", area
 
@@ -75,7 +78,13 @@ def _likely(predictions: PredictionSet) -> np.ndarray | None:
     """Probabilities of the answered images, shape (answered, classes); None where there are no scores."""
     if predictions.scores is None or not predictions.answered.any():
         return None
-    return probabilities(predictions.scores[predictions.answered], predictions.kind)
+    return probabilities(_answered_scores(predictions), predictions.kind)
+
+
+def _answered_scores(predictions: PredictionSet) -> np.ndarray:
+    """The scores of the answered images; where all are, not copied."""
+    assert predictions.scores is not None
+    return predictions.scores if predictions.answered.all() else predictions.scores[predictions.answered]
 
 
 def drawn_again(samples: int, asked: Metrics) -> Iterator[np.ndarray]:
@@ -127,10 +136,11 @@ def reliability(predictions: PredictionSet, bins: int) -> list[tuple[float, floa
 
     Bins without an image are left out; nothing where there are no scores.
     """
-    likely = _likely(predictions)
-    if likely is None:
+    if predictions.scores is None or not predictions.answered.any():
         return []
-    confidence, right = likely.max(axis=1), (predictions.labels == predictions.top1)[predictions.answered]
+    kind = predictions.kind
+    confidence = by_rows(lambda rows: probabilities(rows, kind).max(axis=1), _answered_scores(predictions))
+    right = (predictions.labels == predictions.top1)[predictions.answered]
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
         (each / bins, (each + 1) / bins, int(own.sum()), float(confidence[own].mean()), float(right[own].mean()))

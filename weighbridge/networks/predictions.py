@@ -9,7 +9,7 @@ import numpy as np
 
 from tracking.runs.label_sets import answered_labels, decided_sets, set_numbers
 from weighbridge.images.tasks import CLASSES, MULTILABEL, REGRESSION, as_kept, task_of
-from weighbridge.networks.score_kinds import KIND, LOGITS, answered, decided, kind_for
+from weighbridge.networks.score_kinds import KIND, LOGITS, answered, by_rows, decided, kind_for
 from weighbridge.process.files import read_array, read_json, write_json
 
 FOUND_BATCH = "model.batch_size"  # a fact of the predicting process: what `batch_size: auto` came to
@@ -121,7 +121,7 @@ class PredictionSet:
 
     def best_among(self, classes: np.ndarray) -> np.ndarray:
         """The best of some classes for each sample, as if there were no others; -1 for no answer (int64, (samples,))."""
-        best = decided(self._scores[:, classes])
+        best = by_rows(lambda rows: decided(rows[:, classes]), self._scores)
         return np.where(best >= 0, classes[best], -1)
 
     def correct(self, k: int = 1) -> np.ndarray:
@@ -137,10 +137,7 @@ class PredictionSet:
             if k > self.ranks:
                 raise ValueError(f"only the {self.ranks} best classes are known, not {k}")
             return np.asarray((self.best.classes[:, :k] == self.labels[:, None]).any(axis=1))
-        own = np.take_along_axis(self._scores, self.labels[:, None], axis=1)
-        index = np.arange(self._scores.shape[1])[None, :]
-        ahead = (self._scores > own) | ((self._scores == own) & (index < self.labels[:, None]))
-        return np.asarray((ahead.sum(axis=1) < k) & self.answered)
+        return (by_rows(_ahead, self._scores, self.labels) < k) & self.answered
 
     @property
     def _scores(self) -> np.ndarray:
@@ -166,15 +163,23 @@ class PredictionSet:
 
     @classmethod
     def load(cls, folder: Path) -> "PredictionSet":
+        """Scores of every class stay in their file until they are looked at."""
         best = _read_best(folder) if (folder / "best_classes.npy").is_file() else None
         return cls(
             names=tuple(read_json(folder / "names.json")),
             labels=read_array(folder / "labels.npy"),
-            scores=read_array(folder / "scores.npy") if best is None else None,
+            scores=read_array(folder / "scores.npy", mapped=True) if best is None else None,
             process=read_json(folder / "process.json"),
             best=best,
             said=tuple(read_json(folder / SAID)) if (folder / SAID).is_file() else None,
         )
+
+
+def _ahead(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many classes are better than the label's, or equal with a lower index (int64, shape (samples,))."""
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    index = np.arange(scores.shape[1])[None, :]
+    return np.asarray(((scores > own) | ((scores == own) & (index < labels[:, None]))).sum(axis=1))
 
 
 def _read_best(folder: Path) -> TopClasses:

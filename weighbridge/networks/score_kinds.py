@@ -1,10 +1,14 @@
 """What scores are: logits or probabilities, and numbers or none. Scores of two kinds are compared as log-probabilities."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from tracking.runs.label_sets import answered_labels
 from weighbridge.images.tasks import CLASSES, REGRESSION
 
+Rows = Callable[[np.ndarray], np.ndarray]  # of scores, shape (samples, classes), each row by itself
 LOGITS, PROBABILITIES, VALUES = "logits", "probabilities", "values"
 KIND = "scores.kind"  # a fact of the predicting process
 SUMS_TO_ONE = 1e-2  # by how much a row of probabilities may miss 1
@@ -13,13 +17,27 @@ ROWS = 1024  # that are looked at together
 SMALLEST = 1e-30  # a probability below counts as this much: float32 ends near it
 
 
+def by_rows(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
+    """What a function of rows gives, `ROWS` after `ROWS`: the same bits, and memory for the result alone.
+
+    Each row must come out by itself, and as one row; the arrays have equally many.
+    """
+    rows, found = len(arrays[0]), None
+    for start in range(0, rows or 1, ROWS):
+        part = np.asarray(function(*(each[start : start + ROWS] for each in arrays)))
+        found = np.empty((rows, *part.shape[1:]), part.dtype) if found is None else found
+        found[start : start + ROWS] = part
+    assert found is not None
+    return found
+
+
 def answered(scores: np.ndarray) -> np.ndarray:
     """Which rows of scores, shape (samples, classes), are an answer: bool, shape (samples,).
 
     A NaN or plus infinity is no score, and a row of nothing but minus infinity decides nothing. Minus infinity beside others is
     an ordinary score: the class is ruled out.
     """
-    return answered_labels(scores) & np.isfinite(scores).any(axis=1)
+    return by_rows(lambda rows: answered_labels(rows) & np.isfinite(rows).any(axis=1), scores)
 
 
 def decided(scores: np.ndarray) -> np.ndarray:
@@ -73,6 +91,10 @@ def label_probabilities(scores: np.ndarray, kind: str) -> np.ndarray:
 
 def probabilities(scores: np.ndarray, kind: str) -> np.ndarray:
     """The softmax of logits, float64; probabilities as they are. A row that is no answer comes out as NaN."""
+    return by_rows(lambda rows: _probabilities(rows, kind), scores)
+
+
+def _probabilities(scores: np.ndarray, kind: str) -> np.ndarray:
     values = np.where(answered(scores)[:, None], scores, np.nan).astype(np.float64)
     if kind == PROBABILITIES:
         return values
@@ -95,13 +117,18 @@ def among_classes(scores: np.ndarray, kind: str, classes: int) -> np.ndarray:
     return log_probabilities(log_probabilities(scores, kind)[:, :classes], LOGITS)
 
 
+def one_scale(first: str, second: str) -> tuple[Rows, Rows, str]:
+    """What makes rows of scores of these two kinds what can be subtracted, and what they are then."""
+    if first == second:
+        return np.asarray, np.asarray, "scores"
+    return partial(log_probabilities, kind=first), partial(log_probabilities, kind=second), "log-probabilities"
+
+
 def on_one_scale(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
     """Two models' scores of the same images as what can be subtracted: as they are where they are of one kind.
 
     Returns:
         the two, and what they are now: `scores`, or `log-probabilities`.
     """
-    kinds = kind_of(first), kind_of(second)
-    if kinds[0] == kinds[1]:
-        return first, second, "scores"
-    return log_probabilities(first, kinds[0]), log_probabilities(second, kinds[1]), "log-probabilities"
+    of_first, of_second, scale = one_scale(kind_of(first), kind_of(second))
+    return of_first(first), of_second(second), scale
