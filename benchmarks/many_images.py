@@ -89,7 +89,7 @@ def made(folder: Path, count: int, workers: int | None, sources: Sequence[Path])
     names = [f"test/{number:08}.jpg" for number in range(count)]
     pictures(folder, [f"images/{name}" for name in names], sources)
     rows = (f"{name},test,0,a,x{number}" for number, name in enumerate(names))
-    (folder / "manifest.csv").write_text("\n".join(["name,split,label,class,sha256", *rows]))
+    (folder / "manifest.csv").write_text("\n".join(["name,split,label,class,sha256", *rows]) + "\n")
     (folder / "network.py").write_text(NETWORK)
     code = "import torch, network; torch.manual_seed(0); torch.save(network.small().state_dict(), 'weights.pt')"
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)

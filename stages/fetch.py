@@ -17,13 +17,10 @@ each (`data.task`). A file is judged by its content.
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import pandas as pd
 
 from tracking.runs.errors import UserError
 from weighbridge.images.archives import of_tables, of_tars, tables_in, tars_in
@@ -31,7 +28,7 @@ from weighbridge.images.class_folders import SUFFIXES, list_folders, written
 from weighbridge.images.in_place import sha256_of, write_listing
 from weighbridge.images.label_tables import list_table, read_table, whole_numbers
 from weighbridge.images.listing import LeftOut, Listed, Listing
-from weighbridge.images.manifest import left_out_table
+from weighbridge.images.manifest import Row, in_order, write_left_out, write_manifest
 from weighbridge.images.opening import UNREADABLE, NoImageError, Stored, inspect, is_of_another_kind
 from weighbridge.images.sources import Stream, generated, load_module, of_torchvision, unpacked
 from weighbridge.params.data import NO_IMAGES, Data, Texts
@@ -43,13 +40,12 @@ from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 from weighbridge.texts.tasks import read_tasks
 
-STORED = [field.name for field in fields(Stored)]
-COLUMNS = ["name", "split", "label", "class", "sha256", *STORED]
+TEXT = {"format": "text"}  # how a text is stored
 
 
 def fetch(
     source: Path, data: Data, images: Path, most: float = math.inf, workers: int | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[list[Row], list[LeftOut]]:
     """Copy the images of `source` to `images`; return the manifest and what is left out.
 
     Where they lie in the folder `source` and are more than `most` bytes, they are listed and not copied.
@@ -66,9 +62,8 @@ def fetch(
             left += _empty_classes(manifest, listing)
         if copied is None:
             paths = {image.name: image.path.relative_to(source).as_posix() for image in listing.images}
-            names = zip(manifest["name"], manifest["sha256"], strict=True)
-            write_listing(((name, paths[name], sha256) for name, sha256 in names), images)
-        return manifest, left_out_table(left)
+            write_listing(((row.name, paths[row.name], row.sha256) for row in manifest), images)
+        return manifest, in_order(left)
 
 
 def _in_place(listing: Listing, source: Path, most: float) -> bool:
@@ -80,9 +75,10 @@ def _in_place(listing: Listing, source: Path, most: float) -> bool:
 
 def _looked_at(
     listing: Listing, data: Data, images: Path | None, workers: int | None
-) -> tuple[pd.DataFrame, list[LeftOut]]:
+) -> tuple[list[Row], list[LeftOut]]:
     """The manifest, and what is left out; the images are copied to `images` on the way."""
     left, rows, labels = list(listing.left_out), [], listing.labels
+    known: dict[Stored, Mapping[str, str | float | None]] = {}  # many are stored alike
 
     def look(item: Listed) -> LeftOut | tuple[str, Stored]:
         found = _inspected(item, data.corrupt)
@@ -94,9 +90,9 @@ def _looked_at(
             left.append(seen)
             continue
         label = item.target or labels[item.class_name]
-        how = (getattr(seen[1], name) for name in STORED)
-        rows.append((item.name, item.split, label, item.class_name, seen[0], *how))
-    return _manifest(rows, COLUMNS), left
+        how = known.setdefault(seen[1], vars(seen[1]))
+        rows.append(Row(item.name, item.split, label, item.class_name, seen[0], how))
+    return _sorted(rows), left
 
 
 def _kept(item: Listed, content: bytes, images: Path | None) -> str:
@@ -175,28 +171,28 @@ def _inspected(item: Listed, corrupt: str) -> tuple[Stored, bytes] | LeftOut:
     return LeftOut(item.name, "corrupt", reason)
 
 
-def _require_test_images(manifest: pd.DataFrame, left: Sequence[LeftOut], source: Path) -> None:
-    if (manifest["split"] == "test").any():
+def _require_test_images(manifest: Sequence[Row], left: Sequence[LeftOut], source: Path) -> None:
+    if any(row.split == "test" for row in manifest):
         return
     first = f"; the first of {len(left)} that are left out is {left[0].name}: {left[0].reason}" if left else ""
     raise UserError(f"{source}: no test image is left to be weighed{first}")
 
 
-def _empty_classes(manifest: pd.DataFrame, listing: Listing) -> Iterator[LeftOut]:
+def _empty_classes(manifest: Sequence[Row], listing: Listing) -> Iterator[LeftOut]:
     """Classes that lack images in a split; a label that no image has is judged with its metrics."""
     if any(image.target for image in listing.images):
         return
-    for split in sorted(set(manifest["split"])):
-        there = set(manifest.loc[manifest["split"] == split, "class"])
+    for split in sorted({row.split for row in manifest}):
+        there = {row.class_name for row in manifest if row.split == split}
         lacking = [name for name in listing.classes if name not in there]
         yield from (LeftOut(f"{split}/{name}/", "class", "a class without images", 0) for name in lacking)
 
 
-def _manifest(rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(columns)).sort_values(["split", "name"])
+def _sorted(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row.split, row.name))
 
 
-def fetch_texts(source: Path, texts: Texts, classes: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def fetch_texts(source: Path, texts: Texts, classes: int, folder: Path) -> tuple[list[Row], list[LeftOut]]:
     """Write every text of the table to a file of its own under `folder`; return the manifest, and that none was skipped.
 
     Raises:
@@ -215,11 +211,13 @@ def fetch_texts(source: Path, texts: Texts, classes: int, folder: Path) -> tuple
         if not str(text).strip():
             raise UserError(f"{path}: row {number + 2} has no text")
         (folder / name).write_text(str(text), encoding="utf-8")
-        rows.append((name, "test", label, str(label), sha256_of(folder / name), "text"))
-    return _manifest(rows, COLUMNS[:6]), left_out_table([])
+        rows.append(Row(name, "test", label, str(label), sha256_of(folder / name), TEXT))
+    if not rows:
+        raise UserError(f"{path}: holds no text")
+    return _sorted(rows), []
 
 
-def fetch_prompts(path: Path, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def fetch_prompts(path: Path, folder: Path) -> tuple[list[Row], list[LeftOut]]:
     """Write every document of a task file to a file of its own under `folder`; the class is its label, 0 where there is none.
 
     Raises:
@@ -230,10 +228,10 @@ def fetch_prompts(path: Path, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]
         name = f"{document.split}/{number:06d}.json"
         write_json(folder / name, document.values())
         label = document.label or 0
-        rows.append((name, document.split, label, str(label), sha256_of(folder / name), "text"))
-    if not any(split == "test" for _, split, *_ in rows):
+        rows.append(Row(name, document.split, label, str(label), sha256_of(folder / name), TEXT))
+    if not any(row.split == "test" for row in rows):
         raise UserError(f"{path}: holds no document of the split test")
-    return _manifest(rows, COLUMNS[:6]), left_out_table([])
+    return _sorted(rows), []
 
 
 def _require_class(path: Path, what: str, label: int, classes: int) -> None:
@@ -260,9 +258,10 @@ def main(source: Path, images: Path, manifest: Path, skipped: Path, test_set: st
                 listed, left_out = fetch_texts(origin, data.texts, data.classes, folder)
         else:
             listed, left_out = fetch(source, data, folder, *_how())
-        for table, path in ((listed, manifest), (left_out, skipped)):
-            with replacing(path) as partial:
-                table.to_csv(partial, index=False, lineterminator="\n")
+        with replacing(manifest) as partial:
+            write_manifest(listed, partial)
+        with replacing(skipped) as partial:
+            write_left_out(left_out, partial)
 
 
 if __name__ == "__main__":

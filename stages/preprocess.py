@@ -12,18 +12,17 @@ params  recipes.<recipe>, loading.prepared_megabytes, data.classes, data.corrupt
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from tracking.runs.errors import UserError
 from weighbridge.images.in_place import places_of
 from weighbridge.images.listing import LeftOut
-from weighbridge.images.manifest import REFUSED, left_out_table, read_manifest
+from weighbridge.images.manifest import REFUSED, Row, in_order, read_manifest, write_left_out
 from weighbridge.images.pixels import load_pixels, require_shape
 from weighbridge.images.published_recipes import resolve
 from weighbridge.images.samples import SampleSet, Undecoded
@@ -45,7 +44,7 @@ AT_ONCE = 1000  # texts that are in memory while they become tokens
 
 def preprocess(
     images: Path,
-    rows: pd.DataFrame,
+    rows: Sequence[Row],
     recipe: Recipe,
     folder: Path,
     corrupt: str = "fail",
@@ -75,7 +74,7 @@ def preprocess(
             elif corrupt == "fail":
                 kept = list(range(len(rows)))
                 break
-        require_shape(images / rows["name"].iloc[index], image, seen.image)
+        require_shape(images / rows[index].name, image, seen.image)
         if pixels is not None:
             pixels[len(kept)] = image
         kept.append(index)
@@ -85,14 +84,14 @@ def preprocess(
         )
     if pixels is not None:
         _finish(pixels, len(kept), folder)
-    np.save(folder / "labels.npy", read_labels(rows, classes)[kept])
+    np.save(folder / "labels.npy", read_labels([row.label for row in rows], classes)[kept])
     if left:
-        left_out_table(left).to_csv(folder / REFUSED, index=False, lineterminator="\n")
-    return rows["name"].iloc[kept].tolist(), None if pixels is not None else seen
+        write_left_out(in_order(left), folder / REFUSED)
+    return [rows[index].name for index in kept], None if pixels is not None else seen
 
 
 def _decoded(
-    images: Path, rows: pd.DataFrame, recipe: Recipe, corrupt: str, left: list[LeftOut], workers: int | None
+    images: Path, rows: Sequence[Row], recipe: Recipe, corrupt: str, left: list[LeftOut], workers: int | None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The pixels of every row that the recipe can take; the others go to `left`, where `corrupt` is `skip`."""
 
@@ -104,11 +103,11 @@ def _decoded(
                 raise
             return LeftOut("", "unfit", str(problem).removeprefix(f"{path}: "))
 
-    files = places_of(images, rows["name"].tolist()).files()
+    files = places_of(images, [row.name for row in rows]).files()
     every = at_once(pixels_of, files, workers)
-    for index, seen in enumerate(progress(every, f"preprocess {rows['split'].iloc[0]}", len(rows))):
+    for index, seen in enumerate(progress(every, f"preprocess {rows[0].split}", len(rows))):
         if isinstance(seen, LeftOut):
-            left.append(replace(seen, name=rows["name"].iloc[index]))
+            left.append(replace(seen, name=rows[index].name))
         else:
             yield index, seen
 
@@ -124,14 +123,14 @@ def _finish(pixels: np.memmap, count: int, folder: Path) -> None:
         (folder / "fewer.npy").replace(folder / "inputs.npy")
 
 
-def preprocess_texts(texts: Path, rows: pd.DataFrame, recipe: TextRecipe, folder: Path, classes: int) -> None:
+def preprocess_texts(texts: Path, rows: Sequence[Row], recipe: TextRecipe, folder: Path, classes: int) -> None:
     """Write token ids and labels of one split, in the manifest's order."""
     folder.mkdir(parents=True)
     ids = np.lib.format.open_memmap(folder / "inputs.npy", "w+", np.int32, (len(rows), recipe.length))
-    labels = rows["label"].to_numpy(np.int64).copy()
+    labels = np.array([row.label for row in rows], np.int64)
     for start in range(0, len(rows), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        ids[part] = tokenise(list(read_texts(texts / name for name in rows["name"].iloc[part])), recipe)
+        ids[part] = tokenise(list(read_texts(texts / row.name for row in rows[part])), recipe)
         if recipe.target == "last-token":
             ids[part], labels[part] = without_last(ids[part])
     if recipe.target == "last-token" and labels.max() >= classes:
@@ -143,34 +142,34 @@ def preprocess_texts(texts: Path, rows: pd.DataFrame, recipe: TextRecipe, folder
     np.save(folder / "labels.npy", labels)
 
 
-def preprocess_prompts(texts: Path, table: pd.DataFrame, split: str, recipe: TextRecipe, folder: Path) -> None:
+def preprocess_prompts(texts: Path, table: Sequence[Row], split: str, recipe: TextRecipe, folder: Path) -> None:
     """Write what a model is asked about each document of one split; examples are documents of `train`, where there are any."""
-    rows = table[table["split"] == split]
-    pool = table[table["split"] == ("train" if (table["split"] == "train").any() else split)]
+    rows = [row for row in table if row.split == split]
+    pool = [row for row in table if row.split == "train"] or rows
     shots = bool(recipe.prompt and recipe.prompt.shots.number)
-    asking = Asking(recipe, [read_document(texts / name) for name in pool["name"]] if shots else ())
+    asking = Asking(recipe, [read_document(texts / row.name) for row in pool] if shots else ())
     folder.mkdir(parents=True)
-    asking.write([texts / name for name in rows["name"]], folder)
+    asking.write([texts / row.name for row in rows], folder)
 
 
-def _class_names(table: pd.DataFrame, recipe: Recipe | TextRecipe, classes: int) -> list[str]:
+def _class_names(table: Sequence[Row], recipe: Recipe | TextRecipe, classes: int) -> list[str]:
     """By label; empty for a class without samples. Where a model is asked for tokens, the manifest's classes are not its."""
     if isinstance(recipe, TextRecipe) and (recipe.target == "last-token" or recipe.asks):
         return list(WORDS.get(recipe.target, ()))
-    if table["label"].map(is_target).any():
-        return read_names(table, classes)
-    names = dict(zip(table["label"], table["class"], strict=True))
-    return [str(names.get(label, "")) for label in range(classes)]
+    if any(is_target(row.label) for row in table):
+        return read_names(((str(row.label), row.class_name) for row in table), classes)
+    names = {row.label: row.class_name for row in table}
+    return [names.get(label, "") for label in range(classes)]
 
 
-def _steps(name: str, texts: Texts | None, table: pd.DataFrame) -> Recipe | TextRecipe:
+def _steps(name: str, texts: Texts | None, table: Sequence[Row]) -> Recipe | TextRecipe:
     """The recipe with nothing left to be looked up.
 
     Raises:
         UserError: it prepares images and the data are texts, or the other way round.
     """
     chosen: Recipe | Published | TextRecipe = read(AnyRecipe, "recipes", name)
-    documents = bool(table["name"].str.endswith(".json").all())
+    documents = all(row.name.endswith(".json") for row in table)
     if isinstance(chosen, TextRecipe) != (texts is not None or documents):
         raise UserError(
             f"params.yaml: recipes.{name}: data.texts or data.prompts and a tokenizer go together, and neither with images"
@@ -181,7 +180,7 @@ def _steps(name: str, texts: Texts | None, table: pd.DataFrame) -> Recipe | Text
 
 
 def _description(
-    rows: pd.DataFrame, listed: list[str], seen: Undecoded | None, conditions: str = ""
+    rows: Sequence[Row], listed: list[str], seen: Undecoded | None, conditions: str = ""
 ) -> dict[str, Any] | None:
     """What stands for pixels that are not kept: their shape, and what they depend on, so that others run again for others.
 
@@ -189,8 +188,8 @@ def _description(
     """
     if seen is None:
         return None
-    files = rows.set_index("name").loc[listed, "sha256"]
-    digest = hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()
+    files = {row.name: row.sha256 for row in rows}
+    digest = hashlib.sha256("\n".join(files[name] for name in listed).encode()).hexdigest()
     decoding = hashlib.sha256(b"".join(Path(each).read_bytes() for each in conditions.split())).hexdigest()
     return {"image": list(seen.image), "dtype": str(seen.dtype), "files": digest, "decoding": decoding}
 
@@ -203,10 +202,11 @@ def main(images: Path, manifest: Path, recipe: str, prepared: Path, conditions: 
     chosen = _steps(recipe, read(Texts | None, *data, "texts"), table)
     names = _class_names(table, chosen, classes)
     with replacing(prepared) as partial:
-        for split, rows in table.groupby("split"):
-            folder, listed, seen = partial / str(split), rows["name"].tolist(), None
+        for split in sorted({row.split for row in table}):
+            rows = [row for row in table if row.split == split]
+            folder, listed, seen = partial / split, [row.name for row in rows], None
             if isinstance(chosen, TextRecipe) and chosen.asks:
-                preprocess_prompts(images, table, str(split), chosen, folder)
+                preprocess_prompts(images, table, split, chosen, folder)
             elif isinstance(chosen, TextRecipe):
                 preprocess_texts(images, rows, chosen, folder, classes)
             else:

@@ -14,8 +14,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from tracking.capture.dvc_lock import code_inputs, inputs, locked, read_lock
 from tracking.capture.environment import Environment
 from tracking.capture.git_state import code_state
@@ -27,7 +25,7 @@ from tracking.runs.run import Run, Scalar
 from tracking.runs.secrets import redact
 from tracking.runs.test_sets import without_test_set
 from weighbridge.images.judging import judge_images, stored_facts
-from weighbridge.images.manifest import not_weighed, read_manifest, refused
+from weighbridge.images.manifest import not_weighed, read_left_out, read_manifest, refused
 from weighbridge.images.samples import resolved_recipe
 from weighbridge.images.tasks import REGRESSION
 from weighbridge.networks.digests import digests
@@ -183,7 +181,7 @@ def main(
     facts: dict[str, Scalar] = {
         name: value for path in environments.split() for name, value in Environment.load(Path(path)).facts.items()
     }
-    listed, left_out = read_manifest(manifest), pd.concat([read_manifest(skipped), refused(samples / "test")])
+    listed, left_out = read_manifest(manifest), [*read_left_out(skipped), *refused(samples / "test")]
     facts |= stored_facts(listed)
     hashes = {**hashed_inputs(lock, model, chosen), **code_inputs(*map(Path, code.split()))}
     numbers = {**json.loads(measured.read_text(encoding="utf-8")), "skipped": not_weighed(left_out)}

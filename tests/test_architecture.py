@@ -20,6 +20,7 @@ from tests.import_graph import (
 )
 
 FRAMEWORKS = {"torch", "torchvision", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "timm", "transformers"}
+OF_EVERY_JOB = ("capture", "fetch", "preprocess", "infer", "layers", "accuracy_check.__main__", "record")
 ADAPTERS = sorted(path for path in (ROOT / "weighbridge/frameworks").glob("*.py") if not path.stem.startswith("_"))
 ALLOWED_IN_TRACKING = {
     "detect_secrets",
@@ -80,17 +81,22 @@ def test_tracking_never_imports_stages_and_little_else(path: Path) -> None:
 
 def test_importing_every_stage_imports_no_framework() -> None:
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in stage_files().values()]
-    assert frameworks_imported_by(names) == set()
+    assert FRAMEWORKS & imported_by(names) == set()
 
 
-def test_the_framework_test_can_fail() -> None:
-    assert "onnxruntime" in frameworks_imported_by(["onnxruntime"])
+def test_the_stages_of_every_job_import_no_tables() -> None:
+    """They are most of the processes of a small job, and pandas costs each of them as much as all else."""
+    assert {"pandas", "pyarrow"} & imported_by([f"stages.{name}" for name in OF_EVERY_JOB]) == set()
 
 
-def frameworks_imported_by(modules: list[str]) -> set[str]:
+def test_the_import_tests_can_fail() -> None:
+    assert {"onnxruntime", "pandas"} <= imported_by(["onnxruntime", "pandas"])
+
+
+def imported_by(modules: list[str]) -> set[str]:
     code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     seen = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return FRAMEWORKS & {name.partition(".")[0] for name in seen.split()}
+    return {name.partition(".")[0] for name in seen.split()}
 
 
 def project(root: Path, **files: str) -> Path:

@@ -16,6 +16,7 @@ import pytest
 from stages.fetch import fetch
 from stages.preprocess import preprocess
 from tests.import_graph import ROOT
+from weighbridge.images.manifest import Row
 from weighbridge.params.whole import Params, load_completed
 
 SUITE = ROOT / "suites/photos.yaml"
@@ -43,7 +44,7 @@ print(json.dumps({"right": int((scores.argmax(1) == samples.labels).sum()), "dec
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Row]]:
     folder = tmp_path_factory.mktemp("photos")
     (folder / "source/images").mkdir(parents=True)
     table = pd.read_csv(SOURCE / "labels.csv").head(IMAGES)
@@ -51,17 +52,20 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.Data
     for name in table["ImageId"]:
         (folder / "source/images" / f"{name}.jpg").symlink_to(SOURCE / f"images/{name}.jpg")
     manifest, skipped = fetch(folder / "source", PARAMS.data, folder / "images")
-    assert (len(manifest), set(skipped["kind"])) == (IMAGES, {"class"})  # most of the 1,000 have no photograph
+    assert (len(manifest), {each.kind for each in skipped}) == (
+        IMAGES,
+        {"class"},
+    )  # most of the 1,000 have no photograph
     return folder, manifest
 
 
-def ask(params: Params, name: str, photographs: tuple[Path, pd.DataFrame]) -> dict:
+def ask(params: Params, name: str, photographs: tuple[Path, list[Row]]) -> dict:
     folder, manifest = photographs
     recipe = params.models[name].recipe
     if not (folder / recipe).exists():
         chosen = params.recipes[recipe]
         preprocess(folder / "images", manifest, chosen, folder / recipe)
-        described = {"names": manifest["name"].tolist(), "classes": [], "recipe": chosen.model_dump()}
+        described = {"names": [row.name for row in manifest], "classes": [], "recipe": chosen.model_dump()}
         (folder / recipe / "samples.json").write_text(json.dumps(described))
     command = [sys.executable, "-c", ASK, str(SUITE), name, str(folder / recipe)]
     asked = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=300)
@@ -69,13 +73,13 @@ def ask(params: Params, name: str, photographs: tuple[Path, pd.DataFrame]) -> di
     return json.loads(asked.stdout.splitlines()[-1])
 
 
-def test_squeezenet_is_right_as_often_as_it_was(photographs: tuple[Path, pd.DataFrame]) -> None:
+def test_squeezenet_is_right_as_often_as_it_was(photographs: tuple[Path, list[Row]]) -> None:
     assert ask(PARAMS, "imagenet-squeezenet-torchvision", photographs)["right"] == pytest.approx(
         SQUEEZENET_RIGHT, abs=2
     )
 
 
-def test_mobilenet_is_right_as_often_as_it_was_and_two_backends_agree(photographs: tuple[Path, pd.DataFrame]) -> None:
+def test_mobilenet_is_right_as_often_as_it_was_and_two_backends_agree(photographs: tuple[Path, list[Row]]) -> None:
     on_tensorflow = ask(PARAMS, "imagenet-mobilenet-keras-tensorflow", photographs)
     assert on_tensorflow["right"] == pytest.approx(MOBILENET_RIGHT, abs=2)
     assert ask(PARAMS, "imagenet-mobilenet-keras-torch", photographs)["decisions"] == on_tensorflow["decisions"]

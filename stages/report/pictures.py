@@ -46,10 +46,8 @@ class Images:
         Raises:
             UserError: it is absent or damaged.
         """
-        rows = read_manifest(manifest)
-        test = rows[rows["split"] == "test"]
-        classes = test["class"].astype(str) if "class" in test else test["name"].map(lambda _: "")
-        return cls(folder, tuple(test["name"]), tuple(classes))
+        test = [row for row in read_manifest(manifest) if row.split == "test"]
+        return cls(folder, tuple(row.name for row in test), tuple(row.class_name for row in test))
 
     def of_run(self, run: Run) -> bool:
         """Whether the run's decisions are about these images, each of them, in this order."""

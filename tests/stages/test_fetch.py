@@ -31,31 +31,31 @@ def folder(tmp_path: Path) -> Path:
 
 def test_class_folders_are_numbered_in_sorted_order(folder: Path, tmp_path: Path) -> None:
     manifest, skipped = fetch(folder, data(), tmp_path / "images")
-    assert manifest[["name", "split", "label", "class"]].to_numpy().tolist() == [
-        ["test/cat/one.png", "test", 0, "cat"],
-        ["test/dog/one.png", "test", 1, "dog"],
-        ["train/cat/one.png", "train", 0, "cat"],
-        ["train/dog/one.png", "train", 1, "dog"],
+    assert [row[:4] for row in manifest] == [
+        ("test/cat/one.png", "test", 0, "cat"),
+        ("test/dog/one.png", "test", 1, "dog"),
+        ("train/cat/one.png", "train", 0, "cat"),
+        ("train/dog/one.png", "train", 1, "dog"),
     ]
-    assert skipped.empty
+    assert skipped == []
 
 
 def test_the_manifest_holds_the_hash_of_every_file(folder: Path, tmp_path: Path) -> None:
     manifest, _ = fetch(folder, data(), tmp_path / "images")
-    for name, sha256 in manifest[["name", "sha256"]].to_numpy():
-        assert hashlib.sha256((tmp_path / "images" / name).read_bytes()).hexdigest() == sha256
+    for row in manifest:
+        assert hashlib.sha256((tmp_path / "images" / row.name).read_bytes()).hexdigest() == row.sha256
 
 
 def test_a_folder_without_splits_is_all_test(folder: Path, tmp_path: Path) -> None:
     manifest, _ = fetch(folder / "train", data(), tmp_path / "images")
-    assert set(manifest["split"]) == {"test"}
+    assert {row.split for row in manifest} == {"test"}
 
 
 def test_a_table_gives_the_labels(folder: Path, tmp_path: Path) -> None:
     (folder / "labels.csv").write_text("id,index\none,1\n")
     labels = Labels(file="labels.csv", name="id", label="index")
     manifest, _ = fetch(folder, data(labels=labels, images="test/cat"), tmp_path / "images")
-    assert manifest[["name", "label"]].to_numpy().tolist() == [["test/one.png", 1]]
+    assert [(row.name, row.label) for row in manifest] == [("test/one.png", 1)]
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_class_without_test_images_keeps_its_number_and_is_listed(folder: Path, tmp_path: Path) -> None:
     (folder / "test/cat/one.png").unlink()
     manifest, left = fetch(folder, data(), tmp_path / "images")
-    assert manifest[["name", "label"]].to_numpy().tolist() == [
-        ["test/dog/one.png", 1],
-        ["train/cat/one.png", 0],
-        ["train/dog/one.png", 1],
+    assert [(row.name, row.label) for row in manifest] == [
+        ("test/dog/one.png", 1),
+        ("train/cat/one.png", 0),
+        ("train/dog/one.png", 1),
     ]
-    assert left[["name", "kind"]].to_numpy().tolist() == [["test/cat/", "class"]]
+    assert [(each.name, each.kind) for each in left] == [("test/cat/", "class")]
 
 
 def test_a_wrong_number_of_classes_is_named(folder: Path, tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_a_corrupt_image_is_named_or_skipped_and_counted(folder: Path, tmp_path:
     with pytest.raises(UserError, match=r"dog/one\.png: cannot be decoded.*data\.corrupt"):
         fetch(folder, data(), tmp_path / "images")
     manifest, skipped = fetch(folder, data(corrupt="skip"), tmp_path / "images2")
-    assert skipped.loc[skipped["kind"] == "corrupt", "name"].tolist() == ["test/dog/one.png"]
-    assert "test/dog/one.png" not in manifest["name"].tolist()
+    assert [each.name for each in skipped if each.kind == "corrupt"] == ["test/dog/one.png"]
+    assert "test/dog/one.png" not in {row.name for row in manifest}
 
 
 def test_the_digits_are_1257_and_540_images_of_ten_classes(tmp_path: Path) -> None:
@@ -119,12 +119,12 @@ def test_how_an_image_is_stored_is_written_down(folder: Path, tmp_path: Path) ->
         Image.effect_noise((32, 32), 50).save(folder / split / "dog/coarse.jpg", quality=10)
         Image.effect_noise((32, 32), 50).save(folder / split / "dog/fine.jpg", quality=95)
     manifest, _ = fetch(folder, data(), tmp_path / "images")
-    test = manifest[manifest["split"] == "test"].set_index("name")
-    assert test["format"].to_dict() == {
+    test = {row.name: row.stored for row in manifest if row.split == "test"}
+    assert {name: how["format"] for name, how in test.items()} == {
         "test/cat/one.png": "PNG", "test/dog/coarse.jpg": "JPEG", "test/dog/fine.jpg": "JPEG", "test/dog/one.png": "PNG"
     }  # fmt: skip
-    steps = test["jpeg_step"]
-    assert steps["test/dog/coarse.jpg"] > 5 * steps["test/dog/fine.jpg"]
+    coarse, fine = (test[f"test/dog/{name}.jpg"]["jpeg_step"] for name in ("coarse", "fine"))
+    assert coarse > 5 * fine
     facts = stored_facts(manifest)
     assert facts == {
         "images.format": "JPEG 2, PNG 2",
@@ -134,7 +134,7 @@ def test_how_an_image_is_stored_is_written_down(folder: Path, tmp_path: Path) ->
         "images.alpha": "none 4",
         "images.profile": "none 4",
         "images.frames": "1 4",
-        "images.jpeg_step": pytest.approx(steps.mean(), abs=1e-3),
+        "images.jpeg_step": pytest.approx((coarse + fine) / 2, abs=1e-3),
     }
 
 
@@ -152,8 +152,8 @@ def table(folder: Path, *lines: str) -> Path:
 def test_texts_become_files_with_their_labels(tmp_path: Path) -> None:
     source = table(tmp_path / "source", 'a "quoted word\t1', "null\t0")
     manifest, skipped = fetch_texts(source, TSV, 2, tmp_path / "texts")
-    assert manifest["label"].tolist() == [1, 0]
-    assert [(tmp_path / "texts" / name).read_text() for name in manifest["name"]] == ['a "quoted word', "null"]
+    assert [row.label for row in manifest] == [1, 0]
+    assert [(tmp_path / "texts" / row.name).read_text() for row in manifest] == ['a "quoted word', "null"]
     assert len(skipped) == 0
 
 
@@ -182,7 +182,7 @@ def test_each_of_two_test_sets_is_fetched_by_its_own_params(
     labels = {}
     for name, source in (("all", folder), ("old", folder / "train")):
         main(source, Path(name), Path(f"{name}.csv"), Path(f"{name}-skipped.csv"), name)
-        labels[name] = dict(read_manifest(Path(f"{name}.csv"))[["name", "label"]].to_numpy())
+        labels[name] = {row.name: row.label for row in read_manifest(Path(f"{name}.csv"))}
     assert labels["all"]["test/dog/one.png"] == 0
     assert labels["all"]["test/10/two.png"] == 2
     assert labels["old"] == {"test/cat/one.png": 0, "test/dog/one.png": 1}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 from pydantic import ValidationError
@@ -35,7 +34,7 @@ from tracking.runs.findings import Verdict
 from tracking.runs.label_sets import places, set_numbers
 from tracking.runs.run import Run
 from weighbridge.images.judging import judge_images
-from weighbridge.images.manifest import read_manifest
+from weighbridge.images.manifest import Row, read_manifest, write_manifest
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.digests import digests
 from weighbridge.networks.label_metrics import Answers, Curve, label_metrics
@@ -71,7 +70,7 @@ def data(classes: int, task: str = "multilabel", **labels: Any) -> Data:
 def prepared(tmp_path: Path, table: str, asked: Data) -> SampleSet:
     """As `fetch` and `preprocess` write it, through the manifest's file."""
     manifest, _ = fetch(folder(tmp_path, table), asked, tmp_path / "images")
-    manifest.to_csv(tmp_path / "manifest.csv", index=False)
+    write_manifest(manifest, tmp_path / "manifest.csv")
     rows = read_manifest(tmp_path / "manifest.csv")
     names, _ = preprocess(tmp_path / "images", rows, RECIPE, tmp_path / "test", classes=asked.classes)
     SampleSet.describe(tmp_path / "test", names, _class_names(rows, RECIPE, asked.classes), RECIPE)
@@ -392,8 +391,6 @@ def test_of_numbers_no_decision_flips_and_an_error_below_the_claimed_one_is_bett
 
 
 def test_the_manifest_of_labels_is_judged_without_a_complaint_about_its_order() -> None:
-    rows = pd.DataFrame({"name": ["a", "b"], "split": "test", "label": ["[10]", "[2]"], "class": ['["10"]', '["2"]']})
-    rows["sha256"] = ["x", "y"]
-    rows["format"] = "png"
-    left = pd.DataFrame(columns=["name", "kind", "reason", "files"])
-    assert [finding.verdict for finding in judge_images("m", rows, left)] == [Verdict.PASS]
+    said = [("a", "[10]", '["10"]', "x"), ("b", "[2]", '["2"]', "y")]
+    rows = [Row(name, "test", label, words, sha256, {"format": "png"}) for name, label, words, sha256 in said]
+    assert [finding.verdict for finding in judge_images("m", rows, [])] == [Verdict.PASS]

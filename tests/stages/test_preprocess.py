@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from stages import preprocess as stage
@@ -13,7 +12,7 @@ from tests.import_graph import ROOT
 from tests.project import check_those_there_are, edit_params
 from tests.weighbridge.images.pictures import recipe, write_pictures
 from tracking.runs.errors import UserError
-from weighbridge.images.manifest import refused
+from weighbridge.images.manifest import Row, refused, write_manifest
 from weighbridge.images.pixels import load_pixels
 from weighbridge.images.samples import SampleSet, resolved_recipe
 from weighbridge.params.recipes import TextRecipe
@@ -76,8 +75,8 @@ def project(folder: Path, recipes: dict[str, Any], **data: Any) -> None:
 
 
 def manifest(folder: Path, names: list[str], labels: list[int]) -> Path:
-    table = {"name": names, "split": "test", "label": labels, "class": [str(label) for label in labels], "sha256": ""}
-    pd.DataFrame(table).to_csv(folder / "manifest.csv", index=False)
+    rows = [Row(name, "test", label, str(label), "", {}) for name, label in zip(names, labels, strict=True)]
+    write_manifest(rows, folder / "manifest.csv")
     return folder / "manifest.csv"
 
 
@@ -153,7 +152,7 @@ def test_what_a_recipe_refuses_is_left_out_and_listed_or_ends_the_stage(
     assert samples.inputs.shape == (2, 20, 20, 3)
     assert np.array_equal(samples.inputs[1], load_pixels(tmp_path / "files" / names[2], recipe()))
     left = refused(tmp_path / "prepared/test")
-    assert left[["name", "kind"]].to_numpy().tolist() == [[names[1], "unfit"]]
+    assert [(each.name, each.kind) for each in left] == [(names[1], "unfit")]
     project(tmp_path, {"plain": recipe().model_dump()}, classes=3, corrupt="fail")
     with pytest.raises(UserError, match="001.png: cannot be decoded"):
         prepare(tmp_path, monkeypatch, listed, "plain")

@@ -561,7 +561,7 @@ def test_main_takes_every_run_and_the_notes_of_this_job_beside_them(
         (tmp_path / f"data/timings/{name}.json").write_text(json.dumps({"stage": name, "seconds": 12.3}))
     (tmp_path / "data/timings/fetch.json").write_text("{half")
     save_findings(published(), tmp_path / "data/together/published_check.json")
-    (tmp_path / "data/manifest.csv").write_text("name,split,label,class\n", encoding="utf-8")
+    (tmp_path / "data/manifest.csv").write_text("name,split,label,class,sha256\n", encoding="utf-8")
     stage.main(
         *(Path("data", name) for name in ("runs", "together", "failures", "images", "manifest.csv", "report.html"))
     )

@@ -16,6 +16,7 @@ from tracking.runs.decisions import pack_decisions
 from tracking.runs.findings import Finding, Verdict
 from tracking.runs.run import Run
 from weighbridge.images.in_place import sha256_of, write_listing
+from weighbridge.images.manifest import Row, write_manifest
 
 CLASSES = ("ape", "bee", "<b>cat</b>")
 
@@ -24,12 +25,12 @@ CLASSES = ("ape", "bee", "<b>cat</b>")
 def images(tmp_path: Path) -> Images:
     """Thirty images with a camera's noise, of 200 by 150 pixels; and the manifest that `fetch` writes of them."""
     rng = np.random.default_rng(0)
-    rows = ["name,split,label,class", "train/0.png,train,0,ape"]
+    rows = [Row("train/0.png", "train", 0, "ape", "", {})]
     for number in range(30):
         pixels = rng.integers(0, 255, (150, 200, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-        rows.append(f"{number}.png,test,{number // 10},{CLASSES[number // 10]}")
-    (tmp_path / "manifest.csv").write_text("\n".join(rows), encoding="utf-8")
+        rows.append(Row(f"{number}.png", "test", number // 10, CLASSES[number // 10], "", {}))
+    write_manifest(rows, tmp_path / "manifest.csv")
     return Images.of(tmp_path, tmp_path / "manifest.csv")
 
 

@@ -5,15 +5,16 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from tracking.runs.errors import UserError
 from weighbridge.images.listing import LeftOut, Listed, Listing, Order, files_beneath, numbered, plain, same
 from weighbridge.images.targets import Said, said_of_images
 from weighbridge.images.tasks import CLASSES, REGRESSION
 from weighbridge.params.data import Labels, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def list_table(
@@ -54,7 +55,7 @@ def list_table(
 
 
 def _said(
-    table: pd.DataFrame, labels: Labels, order: Order, classes: int, task: Task, path: Path
+    table: "pd.DataFrame", labels: Labels, order: Order, classes: int, task: Task, path: Path
 ) -> tuple[list[Said], tuple[str, ...]]:
     if task != CLASSES:
         return said_of_images(table, labels, order, classes, task, path)
@@ -147,17 +148,17 @@ def _is_number(text: str) -> bool:
     return text.strip().lower() not in ("nan", "inf", "infinity")
 
 
-def read_table(path: Path, *columns: str, separator: str = ",") -> pd.DataFrame:
+def read_table(path: Path, *columns: str, separator: str = ",") -> "pd.DataFrame":
     """A table whose `columns` are text.
 
     Raises:
         UserError: it cannot be read, or lacks a column.
     """
+    import pandas as pd
+
     how: dict[str, Any] = {"sep": separator, "quoting": csv.QUOTE_NONE} if separator == "\t" else {}
     try:
-        table: pd.DataFrame = pd.read_csv(
-            path, dtype=dict.fromkeys(columns, str), keep_default_na=False, encoding="utf-8-sig", **how
-        )
+        table = pd.read_csv(path, dtype=dict.fromkeys(columns, str), keep_default_na=False, encoding="utf-8-sig", **how)
     except (OSError, ValueError) as problem:
         raise UserError(f"{path}: labels cannot be read ({problem})") from problem
     for column in columns:

@@ -1,46 +1,181 @@
-"""The tables that `fetch` writes about images, read back: a class may be called `NA`, and an image too."""
+"""The tables that `fetch` writes about images, and how they are read back: a class may be called `NA`, and an image too.
 
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+A manifest has a row for each image or text. Numbers stand as Python writes them, and nothing where there is none.
+"""
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, fields
+from functools import cache
 from pathlib import Path
-
-import pandas as pd
+from typing import NamedTuple, TextIO
 
 from tracking.runs.errors import UserError
 from weighbridge.images.listing import LeftOut
+from weighbridge.images.opening import Stored
+from weighbridge.images.targets import require_target
 
 REFUSED = "refused.csv"
-LEFT_OUT = [field.name for field in fields(LeftOut)]
 NOT_WEIGHED = ("corrupt", "unread", "unfit")
-_NUMBERS = {name: [""] for name in ("label", "depth", "orientation", "frames", "highest", "jpeg_step", "files")}
+COLUMNS = ("name", "split", "label", "class", "sha256")
+STORED = tuple(field.name for field in fields(Stored))
+LEFT_OUT = tuple(field.name for field in fields(LeftOut))
+LONGEST_CELL = 2**22  # characters; that of an image with thousands of labels is long
+_NUMBERS: Mapping[str, Callable[[str], float]] = {
+    "depth": int,
+    "orientation": int,
+    "frames": int,
+    "highest": float,
+    "jpeg_step": float,
+}
 
 
-def read_manifest(path: Path) -> pd.DataFrame:
-    """A manifest, or the list of what was left out; empty cells of numbers are NaN, every text is as it was written.
+class Row(NamedTuple):
+    """One image or text.
+
+    Attributes:
+        label: the index of its class, or the list of several labels or numbers as `weighbridge.images.targets` writes it.
+        stored: how it is stored, by the names of `weighbridge.images.opening.Stored`; of a text `format` alone.
+    """
+
+    name: str
+    split: str
+    label: int | str
+    class_name: str
+    sha256: str
+    stored: Mapping[str, str | float | None]
+
+
+def write_manifest(rows: Sequence[Row], path: Path) -> None:
+    """The rows in this order; all have the same names in `stored`."""
+    columns = (*COLUMNS, *(rows[0].stored if rows else STORED))
+    _write(columns, ((*row[:-1], *row.stored.values()) for row in rows), path)
+
+
+def write_left_out(left: Iterable[LeftOut], path: Path) -> None:
+    """The rows in this order."""
+    _write(LEFT_OUT, map(astuple, left), path)
+
+
+def _write(columns: Sequence[str], rows: Iterable[Sequence[object]], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(rows)
+
+
+def read_manifest(path: Path) -> list[Row]:
+    """The rows of a manifest.
 
     Raises:
         UserError: it is absent or damaged.
     """
-    texts: dict[str, type] = {"name": str, "class": str, "kind": str, "reason": str}
-    try:
-        return pd.read_csv(path, keep_default_na=False, na_values=_NUMBERS, dtype=texts)
-    except OSError as problem:
-        raise UserError(f"{path}: cannot be read ({problem.strerror}); `dvc repro` makes it") from problem
-    except ValueError as problem:
-        raise UserError(f"{path}: is damaged ({problem}); delete it and run `dvc repro`") from problem
+    with _opened(path) as cells:
+        return list(_rows(cells))
 
 
-def left_out_table(left: Sequence[LeftOut]) -> pd.DataFrame:
-    """A row for each, sorted."""
-    return pd.DataFrame([asdict(each) for each in left], columns=LEFT_OUT).sort_values(["kind", "name"])
+def read_left_out(path: Path) -> list[LeftOut]:
+    """What was left out.
+
+    Raises:
+        UserError: the list is absent or damaged.
+    """
+    with _opened(path) as cells:
+        return list(_left_out(cells))
 
 
-def refused(folder: Path) -> pd.DataFrame:
+def refused(folder: Path) -> list[LeftOut]:
     """What a recipe refused of the images that are prepared in `folder`; mostly nothing."""
     path = folder / REFUSED
-    return read_manifest(path) if path.is_file() else left_out_table([])
+    return read_left_out(path) if path.is_file() else []
 
 
-def not_weighed(left_out: pd.DataFrame) -> int:
+def in_order(left: Iterable[LeftOut]) -> list[LeftOut]:
+    """As the tables have them: sorted by kind and name."""
+    return sorted(left, key=lambda each: (each.kind, each.name))
+
+
+def not_weighed(left_out: Iterable[LeftOut]) -> int:
     """How many of those that are left out are images, or stood where images are expected."""
-    return int(left_out.loc[left_out["kind"].isin(NOT_WEIGHED), "files"].sum())
+    return sum(each.files for each in left_out if each.kind in NOT_WEIGHED)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Iterator[list[str]]]:
+    """The cells of each line, as many as there are columns; whatever is wrong with the file is a `UserError`."""
+    csv.field_size_limit(LONGEST_CELL)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            yield _cells(file)
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror}); `dvc repro` makes it") from problem
+    except (ValueError, RecursionError, csv.Error) as problem:
+        said = str(problem)[:200]
+        raise UserError(f"{path}: is damaged ({said}); delete it and run `dvc repro`") from problem
+
+
+def _cells(file: TextIO) -> Iterator[list[str]]:
+    rows = csv.reader(_lines(file), strict=True)
+    columns = next(rows, [])
+    yield columns
+    for row in rows:
+        if len(row) != len(columns):
+            raise ValueError(f"line {rows.line_num} has {len(row)} cells, not {len(columns)}")
+        yield row
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    line = "\n"
+    for line in file:
+        if "\0" in line:
+            raise ValueError("it holds a NUL character")
+        yield line
+    if not line.endswith("\n"):
+        raise ValueError("its last line has no end")
+
+
+def _rows(cells: Iterator[list[str]]) -> Iterator[Row]:
+    columns = next(cells)
+    stored = columns[len(COLUMNS) :]
+    if tuple(columns[: len(COLUMNS)]) != COLUMNS or len({*stored} & {*STORED}) < len(stored):
+        raise ValueError(f"its columns are not {', '.join(COLUMNS)} and how an image is stored")
+    said = cache(_said)
+
+    @cache  # many are stored alike
+    def how(*values: str) -> dict[str, str | float | None]:
+        return {name: _value(name, value) for name, value in zip(stored, values, strict=True)}
+
+    for name, split, label, words, sha256, *values in cells:
+        yield Row(name, *said(split, label, words), sha256, how(*values))
+
+
+def _value(column: str, cell: str) -> str | float | None:
+    if (number := _NUMBERS.get(column)) is None:
+        return cell
+    if cell and not math.isfinite(float(cell)):
+        raise ValueError(f"{column} is {cell[:80]!r}")
+    return number(cell) if cell else None
+
+
+def _said(split: str, label: str, words: str) -> tuple[str, int | str, str]:
+    """Split, label and class, where they can be what `fetch` writes."""
+    if split not in ("test", "train"):
+        raise ValueError(f"split is {split[:80]!r}")
+    if not label.startswith("["):
+        return split, _index(label), words
+    require_target(label, words)
+    return split, label, words
+
+
+def _index(cell: str) -> int:
+    if not (cell.isascii() and cell.isdecimal() and len(cell) < 10):
+        raise ValueError(f"label is {cell[:80]!r}")
+    return int(cell)
+
+
+def _left_out(cells: Iterator[list[str]]) -> Iterator[LeftOut]:
+    if tuple(next(cells)) != LEFT_OUT:
+        raise ValueError(f"its columns are not {', '.join(LEFT_OUT)}")
+    return (LeftOut(name, kind, reason, int(files)) for name, kind, reason, files in cells)

@@ -7,18 +7,21 @@ with numbers to be predicted the list of these (`[3.5]`); in its column `class` 
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracking.runs.errors import UserError
 from weighbridge.images.listing import Order, numbered, plain
 from weighbridge.images.tasks import REGRESSION
 from weighbridge.params.data import Labels, Task
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+LARGEST = 2**31  # more classes than there can be
 _YES, _NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
 
 
@@ -34,12 +37,25 @@ def is_target(label: object) -> bool:
     return isinstance(label, str) and label.startswith("[")
 
 
-def read_labels(rows: pd.DataFrame, classes: int) -> np.ndarray:
+def require_target(label: str, words: str) -> None:
+    """Hold a list of the manifest and its names to what is written there.
+
+    Raises:
+        ValueError: they are no lists, of numbers and of as many names.
+    """
+    values, names = json.loads(label), json.loads(words)
+    indices = all(type(value) is int and 0 <= value < LARGEST for value in values)
+    numbers = all(type(value) is float and math.isfinite(value) for value in values)
+    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not (indices or numbers) or not named or len(names) != len(values):
+        raise ValueError(f"{label[:80]!r} and {words[:80]!r} are not the labels of an image and their names")
+
+
+def read_labels(cells: Sequence[int | str], classes: int) -> np.ndarray:
     """The labels of a manifest's rows: int64, shape (samples,) or (samples, classes); float64 where they are numbers."""
-    cells = rows["label"].tolist()
     if not (cells and is_target(cells[0])):
-        return rows["label"].to_numpy(np.int64)
-    lists = [json.loads(cell) for cell in cells]
+        return np.array(cells, np.int64)
+    lists = [json.loads(cell) for cell in map(str, cells)]
     if any(isinstance(value, float) for values in lists for value in values):
         return np.array(lists, np.float64)
     labels = np.zeros((len(lists), classes), np.int64)
@@ -48,10 +64,10 @@ def read_labels(rows: pd.DataFrame, classes: int) -> np.ndarray:
     return labels
 
 
-def read_names(table: pd.DataFrame, classes: int) -> list[str]:
-    """The names of labels or outputs by their place, from a whole manifest; empty for a label that no image has."""
+def read_names(said: Iterable[tuple[str, str]], classes: int) -> list[str]:
+    """The names of labels or outputs by their place, from label and class of all rows; empty for a label that no image has."""
     names = [""] * classes
-    for label, words in dict.fromkeys(zip(table["label"], table["class"], strict=True)):
+    for label, words in dict.fromkeys(said):
         values, known = json.loads(label), json.loads(words)
         places = range(len(values)) if any(isinstance(value, float) for value in values) else values
         for place, name in zip(places, known, strict=True):
@@ -60,7 +76,7 @@ def read_names(table: pd.DataFrame, classes: int) -> list[str]:
 
 
 def said_of_images(
-    table: pd.DataFrame, labels: Labels, order: Order, classes: int, task: Task, path: Path
+    table: "pd.DataFrame", labels: Labels, order: Order, classes: int, task: Task, path: Path
 ) -> tuple[list[Said], tuple[str, ...]]:
     """What the table says of each row, and the names of all labels or outputs.
 
@@ -81,7 +97,7 @@ def said_of_images(
     return [Said(json.dumps([known[place] for place in each]), json.dumps(each)) for each in sets], known
 
 
-def _numbers(table: pd.DataFrame, column: str, path: Path) -> list[float]:
+def _numbers(table: "pd.DataFrame", column: str, path: Path) -> list[float]:
     return [_number(cell, f"{path}: column {column!r}: row {row}") for row, cell in enumerate(table[column], 2)]
 
 
@@ -95,7 +111,7 @@ def _number(cell: str, where: str) -> float:
     return value
 
 
-def _marked(table: pd.DataFrame, columns: Sequence[str], path: Path) -> list[list[int]]:
+def _marked(table: "pd.DataFrame", columns: Sequence[str], path: Path) -> list[list[int]]:
     """The places of the columns that say 1."""
     marks = [list(_marks(table[column].tolist(), f"{path}: column {column!r}")) for column in columns]
     return [[place for place, mark in enumerate(row) if mark] for row in zip(*marks, strict=True)]

@@ -35,7 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = f"{number:03}.jpg"
         Image.fromarray(rng.integers(0, 256, (30 + number % 5, 40, 3), np.uint8)).save(folder / "images" / name)
         rows.append(f"{name},test,0,a,{number:063}f")
-    (folder / "manifest.csv").write_text("\n".join(rows))
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
     table = read_manifest(folder / "manifest.csv")
     for place, limit in (("prepared", 1e9), ("streamed", 0)):
         names, seen = preprocess(folder / "images", table, RECIPE, folder / place, limit=limit)

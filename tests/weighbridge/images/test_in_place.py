@@ -12,6 +12,7 @@ from stages.transfer_check.targets import load_target
 from tracking.runs.errors import UserError
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.in_place import LISTING, image_files
+from weighbridge.images.manifest import read_manifest, write_manifest
 from weighbridge.images.samples import SampleSet
 from weighbridge.params.data import Data
 from weighbridge.params.recipes import Crop, Recipe
@@ -35,8 +36,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for place, most in (("copied", 1e9), ("data/images", 0)):
         Path(place).mkdir(parents=True)
         table, _ = fetch(Path("source"), DATA, Path(place), most)
-        table.to_csv(f"{place}.csv", index=False)
-        rows = table[table["split"] == "test"]
+        write_manifest(table, Path(f"{place}.csv"))
+        rows = [row for row in table if row.split == "test"]
         names, seen = preprocess(Path(place), rows, RECIPE, Path(place).parent / f"{Path(place).name}-test", limit=0)
         folder = Path(place).parent / f"{Path(place).name}-test"
         SampleSet.describe(folder, names, ["a", "b"], RECIPE, _description(rows, names, seen))
@@ -79,13 +80,7 @@ def test_a_file_that_was_changed_or_is_gone_is_named_in_one_line(project: Path, 
 def test_another_file_is_no_image_that_the_recipe_refuses(project: Path) -> None:
     Path("source/val/b/001.jpg").write_bytes(Path("source/val/b/003.jpg").read_bytes())
     with pytest.raises(UserError, match=r"001\.jpg: is another file"):
-        preprocess(Path("data/images"), fetch_table("data/images.csv"), RECIPE, project / "again", "skip")
-
-
-def fetch_table(path: str):
-    from weighbridge.images.manifest import read_manifest
-
-    return read_manifest(Path(path))
+        preprocess(Path("data/images"), read_manifest(Path("data/images.csv")), RECIPE, project / "again", "skip")
 
 
 @pytest.mark.parametrize("path", ["../copied.csv", "/etc/passwd", "a/../../b.jpg"])

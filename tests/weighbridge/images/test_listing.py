@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -13,8 +12,16 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.images.judging import judge_images, stored_facts
 from weighbridge.images.label_tables import list_table
-from weighbridge.images.listing import natural, plain
-from weighbridge.images.manifest import not_weighed, read_manifest, refused
+from weighbridge.images.listing import LeftOut, natural, plain
+from weighbridge.images.manifest import (
+    Row,
+    not_weighed,
+    read_left_out,
+    read_manifest,
+    refused,
+    write_left_out,
+    write_manifest,
+)
 from weighbridge.images.pixels import load_pixels
 from weighbridge.params.data import Data, Labels
 
@@ -27,7 +34,7 @@ def write(path: Path, level: int = 0, **how: object) -> Path:
     return path
 
 
-def taken(source: Path, images: Path, **changes: object) -> tuple[pd.DataFrame, pd.DataFrame]:
+def taken(source: Path, images: Path, **changes: object) -> tuple[list[Row], list[LeftOut]]:
     return fetch(source, Data.model_validate({"source": str(source), **changes}), images)
 
 
@@ -50,11 +57,11 @@ def test_classes_are_numbered_over_all_splits(train: str, test: str, tmp_path: P
             write(tmp_path / "s" / split / name / "1.png", len(name))
     known = sorted({*train, *test})
     manifest, left = taken(tmp_path / "s", tmp_path / "images", classes=len(known))
-    assert manifest["label"].tolist() == [known.index(name) for name in manifest["class"]]
+    assert [row.label for row in manifest] == [known.index(row.class_name) for row in manifest]
     lacking = sorted(
         [*(f"test/{n}/" for n in set(train) - set(test)), *(f"train/{n}/" for n in set(test) - set(train))]
     )
-    assert left["name"].tolist() == lacking
+    assert [each.name for each in left] == lacking
     sentences = warnings(list(judge_images("m", manifest, left)))
     assert any("in one of train and test only" in each for each in sentences) == bool(lacking)
 
@@ -75,20 +82,20 @@ def test_the_usual_names_of_splits_are_known(train: str, folder: str, tmp_path: 
         for name in "ab":
             write(tmp_path / "s" / split / name / "1.png")
     manifest, _ = taken(tmp_path / "s", tmp_path / "images", classes=2)
-    assert manifest["name"].tolist() == ["test/a/1.png", "test/b/1.png", "train/a/1.png", "train/b/1.png"]
+    assert [row.name for row in manifest] == ["test/a/1.png", "test/b/1.png", "train/a/1.png", "train/b/1.png"]
 
 
 def test_classes_may_be_called_like_splits(tmp_path: Path) -> None:
     for name in ("bus", "test", "train"):
         write(tmp_path / "s" / name / "1.png")
     manifest, _ = taken(tmp_path / "s", tmp_path / "images", classes=3)
-    assert manifest["class"].tolist() == ["bus", "test", "train"]
+    assert [row.class_name for row in manifest] == ["bus", "test", "train"]
 
 
-def oracle(manifest: pd.DataFrame, images: Path) -> float:
+def oracle(manifest: list[Row], images: Path) -> float:
     """How often a network is right that sees the class in the level of grey."""
-    levels = [load_pixels(images / name, recipe(resize=None)).mean() for name in manifest["name"]]
-    return float((np.round(np.asarray(levels) / 20) == manifest["label"]).mean())
+    levels = [load_pixels(images / name, recipe(resize=None)).mean() for name, *_ in manifest]
+    return float((np.round(np.asarray(levels) / 20) == [row.label for row in manifest]).mean())
 
 
 def test_numbers_sorted_as_text_are_said_and_can_be_sorted_as_numbers(tmp_path: Path) -> None:
@@ -117,7 +124,7 @@ def test_the_order_may_be_listed_with_classes_that_have_no_image(tmp_path: Path)
         write(tmp_path / "s" / name / "1.png", level)
     order = ["dog", "cat", "cow", "ant"]
     manifest, left = taken(tmp_path / "s", tmp_path / "images", classes=4, order=order)
-    assert manifest[["class", "label"]].to_numpy().tolist() == [["ant", 3], ["cat", 1]]
+    assert [(row.class_name, row.label) for row in manifest] == [("ant", 3), ("cat", 1)]
     said = " ".join(each.sentence for each in judge_images("m", manifest, left, order))
     assert "over 2 of 4 classes" in said
     with pytest.raises(UserError, match=r"has a class 'cat', which data\.order"):
@@ -129,7 +136,7 @@ def test_accents_written_in_two_ways_are_one_name_in_a_list_and_no_second_class_
     for name in (apart, "tea"):
         write(tmp_path / "s/test" / name / "1.png", len(name))
     manifest, _ = taken(tmp_path / "s", tmp_path / "images", classes=2, order=["tea", composed])
-    assert dict(zip(manifest["class"], manifest["label"], strict=True)) == {"tea": 0, apart: 1}
+    assert {row.class_name: row.label for row in manifest} == {"tea": 0, apart: 1}
     write(tmp_path / "s/train" / composed / "1.png")
     with pytest.raises(UserError, match="two classes that both read"):
         taken(tmp_path / "s", tmp_path / "more", classes=2)
@@ -159,13 +166,13 @@ def test_images_are_judged_by_their_content(tmp_path: Path) -> None:
     (folder / "link.png").symlink_to(folder / "nowhere.png")
     write(tmp_path / "s/stray.png")
     manifest, left = taken(tmp_path / "s", tmp_path / "images", classes=1)
-    assert dict(zip(manifest["name"].str.removeprefix("test/cat/"), manifest["format"], strict=True)) == kinds
-    assert left[["name", "kind"]].to_numpy().tolist() == [
-        ["stray.png", "outside"],
-        ["cat/link.png", "unread"],
-        ["test/cat/13.heic", "unread"],
-        ["test/cat/cat.npy", "unread"],
-        ["test/cat/notes.txt", "unread"],
+    assert {row.name.removeprefix("test/cat/"): row.stored["format"] for row in manifest} == kinds
+    assert [(each.name, each.kind) for each in left] == [
+        ("stray.png", "outside"),
+        ("cat/link.png", "unread"),
+        ("test/cat/13.heic", "unread"),
+        ("test/cat/cat.npy", "unread"),
+        ("test/cat/notes.txt", "unread"),
     ]
     (sentence,) = warnings(list(judge_images("m", manifest, left)))
     assert sentence == (
@@ -183,9 +190,9 @@ def test_what_systems_leave_behind_is_no_class_and_no_image_and_said_once(tmp_pa
     write(tmp_path / "s/.ipynb_checkpoints/2.jpg")
     write(tmp_path / "s/__MACOSX/cat/._1.jpg")
     manifest, left = taken(tmp_path / "s", tmp_path / "images", classes=2)
-    assert manifest["name"].tolist() == ["test/cat/1.jpg", "test/dog/1.jpg"]
-    assert set(left["kind"]) == {"junk"}
-    assert dict(zip(left["name"], left["files"], strict=True)) == {
+    assert [row.name for row in manifest] == ["test/cat/1.jpg", "test/dog/1.jpg"]
+    assert {each.kind for each in left} == {"junk"}
+    assert {each.name: each.files for each in left} == {
         ".*": 2, ".DS_Store": 2, ".ipynb_checkpoints/": 3, "Thumbs.db": 2, "__MACOSX/": 1, "desktop.ini": 2
     }  # fmt: skip
     assert warnings(list(judge_images("m", manifest, left))) == []
@@ -197,8 +204,8 @@ def test_links_are_followed_and_a_link_into_itself_ends(tmp_path: Path) -> None:
     (tmp_path / "s/cat/more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (tmp_path / "elsewhere/deep/again").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     manifest, left = taken(tmp_path / "s", tmp_path / "images", classes=1)
-    assert manifest["name"].tolist() == ["test/cat/more/deep/1.png"]
-    assert left["kind"].tolist() == ["unread"]
+    assert [row.name for row in manifest] == ["test/cat/more/deep/1.png"]
+    assert [each.kind for each in left] == ["unread"]
 
 
 def test_strange_names_are_kept_apart_and_written_down(tmp_path: Path) -> None:
@@ -215,12 +222,12 @@ def test_strange_names_are_kept_apart_and_written_down(tmp_path: Path) -> None:
         write(tmp_path / "s/NA" / name, number, format="PNG")
     manifest, left = taken(tmp_path / "s", tmp_path / "images", classes=1)
     assert len(manifest) == len(names)
-    assert left.empty
-    manifest.to_csv(tmp_path / "manifest.csv", index=False, lineterminator="\n")
+    assert left == []
+    write_manifest(manifest, tmp_path / "manifest.csv")
     again = read_manifest(tmp_path / "manifest.csv")
-    assert again["name"].tolist() == manifest["name"].tolist()
-    assert set(again["class"]) == {"NA"}
-    assert all((tmp_path / "images" / name).is_file() for name in again["name"])
+    assert again == manifest
+    assert {row.class_name for row in again} == {"NA"}
+    assert all((tmp_path / "images" / row.name).is_file() for row in again)
     assert plain("a\nb") == r"a\nb"
 
 
@@ -252,15 +259,14 @@ def test_what_fetch_writes_is_judged_the_same_when_read_back(tmp_path: Path) -> 
     (tmp_path / "s/a/notes.txt").write_text("x")
     for folder, names in ((tmp_path / "s", "abc"), (tmp_path / "s", ["a", "b", "c", "d"])):
         order = "text" if isinstance(names, str) else names
-        tables = taken(folder, tmp_path / f"images{len(names)}", classes=len(names), order=order)
-        paths = (tmp_path / "manifest.csv", tmp_path / "skipped.csv")
-        for table, path in zip(tables, paths, strict=True):
-            table.to_csv(path, index=False, lineterminator="\n")
-        again = [read_manifest(path) for path in paths]
-        left = pd.concat([again[1], refused(tmp_path)])
-        assert list(judge_images("m", again[0], left, order)) == list(judge_images("m", *tables, order))
-        assert stored_facts(again[0]) == stored_facts(tables[0])
-        assert not_weighed(left) == 1
+        manifest, left = taken(folder, tmp_path / f"images{len(names)}", classes=len(names), order=order)
+        write_manifest(manifest, tmp_path / "manifest.csv")
+        write_left_out(left, tmp_path / "skipped.csv")
+        again = read_manifest(tmp_path / "manifest.csv")
+        known = [*read_left_out(tmp_path / "skipped.csv"), *refused(tmp_path)]
+        assert list(judge_images("m", again, known, order)) == list(judge_images("m", manifest, left, order))
+        assert stored_facts(again) == stored_facts(manifest)
+        assert not_weighed(known) == 1
 
 
 # ---- tables
@@ -286,8 +292,8 @@ def test_a_table_finds_images_by_what_it_may_call_them(rows: list[str], names: d
     for level, name in enumerate(("x/a.jpg", "y/a.jpg", "x/only.png", "top.jpg", "top.png")):
         write(tmp_path / "s" / name, level)
     manifest, left = taken(table(tmp_path / "s", *rows), tmp_path / "images", classes=2, labels=LABELS)
-    assert dict(zip(manifest["name"].str.removeprefix("test/"), manifest["label"], strict=True)) == names
-    assert (left["kind"] == "unlisted").sum() == 5 - len(names)
+    assert {row.name.removeprefix("test/"): row.label for row in manifest} == names
+    assert sum(each.kind == "unlisted" for each in left) == 5 - len(names)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +319,7 @@ def test_a_row_that_is_there_twice_counts_once_and_is_said(tmp_path: Path) -> No
     write(tmp_path / "s/a.png")
     manifest, left = taken(table(tmp_path / "s", "a.png,0", "a.png,0"), tmp_path / "images", classes=1, labels=LABELS)
     assert len(manifest) == 1
-    assert left[["name", "kind", "files"]].to_numpy().tolist() == [["a.png", "twice", 1]]
+    assert [(each.name, each.kind, each.files) for each in left] == [("a.png", "twice", 1)]
 
 
 def test_labels_may_count_from_1_or_be_names(tmp_path: Path) -> None:
@@ -325,7 +331,7 @@ def test_labels_may_count_from_1_or_be_names(tmp_path: Path) -> None:
     assert oracle(manifest, tmp_path / "one") == 1
     source = table(tmp_path / "s", "2,b", "0,NA", "1,a")  # a permuted table
     manifest, _ = taken(source, tmp_path / "names", classes=3, labels=LABELS)
-    assert dict(zip(manifest["class"], manifest["label"], strict=True)) == {"NA": 0, "a": 1, "b": 2}
+    assert {row.class_name: row.label for row in manifest} == {"NA": 0, "a": 1, "b": 2}
     assert oracle(manifest, tmp_path / "names") == 1
 
 

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 from stages.fetch import fetch
 from tests.weighbridge.images.pictures import recipe
 from tracking.runs.errors import UserError
+from weighbridge.images.manifest import Row
 from weighbridge.images.pixels import load_pixels
 from weighbridge.params.data import Data
 
@@ -28,16 +27,16 @@ def png(label: int) -> bytes:
         return file.getvalue()
 
 
-def taken(source: Path, images: Path, **changes: Any) -> pd.DataFrame:
+def taken(source: Path, images: Path, **changes: Any) -> list[Row]:
     data = Data.model_validate({"source": str(source), "classes": 12, **changes})
     manifest, _ = fetch(source, data, images)
     return manifest
 
 
-def require_oracle(manifest: pd.DataFrame, images: Path, count: int = len(LABELS)) -> None:
+def require_oracle(manifest: list[Row], images: Path, count: int = len(LABELS)) -> None:
     """A network that knows each label's level of grey is always right."""
-    levels = [load_pixels(images / name, recipe(resize=None)).mean() for name in manifest["name"]]
-    assert (np.asarray(levels) == 20 * manifest["label"]).all()
+    levels = [load_pixels(images / name, recipe(resize=None)).mean() for name, *_ in manifest]
+    assert levels == [20 * int(row.label) for row in manifest]
     assert len(manifest) == count
 
 
@@ -74,8 +73,8 @@ def test_a_generator_may_name_classes_and_splits(tmp_path: Path) -> None:
         "            yield f'{split}/{name}', np.full((8, 8), 20 * level, np.uint8), name",
     )
     manifest = taken(source, tmp_path / "images", classes=2)
-    assert manifest[["name", "class", "label"]].to_numpy().tolist() == [
-        ["test/ant", "ant", 0], ["test/bee", "bee", 1], ["train/ant", "ant", 0], ["train/bee", "bee", 1]
+    assert [(row.name, row.class_name, row.label) for row in manifest] == [
+        ("test/ant", "ant", 0), ("test/bee", "bee", 1), ("train/ant", "ant", 0), ("train/bee", "bee", 1)
     ]  # fmt: skip
     require_oracle(manifest, tmp_path / "images", 4)
 
@@ -116,9 +115,9 @@ def test_parquet_holds_images_and_labels(names: list[str] | None, tmp_path: Path
     pq.write_table(table(names).slice(0, 1), tmp_path / "s/data/validation-00000-of-00001.parquet")
     manifest = taken(tmp_path / "s", tmp_path / "images")
     require_oracle(manifest, tmp_path / "images", 8)
-    assert (manifest["split"] == "train").sum() == 2
+    assert sum(row.split == "train" for row in manifest) == 2
     if names == NAMES:
-        assert set(manifest["class"]) == {NAMES[label] for label in LABELS}
+        assert {row.class_name for row in manifest} == {NAMES[label] for label in LABELS}
 
 
 def test_columns_that_cannot_be_told_are_asked_for(tmp_path: Path) -> None:
@@ -144,7 +143,7 @@ def test_an_arrow_folder_is_read_without_its_library(tmp_path: Path) -> None:
     for source, images in ((tmp_path / "s", tmp_path / "one"), (folder, tmp_path / "two")):
         manifest = taken(source, images)
         require_oracle(manifest, images)
-        assert set(manifest["class"]) == {NAMES[label] for label in LABELS}
+        assert {row.class_name for row in manifest} == {NAMES[label] for label in LABELS}
 
 
 def members(kind: str) -> Iterator[tuple[str, bytes]]:
@@ -194,7 +193,7 @@ def test_a_data_set_of_torchvision_is_read_where_it_lies(tmp_path: Path) -> None
         (tmp_path / f"s/{label:02}").mkdir(parents=True)
         (tmp_path / f"s/{label:02}/1.png").write_bytes(png(label))
     manifest = taken(tmp_path / "s", tmp_path / "images", classes=6, dataset={"name": "ImageFolder"})
-    assert manifest["class"].tolist() == sorted(f"{label:02}" for label in LABELS)
+    assert [row.class_name for row in manifest] == sorted(f"{label:02}" for label in LABELS)
     with pytest.raises(UserError, match=r"data\.dataset\.name: torchvision has no data set 'Nothing'"):
         taken(tmp_path / "s", tmp_path / "more", dataset={"name": "Nothing"})
     with pytest.raises(UserError, match="torchvision's CIFAR10 cannot be read with"):
