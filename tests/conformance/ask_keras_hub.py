@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -111,7 +112,10 @@ def refusals(gpt2: Spec, bert: Spec, folder: Path) -> dict[str, str]:
     }.items():
         save_tensors(content, folder / f"{name}.safetensors")
         found[name] = refusal(replace(gpt2, weights=folder / f"{name}.safetensors"))
+    with patch.dict(sys.modules, {"keras_hub.src.utils.transformers": None}):
+        moved = refusal(gpt2)
     return found | {
+        "moved": moved,
         "long": refusal(gpt2, np.ones((2, 25), np.int32)),
         "unknown token": refusal(gpt2, np.full((2, 3), 60, np.int32)),
         "requests": refusal(bert, requests(np.random.default_rng(0))),

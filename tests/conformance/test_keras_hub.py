@@ -1,5 +1,6 @@
 """keras-hub's GPT-2 and BERT against transformers', with the same weights: scores, layers, refusals."""
 
+import importlib.metadata
 import importlib.util
 import json
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from tests.import_graph import ROOT
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Spec, find_adapter, load
+from weighbridge.frameworks.keras_hub import _known
 
 WANTED = ("keras_hub", "tensorflow", "torch", "transformers")
 
@@ -52,6 +54,7 @@ def test_the_approximate_gelu_of_keras_hubs_bert_is_found_where_it_is(answers: d
         ("long", "takes 24 tokens of 60, not 25"),
         ("unknown token", "with id 60"),
         ("requests", "no causal language model"),
+        ("moved", "is not as this adapter knows it (import of keras_hub.src.utils.transformers halted"),
     ],
 )
 def test_what_cannot_be_computed_is_refused_in_a_line(answers: dict[str, Any], case: str, words: str) -> None:
@@ -80,6 +83,18 @@ def test_what_it_has_not_is_said_before_anything_is_imported(changes: dict[str, 
     with pytest.raises(UserError, match=words):
         load(spec)
     assert "keras_hub" not in sys.modules
+
+
+@pytest.mark.parametrize("problem", [ImportError("no convert_gpt2"), AttributeError("no convert_gpt2")])
+def test_another_version_that_has_its_parts_elsewhere_is_named(
+    problem: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda _name: "9.9")
+    with (
+        pytest.raises(UserError, match=r"^keras-hub 9\.9 is not as .* \(no convert_gpt2\); .* keras-hub==\d"),
+        _known(),
+    ):
+        raise problem
 
 
 def test_a_missing_keras_hub_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -322,9 +322,7 @@ def load(spec: Spec) -> Classifier:
         return classifier
     if not isinstance(classifier, Network):
         key = "mode" if spec.training else "layout"
-        raise UserError(
-            f"params.yaml: inference.{key}: a model of {spec.framework} is a finished program; set it to null"
-        )
+        raise UserError(f"params.yaml: inference.{key}: a model of {spec.framework} has none to set; set it to null")
     classifier.training = spec.training
     if spec.layout is not None:
         classifier.lay_out(spec.layout)

@@ -8,6 +8,7 @@ keras-hub computes BERT's GELU by its approximation with tanh, which transformer
 `arguments` is the exact one, transformers' default.
 """
 
+import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping, Set
@@ -25,6 +26,7 @@ ADAPTER = Adapter(
     packages=("keras-hub",),
     save=lambda _classifier, spec, _folder: spec,  # nothing here changes its weights
 )
+WRITTEN_FOR = "0.32.0"  # of keras-hub
 _SETTINGS: dict[str, dict[str, Any]] = {  # of transformers' configuration, with its defaults
     "GPT2CausalLM": {
         "vocab_size": 50257,
@@ -56,15 +58,28 @@ def load(spec: Spec) -> Any:
     if importlib.util.find_spec("keras_hub") is None:
         raise UserError("keras-hub is not installed: pip install keras-hub")
     _, device = _keras.start(spec)
-    with _keras.quiet_native_logs(), _without({"tensorflow", "jax"} - {spec.backend}):
+    stored = None if spec.weights is None else read_weights(spec.weights)
+    with _known(), _keras.quiet_native_logs(), _without({"tensorflow", "jax"} - {spec.backend}):
         from weighbridge.frameworks import _keras_hub
+    with _known():
+        model, converter = _built(spec, config)
+        if stored is None:
+            return _keras_hub.TextModel(model, device)
+        _keras_hub.convert(model, converter, stored, config)
+        return _keras_hub.TextModel(model, device, stored.adjustments)
 
-    model, converter = _built(spec, config)
-    if spec.weights is None:
-        return _keras_hub.TextModel(model, device)
-    stored = read_weights(spec.weights)
-    _keras_hub.convert(model, converter, stored, config)
-    return _keras_hub.TextModel(model, device, stored.adjustments)
+
+@contextmanager
+def _known() -> Iterator[None]:
+    """Name the version whose own modules (`keras_hub.src`, which it promises to nobody) are not as they are known here."""
+    try:
+        yield
+    except (ImportError, AttributeError, KeyError) as problem:
+        version = importlib.metadata.version("keras-hub")
+        raise UserError(
+            f"keras-hub {version} is not as this adapter knows it ({' '.join(str(problem).split())[:200]}); "
+            f"install the version it was written for: pip install keras-hub=={WRITTEN_FOR}"
+        ) from problem
 
 
 @contextmanager
