@@ -25,7 +25,7 @@ from stages.mode_check.forecast import data_findings
 from stages.mode_check.passes import no_numbers, passes
 from stages.mode_check.shifted_heads import HEADS_COLUMNS, head_findings
 from tracking.runs.findings import Finding, Verdict, save_findings
-from weighbridge.frameworks import Network
+from weighbridge.frameworks import Network, find_adapter
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
@@ -33,13 +33,14 @@ from weighbridge.networks.conditions import conditions_of
 from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.left_out import computing_left_out
 from weighbridge.networks.loading import asked_model, load_network
-from weighbridge.networks.state import whole_batches
+from weighbridge.networks.state import statistics, whole_batches
 from weighbridge.params.mode_check import ModeCheck
 from weighbridge.params.section import read
 from weighbridge.process.partial import PARTIAL
 from weighbridge.process.stage import replacing, run
 
 CHECK = "mode_check"
+NO_BATCHNORM = "There is no BatchNorm with stored statistics: what concerns it alone, as freezing it, was not tried."
 
 
 def mode_check(
@@ -63,7 +64,8 @@ def mode_check(
         return
     network = fresh()
     if network is None:
-        yield Finding(CHECK, model, Verdict.SKIP, "An exported file has no training mode: nothing to check.")
+        what = "An exported file" if find_adapter(framework).program else f"A model of {framework}"
+        yield Finding(CHECK, model, Verdict.SKIP, f"{what} has no training mode here: nothing to check.")
         return
     mixed = samples.shuffled(whole_batches(min(params.samples, len(samples)), params.batch_size))
     first = next(mixed.batches(params.batch_size))
@@ -82,8 +84,11 @@ def mode_check(
         yield wrong
         return
     yield from passes(model, network, mixed, params, parts)
-    yield from parts.value("statistics", list[Finding], lambda: [*data_findings(model, network, mixed, size)])
-    yield from _heads(model, network, train, samples, params, parts)
+    if statistics(network.weights()):
+        yield from parts.value("statistics", list[Finding], lambda: [*data_findings(model, network, mixed, size)])
+        yield from _heads(model, network, train, samples, params, parts)
+    else:
+        yield Finding(CHECK, model, Verdict.SKIP, NO_BATCHNORM)
     parts.forget()
 
 

@@ -13,7 +13,7 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks import Behaved, Behaviour, Network
 from weighbridge.networks.kept_parts import Parts
-from weighbridge.networks.state import KINDS, Move, layer_of, moves
+from weighbridge.networks.state import KINDS, Move, layer_of, moves, statistics
 from weighbridge.process.progress import progress
 
 CHECK = "mode_check"
@@ -29,6 +29,7 @@ class Situation:
         advice: what to do or to know when one of them changes.
         broken: the verdict then.
         usual: whether moving statistics are what every network with BatchNorm does in it: told, and no warning.
+        of_statistics: whether it is about BatchNorm's statistics alone: not tried where none are stored.
     """
 
     words: str
@@ -36,6 +37,7 @@ class Situation:
     advice: str = ""
     broken: Verdict = Verdict.WARN
     usual: bool = False
+    of_statistics: bool = False
 
     def verdict(self, moved: set[str]) -> Verdict:
         """By the kinds of tensor that moved. Counters change no score, and count only where anything at all is a fault."""
@@ -65,30 +67,36 @@ SITUATIONS = {
         usual=True,
     ),
     "pass, training, BatchNorm frozen": Situation(
-        "In training mode with every BatchNorm frozen, a forward pass", ("statistics",)
+        "In training mode with every BatchNorm frozen, a forward pass", ("statistics",), of_statistics=True
     ),
     "pass, training, BatchNorm frozen and undone": Situation(
         "After every BatchNorm was frozen and the whole network set to training again, a forward pass",
         ("statistics",),
         "A later `model.train()` undoes BatchNorm layers that were set to eval(): set them after it.",
         usual=True,
+        of_statistics=True,
     ),
     "pass, training, BatchNorm momentum keeps all": Situation(
         "In training mode with a BatchNorm momentum that keeps all of the past (0 in PyTorch, 1 in Keras), a forward pass",
         KINDS,
+        of_statistics=True,
     ),
     "pass, BatchNorm frozen by the library's function": Situation(
-        "In training mode after the library's own function that freezes BatchNorm, a forward pass", KINDS
+        "In training mode after the library's own function that freezes BatchNorm, a forward pass",
+        KINDS,
+        of_statistics=True,
     ),
     "step, weights frozen before": Situation("Over a frozen network, a training step of a new head", KINDS, usual=True),
     "step, weights frozen after": Situation(
         "Over a network that was frozen only after a first step, a training step of a new head", KINDS, usual=True
     ),
     "step, base called with training=False": Situation(
-        "Around base(x, training=False) in a functional model, a training step", ("statistics",)
+        "Around base(x, training=False) in a functional model, a training step", ("statistics",), of_statistics=True
     ),
     "step, base called with training=False in a call of its own": Situation(
-        "Around base(x, training=False) in a subclassed model's call, a training step", ("statistics",)
+        "Around base(x, training=False) in a subclassed model's call, a training step",
+        ("statistics",),
+        of_statistics=True,
     ),
 }
 CHOICES = {"none": "nothing", "passes": "pass, ", "all": ""}
@@ -115,15 +123,19 @@ class Cell:
 def behaviour_matrix(
     network: Network, framework: str, images: np.ndarray, labels: np.ndarray, chosen: str, parts: Parts
 ) -> Iterator[Cell]:
-    """One cell for each situation that `chosen` (a key of `CHOICES`) takes in and that the framework knows."""
-    trainable, named = network.trainable(), versions(network)
+    """One cell for each situation that `chosen` (a key of `CHOICES`) takes in, the framework knows and the network can be in."""
+    trainable, named, stored = network.trainable(), versions(network), statistics(network.weights())
 
     def tried(name: str, act: Behaviour) -> Cell:
         behaved = _tried(act, images, labels)
         moved = tuple(moves(behaved.before, _still_there(behaved), trainable))
         return Cell(name, framework, named, _outcome(behaved, moved), moved, len(behaved.before))
 
-    wanted = [(name, act) for name, act in network.behaviours().items() if name.startswith(CHOICES[chosen])]
+    wanted = [
+        (name, act)
+        for name, act in network.behaviours().items()
+        if name.startswith(CHOICES[chosen]) and (stored or not SITUATIONS[name].of_statistics)
+    ]
     for name, act in progress(wanted, "mode_check: situations"):
         yield parts.value(name, Cell, partial(tried, name, act))
 

@@ -87,12 +87,8 @@ def predict(
 
 
 def data_findings(model: str, network: Network, samples: SampleSet, size: int) -> Iterator[Finding]:
-    """What these samples' own labels say."""
+    """What these samples' own labels say of a network with BatchNorm."""
     own = network.weights()
-    if not statistics(own):
-        sentence = "There is no BatchNorm, so no stored statistics to hold against those of the samples."
-        yield Finding(CHECK, model, Verdict.SKIP, sentence)
-        return
     try:
         yield _data_finding(model, *_measured(network, samples, size), len(samples))
     except UserError as problem:  # such as a last layer that cannot be found

@@ -15,7 +15,7 @@ from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.kept_parts import Parts
 from weighbridge.networks.score_differences import distance
-from weighbridge.networks.state import generators, moves, scores_in, share_right, whole_batches
+from weighbridge.networks.state import generators, moves, scores_in, share_right, statistics, whole_batches
 from weighbridge.params.mode_check import ModeCheck
 from weighbridge.params.recipes import TextRecipe
 
@@ -84,8 +84,10 @@ def accuracies(model: str, network: Network, samples: SampleSet, params: ModeChe
         "p_value": p_value,
         "images": len(labels),
     }
-    lags = p_value < SIGNIFICANT and right_training.mean() > right.mean()  # the stored statistics are not the weights'
-    sentence = (_lagging if lags else _forgetting)(evidence) + (
+    stored = bool(statistics(own))
+    # the stored statistics are not the weights'
+    lags = stored and p_value < SIGNIFICANT and bool(right_training.mean() > right.mean())
+    sentence = (_lagging(evidence) if lags else _forgetting(evidence, by_class=stored)) + (
         f" {undefined} of {training.size} scores in training mode are NaN or infinite." if undefined else ""
     )
     return Finding(CHECK, model, Verdict.WARN if undefined or lags else Verdict.PASS, sentence, evidence)
@@ -98,13 +100,16 @@ def _lagging(seen: Mapping[str, float]) -> str:
     )
 
 
-def _forgetting(seen: Mapping[str, float]) -> str:
+def _forgetting(seen: Mapping[str, float], *, by_class: bool) -> str:
+    """`by_class`: whether there is BatchNorm, to which the companions in a batch matter."""
     mixed, together = (seen[name] - seen["top1_inference"] for name in ("top1_training", "top1_training_by_class"))
+    sorted_too = (
+        f" and by {100 * together:+.1f} points on batches of one class each ({seen['top1_training_by_class']:.2%})"
+    )
     return (
-        f"Forgetting eval() changes accuracy by {100 * mixed:+.1f} points on mixed batches ({seen['top1_inference']:.2%} in "
-        f"inference mode, {seen['top1_training']:.2%} in training mode on the same {seen['images']} images, exact McNemar "
-        f"p = {seen['p_value']:.2g}) and by {100 * together:+.1f} points on batches of one class each "
-        f"({seen['top1_training_by_class']:.2%})."
+        f"Forgetting eval() changes accuracy by {100 * mixed:+.1f} points{' on mixed batches' * by_class} "
+        f"({seen['top1_inference']:.2%} in inference mode, {seen['top1_training']:.2%} in training mode on the same "
+        f"{seen['images']} images, exact McNemar p = {seen['p_value']:.2g}){sorted_too * by_class}."
     )
 
 
@@ -186,9 +191,8 @@ def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck)
         "curves": {"dropout_top1": [[number, share] for number, share in enumerate(right)]},
     }
     if all(np.array_equal(scores, drawn[0]) for scores in drawn):
-        sentence = (
-            "The model has no active dropout: repeated passes in training mode, BatchNorm apart, give the same bits."
-        )
+        apart = ", BatchNorm apart," if layers["batchnorm"] else ""
+        sentence = f"The model has no active dropout: repeated passes in training mode{apart} give the same bits."
         return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
     sentence = (
         f"Dropout left on ({layers['dropout']} layers) costs {100 * cost:.2f} points, with a standard "

@@ -218,7 +218,7 @@ def _similarity(network: Network, data: SeedData, target: np.ndarray) -> Similar
 
 
 def _doors(model: Model, inference: Inference, classes: int, samples: SampleSet) -> NetworkSource | None:
-    """None for an exported file."""
+    """None for what can only be asked, as an exported file."""
 
     def pretrained() -> Network:
         network = load_network(model, inference, classes, samples)
@@ -248,7 +248,7 @@ def _study(
         return f"Its accuracy on the source task is measured, which labels of {source.task} do not have."
     networks = _doors(model, inference, classes, source)
     if networks is None:
-        return "An exported file cannot be trained."
+        return f"A model of {model.framework} is only asked here, not trained."
     sizes = task.samples, task.test_samples
     if isinstance(source.recipe, TextRecipe):
         drawn = load_texts(target, str(task.target.prompts), source.recipe, sizes, task.seeds)

@@ -1,5 +1,6 @@
 """The mode check sees what moves, on networks small enough to know by heart: each fault beside its healthy twin."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stages.mode_check.__main__ import mode_check  # noqa: E402
+from stages.mode_check.__main__ import NO_BATCHNORM, mode_check  # noqa: E402
 from stages.mode_check.behaviours import COLUMNS, SITUATIONS  # noqa: E402
 from stages.mode_check.forecast import Gap, Prediction  # noqa: E402
 from stages.mode_check.passes import black  # noqa: E402
@@ -154,9 +155,14 @@ def test_what_params_leave_out_is_skipped_with_the_reason(left_out: dict[str, ob
     assert [finding.verdict for finding in found if words in finding.sentence] == ["skip"]
 
 
-def test_without_batchnorm_there_are_no_statistics_to_look_at_and_that_is_said() -> None:
-    found = mode_check("m", network, samples(), PARAMS, framework="torch")
-    assert [f.verdict for f in found if f.sentence.startswith("There is no BatchNorm, so no stored")] == ["skip"]
+def test_a_network_without_batchnorm_is_told_so_once_and_nothing_else_of_it() -> None:
+    heads = NO_HEADS.model_copy(update={"models": ["m"], "shifts": {"none": Shift(scale=1.0, offset=0.0)}})
+    asked = PARAMS.model_copy(update={"frozen": heads})
+    found = list(mode_check("m", network, samples(), asked, framework="torch", train=samples()))
+    assert [f.sentence for f in found if re.search("BatchNorm|one class|statistics", f.sentence)] == [NO_BATCHNORM]
+    assert found[-1].verdict == "skip"
+    counting = check(trained(Counting()))  # which has a buffer, and no statistics
+    assert counting["pass, training"].evidence["moved"] == ["0.calls"]
 
 
 class Halves(torch.nn.Module):
@@ -262,10 +268,11 @@ def test_statistics_that_lag_behind_the_weights_are_seen_and_what_repairs_them_i
     assert lagging["accuracy"].sentence.startswith("With each batch's own statistics (training mode) ")
 
 
-def test_an_exported_file_is_skipped_with_a_reason() -> None:
-    finding = check(None)["last"]
+@pytest.mark.parametrize(("framework", "what"), [("onnx", "An exported file"), ("keras_hub", "A model of keras_hub")])
+def test_what_can_only_be_asked_is_skipped_with_a_reason(framework: str, what: str) -> None:
+    (finding,) = mode_check("m", lambda: None, samples(), PARAMS, framework=framework)
     assert finding.verdict == "skip"
-    assert "no training mode" in finding.sentence
+    assert finding.sentence == f"{what} has no training mode here: nothing to check."
 
 
 @pytest.mark.parametrize(("asked", "situations"), [("none", 0), ("passes", 7), ("all", 9)])
@@ -276,7 +283,8 @@ def test_the_situations_tried_are_a_parameter(asked: str, situations: int) -> No
 
 def test_heads_without_training_images_are_skipped_with_a_reason() -> None:
     asked = PARAMS.model_copy(update={"frozen": NO_HEADS.model_copy(update={"models": ["m"]})})
-    *_, last = mode_check("m", lambda: network(), samples(), asked, framework="torch")
+    net = network(torch.nn.BatchNorm2d(3))
+    *_, last = mode_check("m", lambda: net, samples(), asked, framework="torch")
     assert (last.verdict, last.sentence) == ("skip", "There are no training images: no new head can be trained.")
 
 
