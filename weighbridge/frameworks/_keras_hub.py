@@ -11,7 +11,7 @@ from tracking.runs.errors import UserError
 from weighbridge.frameworks._keras_computing import in_float32
 from weighbridge.frameworks._keras_hub_layers import watched
 from weighbridge.frameworks._keras_layers import named, no_gradient
-from weighbridge.frameworks._onnx_language import log_likelihoods
+from weighbridge.frameworks._token_scores import last_token, log_likelihoods
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.files import Tensors, Weights, require_same_tensors
 
@@ -44,7 +44,7 @@ class TextModel:
                 )
             return log_likelihoods(self._scores, images)
         scores = self._scores(images)
-        return scores[np.arange(len(images)), (images >= 0).sum(axis=1) - 1] if self.causal else scores
+        return last_token(scores, images) if self.causal else scores
 
     def watch(self, images: np.ndarray, recorder: Any) -> np.ndarray:
         """As `weighbridge.networks.watching.Watchable` says."""

@@ -14,8 +14,8 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Adapter, Spec
 from weighbridge.frameworks._devices import parts
-from weighbridge.frameworks._onnx_language import log_likelihoods
 from weighbridge.frameworks._programs import Batches
+from weighbridge.frameworks._token_scores import last_token, log_likelihoods
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.confinement import read_confined
 from weighbridge.weights.declared_inputs import DeclaredInput
@@ -123,7 +123,7 @@ class OnnxClassifier:
 
     Its inputs are one batch of images, or token ids under names that transformers gives them: `input_ids`, perhaps
     `attention_mask` (1 where the ids are, 0 where they have ended), `token_type_ids` (0) and `position_ids`. Of scores for
-    every token, those after the last one are taken, or of requests their log-likelihoods (`_onnx_language`).
+    every token, those after the last one are taken, or of requests their log-likelihoods (`_token_scores`).
     """
 
     categories: tuple[str, ...] | None = None
@@ -171,7 +171,7 @@ class OnnxClassifier:
         if images.ndim == 3:
             return log_likelihoods(self._logits, images)
         scores = self._run(images, self._of_tokens(images))
-        return scores[np.arange(len(images)), (images >= 0).sum(axis=1) - 1] if scores.ndim == 3 else scores
+        return last_token(scores, images) if scores.ndim == 3 else scores
 
     def _logits(self, ids: np.ndarray) -> np.ndarray:
         scores = self._run(ids, self._of_tokens(ids))

@@ -1,4 +1,5 @@
-"""Log-likelihoods that a causal language model in an ONNX file gives of requests (`weighbridge.texts.requests`)."""
+"""What a language model's scores of every token, as NumPy arrays, come to: those of the last one, or log-likelihoods of requests
+(`weighbridge.texts.requests`)."""
 
 from collections.abc import Callable
 
@@ -7,6 +8,11 @@ import numpy as np
 from weighbridge.texts.marks import BEST, ENDED, HEAD, SCORED
 
 Logits = Callable[[np.ndarray], np.ndarray]
+
+
+def last_token(scores: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Each text's last, shape (texts, vocabulary), of scores (texts, length, vocabulary) of ids that have ended at -1."""
+    return scores[np.arange(len(ids)), (ids >= 0).sum(axis=1) - 1]
 
 
 def log_likelihoods(logits_of: Logits, requests: np.ndarray) -> np.ndarray:
