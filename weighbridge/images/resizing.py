@@ -25,14 +25,13 @@ def resize_pixels(decoded: np.ndarray | Image.Image, resize: Resize) -> np.ndarr
     """Pixels (uint8, shape (height, width, 3 or 1)), or an image of Pillow in RGB or grey, resized: pixels, uint8, or float32 in
     0..255 where the library gives that.
     """
-    if isinstance(decoded, Image.Image):
-        size, before = new_size(decoded.height, decoded.width, resize), (decoded.height, decoded.width)
-        if resize.library == "pillow" and size != before:  # without copying it out and in again
-            return as_pixels(decoded.resize(size[::-1], PILLOW[resize.interpolation]))
+    before = (decoded.height, decoded.width) if isinstance(decoded, Image.Image) else decoded.shape[:2]
+    size = new_size(before[0], before[1], resize)
+    if size == before and resize.library != "tensorflow":
+        return as_pixels(decoded)
+    if isinstance(decoded, Image.Image) and resize.library == "pillow":  # without copying it out and in again
+        return as_pixels(decoded.resize(size[::-1], PILLOW[resize.interpolation]))
     pixels = as_pixels(decoded)
-    size = new_size(pixels.shape[0], pixels.shape[1], resize)
-    if size == pixels.shape[:2] and resize.library != "tensorflow":
-        return pixels
     return _LIBRARIES[resize.library](pixels, size, resize).reshape(*size, pixels.shape[-1])
 
 
