@@ -5,13 +5,13 @@ detectors are used as patterns only: nothing is ever verified, so nothing leaves
 """
 
 import re
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from types import ModuleType
+
+from tracking.runs.stand_ins import standing_in
 
 # Detectors that need no keyword beside the token. Left out: entropy (it takes every digest for a secret), addresses, keywords.
 _DETECTORS = {
@@ -60,22 +60,10 @@ def formed(text: str) -> Iterator[tuple[int, int]]:
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], ...]:
-    with _without_requests():
+    # `requests`, with which the detectors would verify tokens, takes nearly all of the time that importing them takes
+    with standing_in({"requests": ModuleType("requests")}):
         modules = [(import_module(f"detect_secrets.plugins.{module}"), name) for module, name in _DETECTORS.items()]
     return tuple(pattern for module, name in modules for pattern in getattr(module, name).denylist)
-
-
-@contextmanager
-def _without_requests() -> Iterator[None]:
-    """`requests`, with which the detectors would verify tokens, takes nearly all of the time that importing them takes."""
-    if "requests" in sys.modules:
-        yield
-        return
-    sys.modules["requests"] = ModuleType("requests")
-    try:
-        yield
-    finally:
-        del sys.modules["requests"]
 
 
 def _within(found: re.Match[str]) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
+from tracking.runs.stand_ins import standing_in
 from weighbridge.frameworks import (
     Behaviour,
     Exported,
@@ -38,7 +39,8 @@ from weighbridge.weights.declared_inputs import DeclaredInput
 def start(spec: Spec) -> tuple[Any, str]:
     """Import Keras on `spec.backend`, with threads, seed and device as asked; return it and the device (`cpu` or `cuda`)."""
     set_import_variables(spec)
-    with quiet_native_logs(), _without_jax(spec.backend):
+    other = dict.fromkeys({"jax"} - {spec.backend})  # Keras' callback for Orbax imports JAX wherever that is installed
+    with quiet_native_logs(), standing_in(other):
         import keras
 
         importlib.import_module(spec.backend)
@@ -67,19 +69,6 @@ def quiet_native_logs() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-@contextmanager
-def _without_jax(backend: str) -> Iterator[None]:
-    """While Keras is imported: its callback for Orbax imports JAX wherever that is installed."""
-    hidden = backend != "jax" and "jax" not in sys.modules
-    if hidden:
-        sys.modules["jax"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules["jax"]
 
 
 def _keep_out(backend: str) -> None:

@@ -10,12 +10,12 @@ keras-hub computes BERT's GELU by its approximation with tanh, which transformer
 
 import importlib.metadata
 import importlib.util
-import sys
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from tracking.runs.errors import UserError
+from tracking.runs.stand_ins import standing_in
 from weighbridge.frameworks import Adapter, Spec, _keras
 from weighbridge.weights.files import read_weights
 
@@ -59,7 +59,8 @@ def load(spec: Spec) -> Any:
         raise UserError("keras-hub is not installed: pip install keras-hub")
     _, device = _keras.start(spec)
     stored = None if spec.weights is None else read_weights(spec.weights)
-    with _known(), _keras.quiet_native_logs(), _without({"tensorflow", "jax"} - {spec.backend}):
+    others = dict.fromkeys({"tensorflow", "jax"} - {spec.backend})  # keras-hub imports them wherever they are installed
+    with _known(), _keras.quiet_native_logs(), standing_in(others):
         from weighbridge.frameworks import _keras_hub
     with _known():
         model, converter = _built(spec, config)
@@ -80,18 +81,6 @@ def _known() -> Iterator[None]:
             f"keras-hub {version} is not as this adapter knows it ({' '.join(str(problem).split())[:200]}); "
             f"install the version it was written for: pip install keras-hub=={WRITTEN_FOR}"
         ) from problem
-
-
-@contextmanager
-def _without(names: Set[str]) -> Iterator[None]:
-    """Keep these from being imported meanwhile: keras-hub imports TensorFlow and JAX wherever they are installed."""
-    hidden = {name for name in names if name not in sys.modules}
-    sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 def _config(spec: Spec) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from tracking.runs.errors import UserError
+from tracking.runs.stand_ins import standing_in
 
 COMPILER = "torch._dynamo.utils"
 _stand_ins: list[Any] = []
@@ -38,18 +39,8 @@ def define_missing_operators() -> None:
         declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         declared.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _stand_ins.append(declared)  # when the object is collected, so are its operators
-    _import_without_compiler()
-
-
-def _import_without_compiler() -> None:
-    later = None if COMPILER in sys.modules else _imported_when_used(COMPILER, "is_compile_supported")
-    if later is not None:
-        sys.modules[COMPILER] = later
-    try:
+    with standing_in({COMPILER: _imported_when_used(COMPILER, "is_compile_supported")}):
         importlib.import_module("torchvision")
-    finally:
-        if sys.modules.get(COMPILER) is later:
-            sys.modules.pop(COMPILER, None)
 
 
 def _imported_when_used(name: str, function: str) -> ModuleType:
