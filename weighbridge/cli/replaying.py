@@ -31,15 +31,15 @@ def replayer_of(options: argparse.Namespace, answers: Path | None = None, *, tru
 
 def elsewhere() -> "OnNodes | None":
     """The nodes of a cluster, where params say that stages run there."""
-    from weighbridge.params.section import PARAMS, check, load_yaml
+    from weighbridge.params.cluster import cluster_of
+    from weighbridge.params.section import PARAMS, load_yaml
 
-    params = load_yaml(PARAMS) if PARAMS.is_file() else {}
-    if params.get("executor") != "ray":
+    cluster = cluster_of(load_yaml(PARAMS)) if PARAMS.is_file() else None
+    if cluster is None:
         return None
     from weighbridge.cluster.hybrids import OnNodes
-    from weighbridge.params.cluster import Cluster
 
-    return OnNodes(check(Cluster, params.get("cluster", {}), PARAMS, "cluster"), Path(), print_progress)
+    return OnNodes(cluster, Path(), print_progress)
 
 
 def jobs(options: argparse.Namespace, replayer: "Replayer") -> int:

@@ -79,7 +79,7 @@ def run_jobs_at_once(option: int | None) -> None:
     from tracking.capture.cpus import usable_cpus
     from weighbridge.cli.gpus_apart import CHOSEN, alike
     from weighbridge.cli.side_by_side import places, run_side_by_side, side_by_side, threads_of
-    from weighbridge.params.cluster import Cluster
+    from weighbridge.params.cluster import cluster_of
     from weighbridge.params.inference import Inference
     from weighbridge.params.section import PARAMS, Count, check, load_yaml
     from weighbridge.process.at_once import SHARE
@@ -92,12 +92,12 @@ def run_jobs_at_once(option: int | None) -> None:
     gpus = alike(nvml.gpus(), os.environ.get(CHOSEN)) if inference.device in ("auto", "cuda") else []
     here = side_by_side(asked, inference.threads, inference.device, len(gpus))
     os.environ.setdefault(SHARE, str(max(1, (usable_cpus() or 1) // here)))
-    if params.get("executor") != "ray":
+    cluster = cluster_of(params)
+    if cluster is None:
         run_side_by_side(here, places(params, here), gpus)
         return
     from weighbridge.cluster.on_ray import OnRay, connect
 
-    cluster = check(Cluster, params.get("cluster", {}), PARAMS, "cluster")
     say = lambda line: print(f"weighbridge: {line}", flush=True)  # noqa: E731
     far = OnRay(connect(), cluster, threads_of(params), Path().resolve(), say)
     jobs = asked or max(1, far.cpus // (inference.threads or 1))

@@ -1,10 +1,11 @@
 """Where stages run, if not here: `cluster` in `params.yaml`."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from weighbridge.params.section import Count, Section
+from weighbridge.params.section import PARAMS, Count, Section, check
 
 
 class Cluster(Section):
@@ -21,3 +22,8 @@ class Cluster(Section):
     nodes: Literal["alike", "any"] = "alike"
     gpus: Annotated[int, Field(ge=0)] = 0
     shards: Count = 1
+
+
+def cluster_of(params: Mapping[str, Any]) -> Cluster | None:
+    """The cluster on which the job of this params file runs; None where it runs on this machine."""
+    return check(Cluster, params.get("cluster", {}), PARAMS, "cluster") if params.get("executor") == "ray" else None
