@@ -33,7 +33,7 @@ from weighbridge.networks.batch_sizes import found_batch_size
 from weighbridge.networks.batches import Kept, Ordered, in_batches, ordered
 from weighbridge.networks.canary_rows import hand_over, place_of
 from weighbridge.networks.class_map import NAMES
-from weighbridge.networks.conditions import conditions_of, movable
+from weighbridge.networks.conditions import asked_of, conditions_of, movable
 from weighbridge.networks.digests import digests
 from weighbridge.networks.loading import adjustments, asked_model, load_model
 from weighbridge.networks.predictions import FOUND_BATCH, OUTSIDE, PredictionSet
@@ -160,9 +160,7 @@ def main(
     before = movable(classifier) if place else None
     if (found := found_batch_size(chosen, inference, classifier, test)) is not None:
         chosen = chosen.model_copy(update={"batch_size": found})
-    asked = conditions_of(
-        [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes], weights, samples / "test", conditions
-    )
+    asked = conditions_of(asked_of(chosen, inference, classes), weights, samples / "test", conditions)
     if rows:
         start, stop = (min(int(number), len(test)) for number in rows.split(":"))
         kept = PartialRows(PARTIAL / f"infer-{model}-{start}-{stop}", asked, stop - start)

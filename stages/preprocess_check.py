@@ -27,7 +27,7 @@ from weighbridge.images.decoders import is_turned
 from weighbridge.images.in_place import image_files, sha256_of
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
-from weighbridge.networks.conditions import conditions_of, movable
+from weighbridge.networks.conditions import asked_of, conditions_of, movable
 from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.keras_preprocessing import InPlace, edited_in_place
 from weighbridge.networks.loading import asked_model, load_model
@@ -282,7 +282,7 @@ def _going_on(model: str, samples: SampleSet, images: Path, weights: Path, files
     """As `measure`; what a killed one had is gone on with."""
     chosen, inference, classes = asked_model(model, weights)
     classifier = load_model(chosen, inference, classes, samples)
-    place, asked = PARTIAL / f"{CHECK}-{model}", [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes]
+    place, asked = PARTIAL / f"{CHECK}-{model}", asked_of(chosen, inference, classes)
     if isinstance(samples.recipe, TextRecipe):
         asked += [samples.names, check_weights(images, None)]  # examples come out of any document
         with Parts(place, conditions_of(asked, weights, prepared, files), classifier) as parts:

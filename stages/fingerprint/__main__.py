@@ -30,7 +30,7 @@ from weighbridge.images.decoders import is_turned
 from weighbridge.images.in_place import image_files, sha256_of
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
-from weighbridge.networks.conditions import conditions_of, movable
+from weighbridge.networks.conditions import asked_of, conditions_of, movable
 from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.loading import load_model
 from weighbridge.networks.mistakes import EXIF, mistakes, pairs
@@ -245,7 +245,7 @@ def _tried(asked: _Asked, own: SampleSet, prepared: Path, images: Path, observed
     classes = read(int, *data_keys(model.recipe), "classes")
     classifier = load_model(model, inference, classes, own)
     steps = {name: each.key for name, each in known.items()}
-    values = [model.model_dump(exclude={"claim"}), inference.model_dump(), classes, steps, [*map(sha256_of, files)]]
+    values = [*asked_of(model, inference, classes), steps, [*map(sha256_of, files)]]
     conditions = conditions_of(values, Path(model.weights), prepared / model.recipe / "test", asked.conditions)
     kept = KeptAnswers(PartialAnswers(PARTIAL / f"{CHECK}-{asked.key}", conditions), lambda: movable(classifier))
     tried = try_all(classifier, files, known, observed, model.batch, kept)
@@ -269,7 +269,7 @@ def _tried_prompts(
     inference = read(Inference, "inference")
     classifier = load_model(model, inference, classes, own)
     steps = {name: [each.recipe.model_dump(), dict(each.passed)] for name, each in known.items()}
-    told = [model.model_dump(exclude={"claim"}), inference.model_dump(), classes, steps, observed.names]
+    told = [*asked_of(model, inference, classes), steps, observed.names]
     told += [check_weights(images, None)]  # examples come out of any document
     conditions = conditions_of(told, Path(model.weights), prepared / model.recipe / "test", asked.conditions)
     with Parts(PARTIAL / f"{CHECK}-{asked.key}", conditions, classifier) as parts:

@@ -26,7 +26,7 @@ from tracking.runs.findings import Finding, Verdict, save_findings
 from weighbridge.frameworks import Classifier
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.conditions import conditions_of
+from weighbridge.networks.conditions import asked_of, conditions_of
 from weighbridge.networks.digests import digests
 from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.loading import asked_model, load_model, load_other, spec_of
@@ -114,9 +114,7 @@ def main(
 
     def keeping(classifier: Classifier) -> Parts:
         told = [
-            chosen.model_dump(exclude={"claim"}),
-            inference.model_dump(),
-            classes,
+            *asked_of(chosen, inference, classes),
             asked.model_dump(),
             digests(predicted),
         ]

@@ -29,7 +29,7 @@ from weighbridge.frameworks import Network, find_adapter
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
-from weighbridge.networks.conditions import conditions_of
+from weighbridge.networks.conditions import asked_of, conditions_of
 from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.left_out import computing_left_out
 from weighbridge.networks.loading import asked_model, load_network
@@ -130,7 +130,7 @@ def main(
     asked = read(ModeCheck, "mode_check")
 
     def keeping(network: Network) -> Parts:
-        told = [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes, asked.model_dump()]
+        told = [*asked_of(chosen, inference, classes), asked.model_dump()]
         return Parts(PARTIAL / f"{CHECK}-{model}", conditions_of(told, weights, samples, conditions), network)
 
     found = list(mode_check(model, fresh, test, asked, framework=chosen.framework, train=train, keeping=keeping))

@@ -39,7 +39,7 @@ from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.batches import in_batches
-from weighbridge.networks.conditions import conditions_of
+from weighbridge.networks.conditions import asked_of, conditions_of
 from weighbridge.networks.kept_parts import NOWHERE, Parts
 from weighbridge.networks.left_out import computing_left_out
 from weighbridge.networks.loading import asked_model, load_network, random_network
@@ -255,7 +255,7 @@ def _study(
     else:
         drawn = load_target(target, task.target, source.recipe, sizes, task.seeds)
     every = [_digest(part) for part in (*drawn.train.values(), drawn.test)]
-    told = [task.model_dump(), model.model_dump(exclude={"claim"}), inference.model_dump(), classes, every]
+    told = [task.model_dump(), *asked_of(model, inference, classes), every]
     few = source.shuffled(task.test_samples)
     return transfer_check(task, networks, drawn, few, model.batch, partial(keeping, told))
 

@@ -12,7 +12,7 @@ import numpy as np
 from tracking.runs.canaries import INPUTS, write
 from weighbridge.frameworks import Classifier
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.conditions import conditions_of, movable
+from weighbridge.networks.conditions import asked_of, conditions_of, movable
 from weighbridge.networks.layer_outputs import SCORES, Layer, Recorder
 from weighbridge.networks.loading import asked_model
 from weighbridge.networks.watching import record_layers
@@ -89,7 +89,7 @@ def place_of(model: str, samples: SampleSet, weights: Path, conditions: str) -> 
     if not conditions or not all(Path(each).is_file() for each in conditions.split()):
         return None
     chosen, inference, classes = asked_model(model, weights)
-    told = [chosen.model_dump(exclude={"claim"}), inference.model_dump(), classes, read(Layers, "layers").model_dump()]
+    told = [*asked_of(chosen, inference, classes), read(Layers, "layers").model_dump()]
     seen = [samples.inputs.shape[1:], samples.classes, samples.recipe.model_dump()]
     return PartialAnswers(PARTIAL / f"canaries-{model}", conditions_of([*told, *seen], weights, None, conditions))
 

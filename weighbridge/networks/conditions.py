@@ -11,6 +11,8 @@ import numpy as np
 from tracking.capture.process_settings import random_states
 from tracking.capture.variables import READ_BY, variables
 from weighbridge.frameworks import Classifier
+from weighbridge.params.inference import Inference
+from weighbridge.params.models import Model
 from weighbridge.weights.files import check_weights
 from weighbridge.weights.parts import digests_beside
 
@@ -27,6 +29,11 @@ def conditions_of(asked: Sequence[object], weights: Path | None, samples: Path |
     if weights is not None:
         read = [*read, check_weights(weights, None), str(digests_beside(weights))]
     return json.dumps([asked, read, variables(os.environ, READ_BY)], sort_keys=True, default=str)
+
+
+def asked_of(model: Model, inference: Inference, classes: int) -> list[object]:
+    """What params say that a model's answers depend on, for `conditions_of`: all but what somebody claims of them."""
+    return [model.model_dump(exclude={"claim"}), inference.model_dump(), classes]
 
 
 def movable(classifier: Classifier) -> tuple[int, ...] | None:
