@@ -77,14 +77,20 @@ def _said(piece: str, sentence: str) -> bool:
 
 @cache
 def meanings() -> tuple[Meaning, ...]:
-    """Every kind of finding that the project makes, in the order in which they are tried."""
+    """Every kind of finding that the project makes, check by check, in the order in which they are tried."""
     rows = tomllib.loads((Path(__file__).parent / TABLE).read_text(encoding="utf-8"))["finding"]
-    return tuple(_meaning(**row) for row in rows)
+    found = [_meaning(**row | {"check": check}) for row in rows for check in _several(row["check"])]
+    checks = list(dict.fromkeys(each.check for each in found))
+    return tuple(sorted(found, key=lambda each: checks.index(each.check)))
 
 
 def _meaning(*, do: str | list[str], **row: Any) -> Meaning:
     lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
-    return Meaning(**{**row, **lists}, steps=(do,) if isinstance(do, str) else tuple(do))
+    return Meaning(**{**row, **lists}, steps=_several(do))
+
+
+def _several(given: str | list[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def meaning_of(finding: Finding) -> Meaning:

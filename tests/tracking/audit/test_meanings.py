@@ -69,6 +69,12 @@ def test_a_finding_of_a_check_that_somebody_added_is_told_by_its_sentence() -> N
     assert (found.title, found.do) == ("my_check", "Read the sentence and its evidence.")
 
 
+@pytest.mark.parametrize("check", ["mode_check", "transfer_check"])
+def test_a_meaning_of_several_checks_is_found_for_each(check: str) -> None:
+    said = Finding(check, "m", Verdict.SKIP, "The model was looked at as the framework computes by itself.")
+    assert meaning_of(said).made_by == "weighbridge.networks.left_out.computing_left_out"
+
+
 def test_the_page_of_findings_is_written_from_the_table() -> None:
     page = (ROOT / words.PAGE).read_text(encoding="utf-8")
     assert page == markdown(), "write it again: python -m tracking.audit.meanings"
