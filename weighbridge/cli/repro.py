@@ -48,19 +48,21 @@ def repro(options: argparse.Namespace) -> int:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     from dvc.cli import main
 
-    from weighbridge.cli.dvc_shortcuts import hash_dependencies_once, read_params_once, write_entries_alone
+    from weighbridge.cli import dvc_shortcuts
 
     _say_where_there_is_no_git()
-    write_entries_alone()
-    read_params_once()
-    hash_dependencies_once()
+    dvc_shortcuts.write_entries_alone()
+    dvc_shortcuts.read_params_once()
+    dvc_shortcuts.hash_dependencies_once()
+    if options.dry:
+        dvc_shortcuts.look_past_missing_inputs()
     run_jobs_at_once(options.jobs)
     failed, skipped = watch_failures()
     flags = [f"--{name.replace('_', '-')}" for name in FLAGS if getattr(options, name)]
     code = int(main(["repro", *flags, *([] if options.fail_fast else ["--keep-going"]), *options.targets]))
     if code == DVC_INTERRUPTED:
         return INTERRUPTED
-    if not failed:
+    if not failed or options.dry:
         say_job(options)
         return code
     noted = noted_failures(failed)

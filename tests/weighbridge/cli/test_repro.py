@@ -185,6 +185,16 @@ def test_one_bad_model_ends_nothing_and_is_tried_again(five_models: Path) -> Non
     assert {path.stem for path in (five_models / "data/runs").iterdir()} == {"good", "bad", "dull"}
 
 
+def test_a_dry_run_lists_stages_whose_inputs_are_still_to_be_made_and_changes_nothing(five_models: Path) -> None:
+    done = repro(five_models, "--dry")
+    listed = [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running")]
+    assert {"infer@good", "record@good", "report"} <= {*listed}
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in (five_models / "data/runs").iterdir()] == ["bad.json"]
+    assert not (five_models / "data/failures").exists()
+    assert not (five_models / "dvc.lock").exists()
+
+
 def test_with_fail_fast_the_first_failure_ends_it(five_models: Path) -> None:
     assert repro(five_models, "--fail-fast").returncode != 0
     assert not (five_models / "data/report.html").exists()
