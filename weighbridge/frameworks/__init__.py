@@ -24,6 +24,7 @@ from weighbridge.frameworks._training import (
     cosine_rate,
     epoch_batches,
 )
+from weighbridge.process.allocation import without_collecting
 from weighbridge.weights.files import save_tensors
 
 __all__ = [
@@ -315,7 +316,8 @@ def load(spec: Spec) -> Classifier:
         UserError: unknown framework or architecture, unusable weights, another backend than asked for, or a mode, a
             layout or a way of computing that it has not.
     """
-    classifier = cast(Classifier, _module(spec.framework).load(spec))
+    with without_collecting():
+        classifier = cast(Classifier, _module(spec.framework).load(spec))
     if spec.computing and isinstance(classifier, Adjustable):
         classifier.compute(spec.computing)
     if not spec.training and spec.layout is None:

@@ -16,7 +16,7 @@ from typing import NoReturn
 from tracking.runs.errors import UserError
 from tracking.runs.secrets import redact
 from tracking.runs.writing import replacing, write_text
-from weighbridge.process.allocation import keep_freed_memory
+from weighbridge.process.allocation import ask_for_huge_pages, end_without_collecting, keep_freed_memory
 from weighbridge.process.exit_codes import BUG, INTERRUPTED, MISTAKE
 from weighbridge.process.failures import Failure, Kind, forget_failure, note_failure
 
@@ -32,6 +32,8 @@ def run(main: Callable[..., None]) -> None:
     """
     signal.signal(signal.SIGTERM, _interrupt)
     keep_freed_memory()
+    ask_for_huge_pages()
+    end_without_collecting()
     arguments = vars(_parser(main).parse_args())
     stage = os.environ.get("DVC_STAGE", Path(sys.argv[0]).stem).rpartition(":")[2]
     started = time.monotonic()
