@@ -33,6 +33,7 @@ from weighbridge.params.recipes import AnyRecipe, Published, Recipe, TextRecipe
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
 from weighbridge.process.at_once import at_once
+from weighbridge.process.files import GrowingArray
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import replacing, run
 from weighbridge.texts.prompts import WORDS, Asking
@@ -70,20 +71,20 @@ def preprocess(
         if seen is None:
             seen = Undecoded(len(rows), image.shape, image.dtype)
             if seen.nbytes <= limit:
-                pixels = np.lib.format.open_memmap(folder / "inputs.npy", "w+", image.dtype, seen.shape)
+                pixels = GrowingArray(folder / "inputs.npy", image.shape, image.dtype)
             elif corrupt == "fail":
                 kept = list(range(len(rows)))
                 break
         require_shape(images / rows[index].name, image, seen.image)
         if pixels is not None:
-            pixels[len(kept)] = image
+            pixels.add(image)
         kept.append(index)
     if seen is None:
         raise UserError(
             f"{images}: the recipe refuses every image of {folder.name}; the first: {left[0].name}: {left[0].reason}"
         )
     if pixels is not None:
-        _finish(pixels, len(kept), folder)
+        pixels.finish()
     np.save(folder / "labels.npy", read_labels([row.label for row in rows], classes)[kept])
     if left:
         write_left_out(in_order(left), folder / REFUSED)
@@ -110,17 +111,6 @@ def _decoded(
             left.append(replace(seen, name=rows[index].name))
         else:
             yield index, seen
-
-
-def _finish(pixels: np.memmap, count: int, folder: Path) -> None:
-    """Flush; where fewer images were kept than rows were made, write the file again without the empty ones."""
-    pixels.flush()
-    if count < len(pixels):
-        shorter = np.lib.format.open_memmap(folder / "fewer.npy", "w+", pixels.dtype, (count, *pixels.shape[1:]))
-        for index in range(count):
-            shorter[index] = pixels[index]
-        shorter.flush()
-        (folder / "fewer.npy").replace(folder / "inputs.npy")
 
 
 def preprocess_texts(texts: Path, rows: Sequence[Row], recipe: TextRecipe, folder: Path, classes: int) -> None:

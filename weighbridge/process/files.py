@@ -1,6 +1,8 @@
 """Plain files that stages hand each other: JSON and arrays, equal bytes when equal."""
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 from tracking.runs.errors import UserError
 from tracking.runs.writing import write_json
 
-__all__ = ["read_array", "read_json", "write_json"]
+__all__ = ["GrowingArray", "read_array", "read_json", "write_json"]
 
 
 def read_json(path: Path) -> Any:
@@ -38,3 +40,51 @@ def read_array(path: Path, *, mapped: bool = False) -> np.ndarray:
         raise UserError(f"{path}: cannot be read ({problem.strerror or problem}); `dvc repro` makes it") from problem
     except (ValueError, EOFError) as problem:
         raise UserError(f"{path}: is damaged ({problem}); delete it and run `dvc repro`") from problem
+
+
+class GrowingArray:
+    """An `.npy` file whose rows are written one after the other; the bytes are those of `np.save`.
+
+    Mapped memory would take four times the processor, and end the process on a full disk.
+
+    Args:
+        path: of the file, which is made.
+        row: the shape of one row.
+        dtype: of the rows.
+
+    Attributes:
+        rows: how many there are.
+
+    Raises:
+        OSError: it cannot be written; the error names `path`.
+    """
+
+    def __init__(self, path: Path, row: Sequence[int], dtype: np.dtype) -> None:
+        self._path, self._shape, self._dtype, self.rows = path, tuple(row), dtype, 0
+        self._file = path.open("wb")
+        self._write_head()
+        self._start = self._file.tell()
+
+    def add(self, row: np.ndarray) -> None:
+        with self._named():
+            self._file.write(np.ascontiguousarray(row, self._dtype).data)
+        self.rows += 1
+
+    def finish(self) -> None:
+        """Say in the head how many rows there are: NumPy leaves room for the number."""
+        with self._named():
+            self._file.seek(0)
+            self._write_head()
+            assert self._file.tell() == self._start
+            self._file.close()
+
+    def _write_head(self) -> None:
+        described = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False}
+        np.lib.format.write_array_header_1_0(self._file, {**described, "shape": (self.rows, *self._shape)})
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as problem:
+            raise type(problem)(problem.errno, problem.strerror, str(self._path)) from problem
