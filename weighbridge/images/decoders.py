@@ -171,7 +171,8 @@ def _by_pillow(path: Path, image: Image.Image, recipe: Recipe) -> np.ndarray | I
         image = in_srgb(image, path)
     if image.mode in ("RGBa", "La"):
         image = with_alpha(image)
-    return image.convert(mode)
+    image.load()
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _channels(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
