@@ -9,12 +9,13 @@ moves `sys.path`: those above it up to the project's, and those that its strings
 import ast
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracking.runs.writing import write_text
 
@@ -52,6 +53,8 @@ def code_digests(
     Raises:
         OSError, SyntaxError: a file cannot be read or parsed.
     """
+    if _read_now is None:
+        _inside.cache_clear()
     found, further = _followed(starts, root, chosen or {}, (), apart)
     while further:  # a path moved by one file is that of all
         before = further
@@ -75,7 +78,7 @@ def _followed(
         if path.suffix != ".py":
             found[path] = hashlib.sha256(path.read_bytes()).hexdigest()
             continue
-        source = _read(path.read_bytes(), _package(path, root))
+        source = _read_once(path, root)
         found[path] = source.digest
         folders |= dict.fromkeys(_added_folders(source, path, root))
         waiting += _reached(source, path, root, chosen, further)
@@ -133,10 +136,14 @@ def _public(folder: Path) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def _named_in(strings: tuple[str, ...], folder: Path, root: Path) -> tuple[Path, ...]:
     """The files that strings in a file of `folder` name: beside it, or as modules."""
-    places = (
-        place for text in strings for place in (folder / text, root.joinpath(*text.split(".")).with_suffix(".py"))
-    )
-    return tuple(place for place in places if place.is_file())
+    found = []
+    for text in strings:
+        *packages, module = text.split(".")
+        found += [folder / text] if text in _inside(folder).files else []
+        if not packages or packages[0] in _inside(root).folders:
+            place = root.joinpath(*packages)
+            found += [place / f"{module}.py"] if f"{module}.py" in _inside(place).files else []
+    return tuple(found)
 
 
 @lru_cache(maxsize=65536)
@@ -149,22 +156,48 @@ def _files(name: str, folder: Path, root: Path, further: tuple[Path, ...]) -> tu
     if own != name:
         bases: tuple[Path, ...] = ((folder, *folder.parents)[len(name) - len(own) - 1],)
     else:
-        bases = (root, *(() if (folder / "__init__.py").is_file() else (folder,)), *further)
-    for base in dict.fromkeys(bases):
-        parts = own.split(".")
-        places = [base.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
-        files = [
-            file for place in places for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()
-        ]
-        if files:
-            return tuple(files)
-    return ()
+        bases = (root, *(() if "__init__.py" in _inside(folder).files else (folder,)), *further)
+    return next(filter(None, (_beneath(base, own.split(".")) for base in dict.fromkeys(bases))), ())
+
+
+def _beneath(base: Path, parts: Sequence[str]) -> tuple[Path, ...]:
+    """The files of a dotted name whose first part lies in `base`, as far as there are folders."""
+    found: list[Path] = []
+    for part in parts:
+        here, place = _inside(base), base / part
+        if is_folder := part in here.folders:
+            found += [place / "__init__.py"] if "__init__.py" in _inside(place).files else []
+        found += [base / f"{part}.py"] if f"{part}.py" in here.files else []
+        if not is_folder:
+            break
+        base = place
+    return tuple(found)
+
+
+class _Inside(NamedTuple):
+    files: frozenset[str]
+    folders: frozenset[str]
+
+
+@lru_cache(maxsize=4096)
+def _inside(folder: Path) -> _Inside:
+    """The names in a folder, which is looked through once for each `code_digests`, or for all while they are `remembered`."""
+    try:
+        with os.scandir(folder) as entries:
+            every = list(entries)
+    except OSError:
+        every = []
+    return _Inside(
+        frozenset(each.name for each in every if each.is_file()),
+        frozenset(each.name for each in every if each.is_dir()),
+    )
 
 
 # ---- one file
 
 _known: dict[str, _Source] = {}
 _before: dict[str, _Source] = {}
+_read_now: dict[Path, _Source] | None = None  # while `remembered`
 
 
 @contextmanager
@@ -173,12 +206,18 @@ def remembered(file: Path) -> Iterator[None]:
 
     What an other version of this module wrote there, or nobody, is not looked at.
     """
+    global _read_now
     version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     with suppress(OSError, ValueError, TypeError, KeyError):
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["version"] == version:
             _before.update({key: _as_source(values) for key, values in kept["files"].items()})
-    yield
+    _inside.cache_clear()
+    _read_now = {}
+    try:
+        yield
+    finally:
+        _read_now = None
     with suppress(OSError):  # only time is lost
         file.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"version": version, "files": {key: astuple(each) for key, each in _known.items()}})
@@ -190,6 +229,14 @@ def _as_source(values: list[Any]) -> _Source:
     if not all(isinstance(text, str) for text in (digest, *names, *packages, *strings, *(folders or ()))):
         raise TypeError("not what was written")
     return _Source(tuple(names), tuple(packages), tuple(strings), digest, None if folders is None else tuple(folders))
+
+
+def _read_once(path: Path, root: Path) -> _Source:
+    """What the file at `path` says; while they are `remembered`, no file is read twice."""
+    known = {} if _read_now is None else _read_now
+    if path not in known:
+        known[path] = _read(path.read_bytes(), _package(path, root))
+    return known[path]
 
 
 def _read(content: bytes, package: str) -> _Source:
