@@ -15,6 +15,7 @@ params  models.<model>, inference, data.classes; loading.workers, which changes 
 import os
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def _answers(
 ) -> np.ndarray:
     """In the order in which it is asked: scores, or of a model that generates what `answer` gives."""
     kept = None if rows is None else Kept(rows, lambda: movable(classifier))
+    samples = replace(samples, planes=getattr(classifier, "channels_first", False))
     asked = ordered(samples, model.batch_order, part)
     if isinstance(classifier, Answers):
         return in_batches(classifier.answer, asked, model.batch, "infer", kept)

@@ -97,7 +97,8 @@ class Spec:
 
 class Classifier(Protocol):
     """A network that can be asked; `adjustments`, where it has it, is what was done so that its weights fit, and `in_force` facts
-    of how it computes that are the framework's own choice where nothing was asked.
+    of how it computes that are the framework's own choice where nothing was asked. `channels_first`, where it is true, says that
+    images are best laid out in planes (`weighbridge.images.recipes.empty_images`); it moves no bit.
 
     Images are finished: float32, NHWC. Texts are token ids: int32, shape (samples, length), -1 where a text has ended; what a
     language model is asked about documents are rows of them (`weighbridge.texts.requests`).

@@ -66,6 +66,7 @@ class TorchNetwork:
     """
 
     training = False
+    channels_first = True
 
     def __init__(
         self,

@@ -39,13 +39,17 @@ def sends_ahead(device: str) -> bool:
 def batch_of(inputs: np.ndarray, device: str) -> torch.Tensor:
     """Images (float32, NHWC) as NCHW, token ids as int64, on `device`.
 
-    A GPU takes them out of pinned memory by itself, while this process goes on, and arranges them.
+    Nothing is to be arranged where each channel lies by itself already (`weighbridge.images.recipes.empty_images`). A GPU takes
+    them out of pinned memory by itself, while this process goes on, and arranges them.
     """
+    images = inputs.ndim == 4
+    arranged = inputs.transpose(0, 3, 1, 2) if images else inputs
     if sends_ahead(device):
-        sent = _pinned(inputs).to(device, non_blocking=True)
-        return sent.permute(0, 3, 1, 2).contiguous() if sent.ndim == 4 else sent.long()
-    arranged = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs.astype(np.int64)
-    return torch.from_numpy(np.ascontiguousarray(arranged)).to(device)
+        if arranged.flags.c_contiguous:
+            sent = _pinned(arranged).to(device, non_blocking=True)
+            return sent if images else sent.long()
+        return _pinned(inputs).to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(np.ascontiguousarray(arranged if images else inputs.astype(np.int64))).to(device)
 
 
 def _pinned(inputs: np.ndarray) -> torch.Tensor:

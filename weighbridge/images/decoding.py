@@ -1,7 +1,7 @@
 """Images that are decoded when they are asked for, batch after batch by several processes, in order and with the same bits.
 
-The processes import neither a framework nor what the stage imports of one. They write finished images into a few places of
-shared memory, so that what waits is bounded whatever the number of images.
+The processes import neither a framework nor what the stage imports of one. They write pixels into a few places of shared memory,
+so that what waits is bounded whatever the number of images; whoever takes them out finishes them on the way to their batch.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ import numpy as np
 from tracking.runs.errors import UserError
 from weighbridge.images.in_place import Places, places_of
 from weighbridge.images.pixels import load_pixels, require_shape
-from weighbridge.images.recipes import scale_and_normalise
+from weighbridge.images.recipes import empty_images, finish
 from weighbridge.images.samples import SampleSet, Undecoded
 from weighbridge.params.recipes import Recipe
 from weighbridge.process.allocation import keep_freed_memory
@@ -55,8 +55,7 @@ class Decoded(Undecoded):
         """Pixels as `load_pixels` gives them, shape (selected, height, width, channels)."""
         chosen = self.taken(np.arange(len(self))[select])
         pixels = np.empty(chosen.shape, self.dtype)
-        for place, each in enumerate(chosen.pixels()):
-            pixels[place] = each
+        chosen.load_into(pixels)
         return pixels
 
     def taken(self, rows: np.ndarray) -> "Decoded":
@@ -65,8 +64,8 @@ class Decoded(Undecoded):
     def held(self) -> "np.ndarray | Decoded":
         return self[:] if self.nbytes <= HELD else self
 
-    def batches(self, size: int) -> Iterator[np.ndarray]:
-        """Finished images in order, float32, at most `size` at a time.
+    def batches(self, size: int, *, planes: bool = False) -> Iterator[np.ndarray]:
+        """Finished images in order, float32, at most `size` at a time, each in `empty_images` with these `planes`.
 
         Raises:
             UserError: an image cannot be decoded or is of another size, or a process that decodes ended or hangs.
@@ -74,19 +73,20 @@ class Decoded(Undecoded):
         workers = workers_or_share(self.workers)
         if workers == 0 or len(self) <= FEW:
             rows = np.arange(len(self))
-            return (self.taken(rows[start : start + size]).finished() for start in range(0, len(self), size))
-        return _by_processes(self, size, workers)
+            return (self.taken(rows[start : start + size]).finished(planes) for start in range(0, len(self), size))
+        return _by_processes(self, size, workers, planes)
 
-    def finished(self) -> np.ndarray:
-        """All of them, finished: a fresh float32 array."""
-        images = np.empty(self.shape, np.float32)
-        self.finish_into(images)
+    def finished(self, planes: bool) -> np.ndarray:
+        """All of them, finished."""
+        images = empty_images(self.shape, planes=planes)
+        for place, pixels in enumerate(self.pixels()):
+            finish(pixels[None], self.recipe, images[place : place + 1])
         return images
 
-    def finish_into(self, images: np.ndarray) -> None:
-        """Write all of them, finished, into an array of their shape."""
+    def load_into(self, memory: np.ndarray) -> None:
+        """Write the pixels of all of them into an array of their shape."""
         for place, pixels in enumerate(self.pixels()):
-            images[place] = scale_and_normalise(pixels, self.recipe)
+            memory[place] = pixels
 
     def pixels(self) -> Iterator[np.ndarray]:
         """The pixels of each."""
@@ -106,14 +106,14 @@ def open_samples(folder: Path, images: Path, workers: int | None = None) -> Samp
     return replace(samples, inputs=Decoded(seen.count, seen.image, seen.dtype, places, samples.image_recipe, workers))
 
 
-def _by_processes(images: Decoded, size: int, workers: int) -> Iterator[np.ndarray]:
+def _by_processes(images: Decoded, size: int, workers: int, planes: bool) -> Iterator[np.ndarray]:
     """Batches put together from parts; none holds images of two batches."""
     batch = np.empty(0, np.float32)
-    for part, finished in _parts_in_order(images, size, workers):
+    for part, pixels in _parts_in_order(images, size, workers):
         start = part.start // size * size
         if part.start == start:
-            batch = np.empty((min(size, len(images) - start), *images.image), np.float32)
-        batch[part.start - start : part.stop - start] = finished
+            batch = empty_images((min(size, len(images) - start), *images.image), planes=planes)
+        finish(pixels, images.recipe, batch[part.start - start : part.stop - start])
         if part.stop - start == len(batch):
             yield batch
 
@@ -123,8 +123,8 @@ def _parts_in_order(images: Decoded, size: int, workers: int) -> Iterator[tuple[
     stops = {start: min(start + size, len(images)) for start in range(0, len(images), size)}
     parts = [slice(at, min(at + PART, stop)) for start, stop in stops.items() for at in range(start, stop, PART)]
     context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-    values = min(PART, size) * int(np.prod(images.image))
-    memory = [context.RawArray(ctypes.c_float, values) for _ in range(min(AHEAD * workers, len(parts)))]
+    needed = min(PART, size) * int(np.prod(images.image)) * images.dtype.itemsize
+    memory = [context.RawArray(ctypes.c_ubyte, needed) for _ in range(min(AHEAD * workers, len(parts)))]
     rows = np.arange(len(images))
     pool = ProcessPoolExecutor(workers, context, _start_worker, (memory, images.taken(rows[:0]), SECONDS))
     waiting: deque[Future[None]] = deque()
@@ -134,7 +134,7 @@ def _parts_in_order(images: Decoded, size: int, workers: int) -> Iterator[tuple[
                 asked = images.places.taken(rows[parts[following]])
                 waiting.append(pool.submit(_decode, following % len(memory), asked))
             _await(waiting.popleft(), images, part)
-            yield part, _view(memory[number % len(memory)], part.stop - part.start, images.image)
+            yield part, _view(memory[number % len(memory)], part.stop - part.start, images)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -150,8 +150,8 @@ def _await(future: "Future[None]", images: Decoded, part: slice) -> None:
         ) from None
 
 
-def _view(place: Any, count: int, image: tuple[int, ...]) -> np.ndarray:
-    return np.frombuffer(place, np.float32, count * int(np.prod(image))).reshape(count, *image)
+def _view(place: Any, count: int, images: Undecoded) -> np.ndarray:
+    return np.frombuffer(place, images.dtype, count * int(np.prod(images.image))).reshape(count, *images.image)
 
 
 # ---- in the processes that decode
@@ -170,11 +170,11 @@ def _start_worker(memory: Sequence[Any], images: Decoded, seconds: float) -> Non
 
 
 def _decode(place: int, asked: Places) -> None:
-    """Finish these images and leave them in a place of shared memory; end this process where that takes too long."""
+    """Leave the pixels of these images in a place of shared memory; end this process where that takes too long."""
     images: Decoded = replace(_given["images"], count=len(asked), places=asked)
     with open(os.devnull, "w") as nowhere:
         faulthandler.dump_traceback_later(_given["seconds"], exit=True, file=nowhere)
         try:
-            images.finish_into(_view(_given["memory"][place], len(asked), images.image))
+            images.load_into(_view(_given["memory"][place], len(asked), images))
         finally:
             faulthandler.cancel_dump_traceback_later()

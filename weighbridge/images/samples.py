@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
-from weighbridge.images.recipes import scale_and_normalise
+from weighbridge.images.recipes import empty_images, finish
 from weighbridge.images.tasks import as_kept, task_of
 from weighbridge.params.recipes import Recipe, TextRecipe
 from weighbridge.process.files import read_array, read_json, write_json
@@ -54,8 +54,8 @@ class Undecoded:
         """The pixels themselves where they are few enough to be kept for those who look at them again and again."""
         return self
 
-    def batches(self, size: int) -> Iterator[np.ndarray]:
-        """Finished images in order, at most `size` at a time."""
+    def batches(self, size: int, *, planes: bool = False) -> Iterator[np.ndarray]:
+        """Finished images in order, at most `size` at a time, each in `empty_images` with these `planes`."""
         raise TypeError("these pixels were not kept: open the samples with the folder of their images")
 
 
@@ -71,6 +71,7 @@ class SampleSet:
             token ids, shape (samples, length), -1 where a text has ended. Memory-mapped when loaded, or decoded when asked for.
         classes: class names; a label is an index into them.
         recipe: the recipe; its arithmetic steps are applied by `images`.
+        planes: how finished images lie in memory (`weighbridge.images.recipes.empty_images`).
     """
 
     names: tuple[str, ...]
@@ -78,6 +79,7 @@ class SampleSet:
     inputs: np.ndarray | Undecoded
     classes: tuple[str, ...]
     recipe: Recipe | TextRecipe
+    planes: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,24 +104,27 @@ class SampleSet:
         """Finished images, float32, shape (selected, height, width, 3), or token ids; always a fresh array."""
         if isinstance(self.recipe, TextRecipe):
             return np.array(self.inputs[select])
-        return scale_and_normalise(self.inputs[select], self.recipe)
+        pixels = self.inputs[select]
+        images = empty_images(pixels.shape, planes=self.planes)
+        finish(pixels, self.recipe, images)
+        return images
 
     def batches(self, size: int, first: int = 0) -> Iterator[np.ndarray]:
         """Finished images in order from the one numbered `first`, at most `size` at a time."""
         if isinstance(self.inputs, Undecoded):
-            return self.inputs.taken(np.arange(first, len(self))).batches(size)
+            return self.inputs.taken(np.arange(first, len(self))).batches(size, planes=self.planes)
         return (self.images(slice(start, start + size)) for start in range(first, len(self), size))
 
     def part(self, start: int, stop: int) -> "SampleSet":
         """Those numbered from `start` to before `stop`, no more in memory than these are."""
         rows = np.arange(start, min(stop, len(self)))
         inputs = self.inputs.taken(rows) if isinstance(self.inputs, Undecoded) else self.inputs[start:stop]
-        return SampleSet(self.names[start:stop], self.labels[start:stop], inputs, self.classes, self.recipe)
+        return replace(self, names=self.names[start:stop], labels=self.labels[start:stop], inputs=inputs)
 
     def in_order(self, rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
         """The finished images of these rows, in this order, at most `size` at a time: what a network is fitted to."""
         if isinstance(self.inputs, Undecoded):
-            return self.inputs.taken(rows).batches(size)
+            return self.inputs.taken(rows).batches(size, planes=self.planes)
         return (self.images(rows[start : start + size]) for start in range(0, len(rows), size))
 
     def shuffled(self, samples: int | None = None) -> "SampleSet":
@@ -135,7 +140,7 @@ class SampleSet:
     def _chosen(self, rows: np.ndarray) -> "SampleSet":
         names = tuple(self.names[i] for i in rows)
         inputs = self.inputs.taken(rows).held() if isinstance(self.inputs, Undecoded) else self.inputs[rows]
-        return SampleSet(names, self.labels[rows], inputs, self.classes, self.recipe)
+        return replace(self, names=names, labels=self.labels[rows], inputs=inputs)
 
     @classmethod
     def load(cls, folder: Path) -> "SampleSet":

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,14 @@ def test_streamed_batches_have_the_bits_of_prepared_ones(project: Path, workers:
     assert np.concatenate(given).tobytes() == wanted.images().tobytes()
 
 
+@pytest.mark.parametrize("place", ["prepared", "streamed"])
+def test_images_in_planes_have_the_same_bits_and_need_not_be_arranged_again(place: str, project: Path) -> None:
+    samples = open_samples(project / place, project / "images", 1)
+    planes = list(replace(samples, planes=True).batches(32))
+    assert np.concatenate(planes).tobytes() == np.concatenate(list(samples.batches(32))).tobytes()
+    assert all(batch.transpose(0, 3, 1, 2).flags.c_contiguous for batch in planes)
+
+
 def test_samples_without_pixels_say_what_decodes_them(project: Path, tmp_path: Path) -> None:
     table, seen, code = (
         read_manifest(project / "manifest.csv"),
@@ -93,12 +102,12 @@ def kill_this_process() -> None:
 class Deadly(Decoded):
     """Images whose decoding ends the process that does it."""
 
-    def finish_into(self, images: np.ndarray) -> None:
+    def load_into(self, memory: np.ndarray) -> None:
         kill_this_process()
 
 
 class Endless(Decoded):
-    def finish_into(self, images: np.ndarray) -> None:
+    def load_into(self, memory: np.ndarray) -> None:
         signal.pause()
 
 

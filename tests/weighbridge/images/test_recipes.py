@@ -16,7 +16,7 @@ from tests.weighbridge.images.pictures import recipe as steps
 from tracking.runs.errors import UserError
 from weighbridge.images.decoders import ORIENTATION
 from weighbridge.images.pixels import load_pixels
-from weighbridge.images.recipes import scale_and_normalise
+from weighbridge.images.recipes import empty_images, finish, scale_and_normalise
 from weighbridge.params.recipes import Crop, Normalise, Recipe, Resize
 
 PHOTOS = ROOT / "../shared/data/photos-imagenet-classes/images"
@@ -303,6 +303,19 @@ def test_a_half_pixel_of_the_crop_goes_as_the_recipe_says(tmp_path: Path) -> Non
 def test_a_crop_larger_than_the_image_is_refused_unless_padding_is_allowed(photo: Path) -> None:
     with pytest.raises(UserError, match=r"photo\.jpg: is .* when it comes to a crop of 65"):
         load_pixels(photo, recipe(crop=crop(65), resize=resize(fit="squash")))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"channels": "BGR"}, {"scale": "-1..1", "normalise": None}, {"dtype": "float16"}]
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_neither_layout_nor_how_many_are_finished_at_once_moves_a_bit(changes: dict[str, object], dtype: type) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 40, 31, 3)).astype(dtype)
+    one_by_one = np.stack([scale_and_normalise(image, recipe(**changes)) for image in pixels])
+    for planes in (False, True):
+        images = empty_images(pixels.shape, planes=planes)
+        finish(pixels, recipe(**changes), images)
+        assert np.array_equal(images, one_by_one)
 
 
 def test_finishing_leaves_the_pixels_as_they_were(photo: Path) -> None:
