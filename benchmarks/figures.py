@@ -21,6 +21,7 @@ from tracking.capture.processor import processor
 
 ROOT = Path(__file__).parents[1]
 NOISE, FEWEST = 0.1, 3
+WITHHELD = "withheld: too noisy"
 LIBRARIES = ("numpy", "pillow", "torch", "torchvision", "timm", "mlflow", "dvc")
 CHILD_SUBREAPER = 36  # of prctl(2): orphans of what is started here become children of this process
 
@@ -80,7 +81,17 @@ def is_noisy(*repeats: Sequence[float]) -> bool:
 
 def verdict(met: bool, noisy: bool) -> str:
     """In a word; none where figures were too noisy."""
-    return "withheld: too noisy" if noisy else "met" if met else "MISSED"
+    return WITHHELD if noisy else "met" if met else "MISSED"
+
+
+def verdict_of_pairs(own: Sequence[float], other: Sequence[float], target: float) -> str:
+    """Whether `own` takes at most 1 / `target` of what `other` takes, of interleaved repeats.
+
+    Two that follow one another share the machine's state, so their ratio says more than either: a verdict is given where all of
+    at least three ratios are on one side of the target, and else withheld.
+    """
+    met = [theirs / ours >= target for ours, theirs in zip(own, other, strict=True)]
+    return verdict(all(met), len(met) < FEWEST or (any(met) and not all(met)))
 
 
 def medians(repeats: Mapping[str, Sequence[float]]) -> dict[str, float]:

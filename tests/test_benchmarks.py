@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import ALONE, NEEDING, about, listed
-from benchmarks.figures import is_noisy, report, table, verdict
+from benchmarks.figures import is_noisy, report, table, verdict, verdict_of_pairs
 from tests.import_graph import ROOT
 
 PARTS = {"__init__", "__main__", "figures", "killed_pipelines"}  # what benchmarks share, or are made of
@@ -46,3 +46,11 @@ def test_figures_are_written_as_json_and_what_is_printed_beside_them(
     assert said == capsys.readouterr().out
     assert said.startswith("| a | b |\n| --- | --- |\n| 1 | x |\n")
     assert "commit abc" in said
+
+
+def test_a_verdict_of_pairs_needs_three_that_agree() -> None:
+    other = [1.0, 2.0, 1.5]  # a machine that others use too
+    assert verdict_of_pairs([1.05, 2.1, 1.5], other, 0.9) == "met"
+    assert verdict_of_pairs([1.2, 2.5, 1.8], other, 0.9) == "MISSED"
+    assert verdict_of_pairs([1.2, 2.1, 1.5], other, 0.9) == "withheld: too noisy"
+    assert verdict_of_pairs([1.0, 2.0], other[:2], 0.9) == "withheld: too noisy"
