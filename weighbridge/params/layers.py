@@ -18,7 +18,7 @@ class Layers(Section):
         values: of each layer and image, at most.
     """
 
-    inputs: Annotated[int, Field(ge=0)] = 8
+    inputs: Annotated[int, Field(ge=0)] = 4
     kept: Annotated[int, Field(ge=2)] = 16
     images: Annotated[int, Field(ge=0)] = 4
     samples: Count = 8
