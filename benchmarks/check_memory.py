@@ -3,7 +3,8 @@
     python -m benchmarks.check_memory [--counts 5000 50000] [--samples N] [--keep-megabytes 0] [--json FILE]
 
 A whole job on so many test images and as many training images (JPEGs of 500 x 375, linked under as many names in 1,000 classes,
-prepared to 224 px), with a small convolution trained for one epoch and every check of a single model, run by `weighbridge repro`.
+prepared to 224 px), with a small convolution trained for one epoch, every check of a single model, and `backend_parity` with the
+same model in other batches, run by `weighbridge repro`.
 Checks take the parts of the images that they take by default; with `--samples` at most so many each. For every stage: the
 largest `VmHWM` (the peak of one process, files mapped into memory among it) and the largest private memory (`RssAnon`) of all
 of its processes together, looked at ten times a second. The bound is of private memory.
@@ -53,15 +54,18 @@ def suite(folder: Path, samples: int | None, megabytes: int) -> dict[str, Any]:
         "architecture": f"{folder}/network.py:small",
         "recipe": "photo",
     }
-    asked = {name: {} if samples is None else {"samples": samples} for name in SECTIONS}
+    part = {} if samples is None else {"samples": samples}
+    asked = {name: {"models": ["small"], **part} for name in SECTIONS}
     halves = {"even": [*range(0, CLASSES, 2)], "odd": [*range(1, CLASSES, 2)]}
-    heads = {"models": ["small"], "target": halves, **asked["mode_check"]}
-    transfer = {"models": ["small"], "target": {"images": "target"}, **asked["transfer_check"]}
+    heads = {"models": ["small"], "target": halves, **part}
+    transfer = {"target": {"images": "target"}, **asked["transfer_check"]}
+    model = {**network, "weights": "data/weights/small/weights.safetensors"}
     return {
         "data": {"source": "source", "classes": CLASSES},
         "recipes": {"photo": RECIPE},
         "pretrain": {"small": {**network, "epochs": 1}},
-        "models": {"small": {**network, "weights": "data/weights/small/weights.safetensors"}},
+        "models": {"small": model, "other-batch": {**model, "batch_size": 7}},
+        "backend_parity": {"other-batch": {"reference": "small", "candidate": "other-batch"}},
         **asked,
         "mode_check": {**asked["mode_check"], "frozen": heads},
         "transfer_check": transfer,

@@ -179,8 +179,12 @@ def auroc(likely: np.ndarray, labels: np.ndarray) -> Interval | None:
     if len(there) < 2:
         return None
     asked = there[1:] if len(there) == 2 and likely.shape[1] == 2 else there
-    areas, parts = zip(*(area_under_curve(likely[:, each], labels == each) for each in asked), strict=True)
-    return delong(float(np.mean(areas)), np.mean(parts, axis=0))
+    areas, parts = [], np.zeros(len(labels))
+    for each in asked:
+        area, own = area_under_curve(likely[:, each], labels == each)
+        areas.append(area)
+        parts += own
+    return delong(float(np.mean(areas)), parts / len(areas))
 
 
 def delong(area: float, parts: np.ndarray) -> Interval:

@@ -5,14 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stages.accuracy_check.scales import scale_of_scores
 from stages.backend_parity.__main__ import backend_parity, layer_parity
 from tests.stages.test_checks import PAIR, predictions
 from tracking.runs.decisions import pack, unpack_decisions
 from tracking.runs.errors import UserError
 from tracking.runs.findings import Verdict
+from weighbridge.networks.accuracy import measure
 from weighbridge.networks.layer_outputs import SCORES, Layer, LayerSet
+from weighbridge.networks.metrics import metrics, reliability
 from weighbridge.networks.score_differences import compare_scores
 from weighbridge.networks.score_kinds import answered, decided, kind_of, log_probabilities, probabilities
+from weighbridge.params.metrics import Metrics
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -47,6 +51,27 @@ def test_either_kind_gives_the_same_probabilities(logits: np.ndarray) -> None:
     assert np.allclose(log_probabilities(logits, "logits"), log_probabilities(both, "probabilities"), atol=1e-4)
     assert np.isfinite(log_probabilities(np.array([[1.0, 0.0]]), "probabilities")).all()
     assert np.isfinite(log_probabilities(np.array([[1.0, -np.inf]]), "logits")).all()
+
+
+@pytest.mark.parametrize("kind", ["logits", "probabilities"])
+def test_rows_looked_at_some_after_others_give_the_bits_of_all_at_once(
+    logits: np.ndarray, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores, labels = logits if kind == "logits" else softmax(logits), np.arange(200) % 8
+    scores[17, 3], scores[18, 3] = np.nan, -np.inf
+    moved = scores + np.float32(1e-5)
+
+    def found(rows: int) -> str:
+        for module in ("weighbridge.networks.score_kinds", "stages.backend_parity.__main__"):
+            monkeypatch.setattr(f"{module}.ROWS", rows)
+        own, other, elsewhere = (predictions(each, labels) for each in (scores, moved, logits))
+        with np.errstate(divide="ignore"):
+            compared = [*backend_parity(PAIR, own, other), *backend_parity(PAIR, own, elsewhere)]
+        asked = Metrics(draws=5)
+        return repr([metrics(own, asked), reliability(own, 10), measure(own), compared, *scale_of_scores("m", own)])
+
+    whole = found(1000)
+    assert all(found(rows) == whole for rows in (1, 7, 199))
 
 
 def test_no_number_is_no_answer_and_minus_infinity_is_a_score() -> None:
