@@ -1,10 +1,10 @@
 """A Ray cluster on this machine: two nodes of one CPU against one, a node killed in the middle, a node unlike the others.
 
-    python -m benchmarks.cluster FOLDER [--json FILE]
+    python -m benchmarks.cluster FOLDER [--pixels 224] [--json FILE]
 
-FOLDER is new: a clone of this project in which four times one network, trained on digits, infers images of 224 pixels. Printed:
-wall seconds of the stages on one node and on two, how many scores have the bits of this machine's own, and what was said of the
-nodes. Load and cores are printed too: on fewer than three idle cores two nodes cannot be twice as fast.
+FOLDER is new: a clone of this project in which four times one network, trained on digits, infers images of so many pixels.
+Printed: wall seconds of the stages on one node and on two, how many scores have the bits of this machine's own, and what was said
+of the nodes. Load and cores are printed too: on fewer than three idle cores two nodes cannot be twice as fast.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-COPIES, PIXELS = 4, 224
+COPIES = 4
 SUITE = """
 data: {{source: weighbridge/images/digits.py, classes: 10}}
 checks: none
@@ -46,9 +46,9 @@ MODEL = """  net-{number}: {{framework: torchvision, architecture: resnet18, rec
 class Bench:
     """The clone, and the jobs that are run in it; each has another seed, so that every model infers again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pixels: int) -> None:
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-        self.folder, self.seed = folder, 0
+        self.folder, self.pixels, self.seed = folder, pixels, 0
         self.log = (folder / "data/cluster.log").open("w", encoding="utf-8")
 
     def run(
@@ -58,7 +58,7 @@ class Bench:
         self.seed += 1
         suite = SUITE.format(
             models="".join(MODEL.format(number=number) for number in range(COPIES)), executor=executor, nodes=nodes,
-            store=(self.folder / "data/store").resolve().as_uri(), pixels=PIXELS, seed=self.seed,
+            store=(self.folder / "data/store").resolve().as_uri(), pixels=self.pixels, seed=self.seed,
             jobs=1 if executor == "local" else "null",
         )  # fmt: skip
         (self.folder / "suites/cluster.yaml").write_text(suite)
@@ -135,10 +135,11 @@ def measured(bench: Bench) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--pixels", type=int, default=224)
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     before = os.getloadavg()
-    found = measured(Bench(options.folder))
+    found = measured(Bench(options.folder, options.pixels))
     ratio = found["one node"]["seconds"] / found["two nodes"]["seconds"]
     lines = [f"cores {os.cpu_count()}, load before {before[0]:.1f}, after {os.getloadavg()[0]:.1f}", ""]
     lines += ["| | seconds | scores with this machine's bits | said |", "|---|---|---|---|"]

@@ -35,7 +35,7 @@ def runs(options: argparse.Namespace) -> int:
     from weighbridge.script.events import recover
 
     recover(options.folder)  # what a killed script left becomes a run
-    every = runs_rows(list(readable(run_files(options.folder), _say_left_out)), options.folder)
+    every = runs_rows(readable(run_files(options.folder), _say_left_out), options.folder)
     rows = _chosen(every, options)
     if options.json:
         print_json({"runs": rows})
