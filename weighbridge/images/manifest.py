@@ -5,7 +5,7 @@ A manifest has a row for each image or text. Numbers stand as Python writes them
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
 from functools import cache
@@ -14,22 +14,26 @@ from typing import NamedTuple, TextIO
 
 from tracking.runs.errors import UserError
 from weighbridge.images.listing import LeftOut
-from weighbridge.images.opening import Stored
 from weighbridge.images.targets import require_target
 
 REFUSED = "refused.csv"
 NOT_WEIGHED = ("corrupt", "unread", "unfit")
 COLUMNS = ("name", "split", "label", "class", "sha256")
-STORED = tuple(field.name for field in fields(Stored))
-LEFT_OUT = tuple(field.name for field in fields(LeftOut))
-LONGEST_CELL = 2**22  # characters; that of an image with thousands of labels is long
-_NUMBERS: Mapping[str, Callable[[str], float]] = {
+STORED: Mapping[str, type[str] | type[int] | type[float]] = {  # the fields of `weighbridge.images.opening.Stored`
+    "format": str,
+    "mode": str,
     "depth": int,
     "orientation": int,
+    "exif": str,
+    "alpha": str,
+    "profile": str,
     "frames": int,
     "highest": float,
     "jpeg_step": float,
+    "jpeg_sampling": str,
 }
+LEFT_OUT = tuple(field.name for field in fields(LeftOut))
+LONGEST_CELL = 2**22  # characters; that of an image with thousands of labels is long
 
 
 class Row(NamedTuple):
@@ -152,11 +156,11 @@ def _rows(cells: Iterator[list[str]]) -> Iterator[Row]:
 
 
 def _value(column: str, cell: str) -> str | float | None:
-    if (number := _NUMBERS.get(column)) is None:
+    if (kind := STORED[column]) is str:
         return cell
     if cell and not math.isfinite(float(cell)):
         raise ValueError(f"{column} is {cell[:80]!r}")
-    return number(cell) if cell else None
+    return kind(cell) if cell else None
 
 
 def _said(split: str, label: str, words: str) -> tuple[str, int | str, str]:

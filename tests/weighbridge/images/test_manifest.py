@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tracking.runs.errors import UserError
 from weighbridge.images.listing import LeftOut
 from weighbridge.images.manifest import (
     LONGEST_CELL,
+    STORED,
     Row,
     in_order,
     read_left_out,
@@ -45,6 +47,7 @@ def test_a_manifest_is_the_same_bytes_as_ever_and_comes_back(tmp_path: Path) -> 
     write_manifest([], tmp_path / "empty.csv")
     assert (tmp_path / "empty.csv").read_text() == WRITTEN[: WRITTEN.index("\n") + 1]
     assert read_manifest(tmp_path / "empty.csv") == []
+    assert [*STORED] == [*GREY] == [field.name for field in fields(Stored)]
 
 
 @pytest.mark.parametrize(("label", "names"), [("[0, 2]", '["a", "b,\\n"]'), ("[]", "[]"), ("[3.0]", '["age"]')])
