@@ -1,9 +1,9 @@
 """What the pipeline costs beside its stages' own work.
 
-    python -m benchmarks.pipeline [--default] [--growth] [--dvc] [--models 5 50] [--json FILE]
+    python -m benchmarks.pipeline [--default] [--growth] [--dvc] [--models 5 50 100] [--json FILE]
 
 `--default`: the embedded default in a fresh clone, from nothing: wall seconds, the stages' own seconds (from the start of each
-process), what is left, and the seconds of doing it again with nothing to do. `--growth`: jobs of 5 and of 50 models through
+process), what is left, and the seconds of doing it again with nothing to do. `--growth`: jobs of 5, 50 and 100 models through
 the real dvc.yaml whose stages do nothing but make their outputs; seconds per stage, and the ratio. `--dvc` adds plain
 `dvc repro` to the growth. Without either, both are measured. On a busy machine figures mean little.
 """
@@ -166,7 +166,7 @@ def main() -> None:
     asked.add_argument("--default", action="store_true")
     asked.add_argument("--growth", action="store_true")
     asked.add_argument("--dvc", action="store_true")
-    asked.add_argument("--models", nargs="+", type=int, default=[5, 50])
+    asked.add_argument("--models", nargs="+", type=int, default=[5, 50, 100])
     options, state = asked.parse_args(), machine()
     both = options.default == options.growth
     found: dict[str, Any] = {}
