@@ -14,7 +14,6 @@ from types import FrameType
 from typing import NoReturn
 
 from tracking.runs.errors import UserError
-from tracking.runs.secrets import redact
 from tracking.runs.writing import replacing, write_text
 from weighbridge.process.allocation import ask_for_huge_pages, end_without_collecting, keep_freed_memory
 from weighbridge.process.exit_codes import BUG, INTERRUPTED, MISTAKE
@@ -52,7 +51,10 @@ def run(main: Callable[..., None]) -> None:
 
 def _fail(stage: str, problem: Exception) -> NoReturn:
     """Say what is wrong, leave a note of it, exit."""
-    kind, reason, code = _judged(problem)
+    from tracking.runs.secrets import redact
+
+    kind, said, code = _kind_of(problem)
+    reason = redact(said)
     if "DVC_STAGE" in os.environ:
         note_failure(Failure(stage, kind, reason))
     if kind == "bug" or os.environ.get("WEIGHBRIDGE_DEBUG"):
@@ -62,13 +64,8 @@ def _fail(stage: str, problem: Exception) -> NoReturn:
     raise SystemExit(code)
 
 
-def _judged(problem: Exception) -> tuple[Kind, str, int]:
-    """What kind of failure it is, its sentence without secrets, and the exit code."""
-    kind, reason, code = _kind_of(problem)
-    return kind, redact(reason), code
-
-
 def _kind_of(problem: Exception) -> tuple[Kind, str, int]:
+    """What kind of failure it is, its sentence, perhaps with secrets, and the exit code."""
     if isinstance(problem, UserError):
         return "input", str(problem), MISTAKE
     if isinstance(problem, OSError) and problem.errno is not None:
