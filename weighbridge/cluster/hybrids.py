@@ -19,7 +19,7 @@ from tracking.replay.scratch import KEY
 from weighbridge.cluster import store
 from weighbridge.cluster.node import Job
 from weighbridge.cluster.on_ray import RECORDED, OnRay, connect
-from weighbridge.cluster.project_files import copy_project
+from weighbridge.cluster.project_files import keep_project
 from weighbridge.params.cluster import Cluster
 from weighbridge.params.section import load_yaml
 from weighbridge.weights.files import check_weights
@@ -76,7 +76,7 @@ class OnNodes:
         params.write_text(json.dumps(values), encoding="utf-8")
         keys = {place: self._kept(path) for place, path in inputs.items()}
         command = shlex.join(["python", *asked.command, *words])
-        key, code = f"out/{uuid4().hex}", self._code(asked.code)
+        key, code = f"out/{uuid4().hex}", keep_project(self._store, asked.code)
         variables = {**asked.variables, "PYTHONDONTWRITEBYTECODE": "1"}
         return Job(asked.stage, command, key, self._store, code, keys, tuple(outputs), variables, {}, RECORDED), outputs
 
@@ -84,10 +84,4 @@ class OnNodes:
         """Its key in the store, into which it is put."""
         key = f"in/{check_weights(path.resolve(), None)}"
         store.keep(self._store, key, path.resolve())
-        return key
-
-    def _code(self, code: Path) -> str:
-        with tempfile.TemporaryDirectory() as folder:
-            key = f"code/{copy_project(code, Path(folder))}"
-            store.keep(self._store, key, Path(folder))
         return key

@@ -6,7 +6,6 @@ then holds its facts. Ray's own retries are not used: a stage whose node died is
 """
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from tracking.runs.writing import write_text
 from weighbridge.cluster import node, store
 from weighbridge.cluster.alike import differences, most_common, sentences
 from weighbridge.cluster.node import Done, Job
-from weighbridge.cluster.project_files import copy_project, own_conditions
+from weighbridge.cluster.project_files import keep_project, own_conditions
 from weighbridge.cluster.shards import joined, parts_of
 
 if TYPE_CHECKING:
@@ -91,15 +90,9 @@ class OnRay:
             raise UserError("executor: ray: the cluster has no node with a CPU")
         self._changed = threading.Condition()
         self._variables = own_conditions(os.environ)
-        self._code = self._keep_code()
+        self._code = keep_project(self._store, project)
         self._asked: set[Any] = set()
         self._looked = self._stopping = False
-
-    def _keep_code(self) -> str:
-        with tempfile.TemporaryDirectory() as folder:
-            key = f"code/{copy_project(self._project, Path(folder))}"
-            store.keep(self._store, key, Path(folder))
-        return key
 
     @property
     def cpus(self) -> int:

@@ -13,15 +13,23 @@ def keep(address: str, key: str, path: Path) -> None:
     """Put a file or a folder into the store, unless it is there; whole, or not at all."""
     import fsspec
 
+    if holds(address, key):
+        return
     system, root = fsspec.core.url_to_fs(address)
     place = f"{root.rstrip('/')}/{key}.tar"
-    if system.exists(place):
-        return
     system.makedirs(place.rpartition("/")[0], exist_ok=True)
     partial = f"{place}.{uuid.uuid4().hex}"
     with system.open(partial, "wb") as file, tarfile.open(fileobj=file, mode="w|") as archive:
         archive.add(path, arcname="it")
     system.mv(partial, place)
+
+
+def holds(address: str, key: str) -> bool:
+    """Whether a file or a folder is in the store."""
+    import fsspec
+
+    system, root = fsspec.core.url_to_fs(address)
+    return bool(system.exists(f"{root.rstrip('/')}/{key}.tar"))
 
 
 def bring(address: str, key: str, path: Path) -> None:

@@ -3,13 +3,14 @@
 import json
 import os
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from weighbridge.cluster import node, store
 from weighbridge.cluster.node import Job, environment_of, run_job
-from weighbridge.cluster.project_files import LARGEST, copy_project, own_conditions
+from weighbridge.cluster.project_files import LARGEST, keep_project, own_conditions
 from weighbridge.process.node_facts import VARIABLE, node_facts
 
 STAGE = """
@@ -125,17 +126,19 @@ def test_the_projects_own_files_are_sent_without_data_and_their_digest_follows_t
     for name in ("stages/a.py", "data/big.npy", ".venv/x.py", "params.yaml", "stages/__pycache__/a.pyc"):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(name)
-    digest = copy_project(project, tmp_path / "one")
-    sent = sorted(
-        path.relative_to(tmp_path / "one").as_posix() for path in (tmp_path / "one").rglob("*") if path.is_file()
-    )
-    assert sent == ["params.yaml", "stages/a.py"]
-    assert copy_project(project, tmp_path / "two") == digest
+    address = (tmp_path / "store").as_uri()
+    key = keep_project(address, project)
+    with tarfile.open(tmp_path / f"store/{key}.tar") as archive:
+        sent = sorted(each.name for each in archive if each.isfile())
+    assert sent == ["it/params.yaml", "it/stages/a.py"]
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "keep", lambda *_: pytest.fail("it was packed again"))
+        assert keep_project(address, project) == key
     (project / "params.yaml").write_text("other")
-    assert copy_project(project, tmp_path / "three") != digest
+    assert keep_project(address, project) != key
     monkeypatch.setattr("weighbridge.cluster.project_files.LARGEST", 3)
     with pytest.raises(Exception, match="keep data and weights in data/"):
-        copy_project(project, tmp_path / "four")
+        keep_project(address, project)
     assert LARGEST > 3
 
 
