@@ -7,7 +7,7 @@ from typing import Any
 
 from stages.report.charts import Axis, Lines, Row, Rows, labelled, linear, placed, tick, tick_percent
 from stages.report.grouping import grouped
-from stages.report.numbers import is_finite, percent
+from stages.report.numbers import ABSENT, is_finite, percent
 from tracking.audit.statistics import wilson
 from tracking.runs.findings import Finding
 
@@ -50,42 +50,83 @@ def _situation(name: str) -> str:
     return f"{ {'pass': 'forward pass', 'step': 'training step'}.get(act, act) }, {said}"
 
 
-RATE = re.compile(r"lr_(.+)\.(target|source|drift)")
+NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+RATE = re.compile(rf"lr_({NUMBER})\.(target|source|drift)")
+TRAINED = re.compile(rf"(lr|probed_lr|scratch_lr)_({NUMBER})\.target")
+HEADS = {
+    "frozen_target": "linear head, frozen features",
+    "neighbours_target": "nearest neighbours, frozen features",
+    "earlier_target": "linear head on an earlier layer",
+    "pixels_target": "linear head on the samples as they are",
+}
+TRAININGS = {"lr": "fine-tuned", "probed_lr": "fine-tuned after a trained head", "scratch_lr": "trained from scratch"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to the new task: accuracy with its interval on the new and on the old task, and how far the weights moved."""
+
+    name: str
+    target: tuple[str, str]
+    source: tuple[str, str]
+    drift: str
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """What `transfer_check` saw of one model; rows are (learning rate, target, source, drift)."""
+    """What `transfer_check` saw of one model; `target` names the second task, where the run does."""
 
     subject: str
-    frozen: tuple[float | None, float | None]
-    rows: tuple[tuple[float | None, ...], ...]
+    target: str
+    ways: tuple[Way, ...]
     charts: tuple[Lines, ...]
 
 
 def transfers(found: Iterable[Finding]) -> Iterator[Transfer]:
     for subject, members in grouped((each for each in found if each.check == "transfer_check"), "subject").items():
-        evidence = {name: value for finding in members for name, value in finding.evidence.items() if is_finite(value)}
+        every = {name: value for finding in members for name, value in finding.evidence.items()}
+        evidence = {name: value for name, value in every.items() if is_finite(value)}
         sweep: dict[float, dict[str, float]] = {}
         for name, value in evidence.items():
             if matched := RATE.fullmatch(name):
                 sweep.setdefault(float(matched[1]), {})[matched[2]] = value
         if sweep:
-            yield _transfer(subject, (evidence.get("frozen_target"), evidence.get("frozen_source")), sweep)
+            charts = _charts(subject, evidence, sweep)
+            yield Transfer(subject, str(every.get("target", "")), tuple(_ways(evidence)), charts)
 
 
-def _transfer(
-    subject: str, frozen: tuple[float | None, float | None], sweep: Mapping[float, Mapping[str, float]]
-) -> Transfer:
+def _ways(evidence: Mapping[str, float]) -> Iterator[Way]:
+    """Those that only read the network, then those that train it, by learning rate."""
+    for key, name in HEADS.items():
+        if key in evidence:
+            old, drift = (
+                ("", ABSENT) if key == "pixels_target" else ("frozen_source", "0%")
+            )  # the network stays as it is
+            yield Way(name, _share(evidence, key), _share(evidence, old), drift)
+    trained = [found for key in evidence if (found := TRAINED.fullmatch(key))]
+    for found in sorted(trained, key=lambda each: (list(TRAININGS).index(each[1]), float(each[2]))):
+        key = found[0].removesuffix(".target")
+        name = f"{TRAININGS[found[1]]}, learning rate {found[2]}"
+        shares = _share(evidence, f"{key}.target"), _share(evidence, f"{key}.source")
+        yield Way(name, *shares, percent(evidence.get(f"{key}.drift")))
+
+
+def _share(evidence: Mapping[str, float], name: str) -> tuple[str, str]:
+    """With its interval, where it has one."""
+    low, high = (evidence.get(f"{name}_{end}") for end in ("low", "high"))
+    return percent(evidence.get(name)), "" if low is None else f"{percent(low)} to {percent(high)}"
+
+
+def _charts(
+    subject: str, evidence: Mapping[str, float], sweep: Mapping[float, Mapping[str, float]]
+) -> tuple[Lines, ...]:
     rates = sorted(sweep)
     x = Axis(rates[0], max(rates[-1], rates[0] * 1.01), tuple(rates), log=True)
-    levels = {name: value for name, value in zip(("target", "source"), frozen, strict=True) if value is not None}
-    charts = (
+    levels = {name: evidence[f"frozen_{name}"] for name in ("target", "source") if f"frozen_{name}" in evidence}
+    return (
         _sweep("Accuracy on both tasks", subject, x, sweep, ("target", "source"), levels),
         _sweep("Drift of the pre-trained weights", subject, x, sweep, ("drift",), {}),
     )
-    rows = tuple((rate, *(sweep[rate].get(name) for name in ("target", "source", "drift"))) for rate in rates)
-    return Transfer(subject, frozen, rows, charts)
 
 
 def _sweep(

@@ -91,6 +91,7 @@ def transfer_check(
         scores=parts.value("scores", dict[str, float], lambda: _scores(network, seeds[0], features[0])),
         similarity=parts.value("similarity", Similarity | str, lambda: _similarity(network, seeds[0], features[0])),
         notes=target.notes,
+        classes=target.test.classes,
     )
     parts.forget()
     return study

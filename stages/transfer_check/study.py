@@ -43,6 +43,7 @@ class Study:
         similarity: or why it cannot be told.
         notes: what is wrong with the target's images.
         raw: what features are held against.
+        classes: the target's, by name.
     """
 
     parameters: int
@@ -60,6 +61,7 @@ class Study:
     similarity: Similarity | str
     notes: tuple[str, ...] = ()
     raw: str = "raw pixels"
+    classes: tuple[str, ...] = ()
 
     def probed(self, name: str) -> MeanOverSeeds:
         """Accuracy on the target of the heads called `linear`, `neighbours` or `pixels`."""

@@ -16,6 +16,7 @@ from weighbridge.params.transfer_check import Transfer
 
 CHECK = "transfer_check"
 LOST = 0.05
+NAMED = 6  # classes of a target that are named; the rest is counted
 SIGNIFICANT = 0.05
 _SHORT = {"fine-tuned": "lr", "probed": "probed_lr", "scratch": "scratch_lr"}
 
@@ -47,7 +48,8 @@ def _heads(model: str, task: Transfer, study: Study) -> Finding:
     said = {True: "better than", False: "worse than", None: "no better than"}[won]
     sentence = (
         f"Of the target a linear head on frozen features gets {linear}, {task.neighbours} nearest neighbours {neighbours}: "
-        f"{said} a linear head on {study.raw}, {pixels} ({how}). The source task stays at {study.source:.1%}."
+        f"{said} a linear head on {study.raw}, {pixels} ({how}). The source task stays at {study.source:.1%}. "
+        f"The target is {target_named(task, study.classes)}."
     )
     evidence = {
         **linear.evidence("frozen_target"),
@@ -55,11 +57,19 @@ def _heads(model: str, task: Transfer, study: Study) -> Finding:
         **neighbours.evidence("neighbours_target"),
         **pixels.evidence("pixels_target"),
         **tested,
+        "target": target_named(task, study.classes),
         "train_samples": study.drawn,
         "seeds": len(linear.values),
     }
     easy = won is None and pixels.mean == 1  # nothing can be better
     return Finding(CHECK, model, Verdict.PASS if won or easy else Verdict.WARN, sentence, evidence)
+
+
+def target_named(task: Transfer, classes: Sequence[str]) -> str:
+    """For example ``2 classes out of data/images: even, odd``."""
+    place = f"{task.target.images}/{task.target.prompts}" if task.target.prompts else task.target.images
+    more = f" and {len(classes) - NAMED} more" if len(classes) > NAMED else ""
+    return f"{len(classes)} classes out of {place}: {', '.join(classes[:NAMED])}{more}"
 
 
 def _against_pixels(study: Study) -> tuple[bool | None, str, dict[str, float]]:

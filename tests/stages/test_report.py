@@ -64,6 +64,30 @@ def findings() -> tuple[Finding, ...]:
     )  # fmt: skip
 
 
+def test_every_way_to_the_second_task_is_a_row_and_the_task_is_named() -> None:
+    heads = {
+        **{"frozen_target": 0.9, "frozen_target_low": 0.8, "frozen_target_high": 0.95},
+        **{"frozen_source": 0.8, "pixels_target": 0.5, "target": "2 classes out of data/images: even, <odd>"},
+    }
+    tuned = {"lr_1e-05.target": 0.91, "lr_1e-05.source": 0.79, "lr_1e-05.drift": 0.01, "lr_0.1.target": 0.7}
+    others = {"scratch_lr_0.05.target": 0.4, "probed_lr_0.001.target": 0.85, "lr_nan.target": 0.1, "lr_..target": 0.1}
+    (found,) = checks.transfers(
+        Finding("transfer_check", "two", Verdict.PASS, "x.", each) for each in (heads, others | tuned)
+    )
+    assert [(way.name, way.target, way.source, way.drift) for way in found.ways] == [
+        ("linear head, frozen features", ("90.00%", "80.00% to 95.00%"), ("80.00%", ""), "0%"),
+        ("linear head on the samples as they are", ("50.00%", ""), ("–", ""), "–"),
+        ("fine-tuned, learning rate 1e-05", ("91.00%", ""), ("79.00%", ""), "1.00%"),
+        ("fine-tuned, learning rate 0.1", ("70.00%", ""), ("–", ""), "–"),
+        ("fine-tuned after a trained head, learning rate 0.001", ("85.00%", ""), ("–", ""), "–"),
+        ("trained from scratch, learning rate 0.05", ("40.00%", ""), ("–", ""), "–"),
+    ]
+    shown = report(
+        [a_run("two", (Finding("transfer_check", "two", Verdict.PASS, "x.", heads | tuned),))], PAIRS, SECONDS
+    )
+    assert "New task: 2 classes out of data/images: even, &lt;odd&gt;. " in shown
+
+
 def mistaken() -> Finding:
     names = ["mistake", "top1", "top1_low", "top1_high", "difference", "difference_low", "difference_high", "p_value",
              "flips", "mean_shift", "max_shift", "softmax_shift"]  # fmt: skip

@@ -48,6 +48,7 @@ def study(**changes: Any) -> Study:
     seen = Study(
         parameters=1000, width=8, drawn=400, available=400, tested=(200, 200), source=0.99, probes=probes, outcomes=trained,
         cuts=[], unbuilt="", earlier="it was not asked for", scores=SCORES, similarity=NEAR,
+        classes=("even", "odd"),
     )  # fmt: skip
     return replace(seen, **changes)
 
@@ -64,6 +65,14 @@ def test_a_healthy_transfer_warns_of_nothing_where_one_rate_keeps_the_source() -
     assert verdicts(study()) == ["pass", "pass", "pass", "pass", "skip", "skip", "pass", "pass", "pass"]
     hasty = study(outcomes=[each for each in study().outcomes if each.learning_rate != 0.001])
     assert verdicts(hasty)[:2] == ["pass", "warn"]
+
+
+def test_the_second_task_is_named_by_its_place_and_its_first_classes() -> None:
+    heads, *_ = found(study())
+    assert heads.sentence.endswith("The target is 2 classes out of data/images: even, odd.")
+    assert heads.evidence["target"] == "2 classes out of data/images: even, odd"
+    many, *_ = found(study(classes=tuple("abcdefgh")))
+    assert many.evidence["target"] == "8 classes out of data/images: a, b, c, d, e, f and 2 more"
 
 
 def test_features_no_better_than_raw_pixels_warn() -> None:
