@@ -29,7 +29,7 @@ from weighbridge.images.in_place import sha256_of, write_listing
 from weighbridge.images.label_tables import list_table, read_table, whole_numbers
 from weighbridge.images.listing import LeftOut, Listed, Listing
 from weighbridge.images.manifest import Row, in_order, write_left_out, write_manifest
-from weighbridge.images.opening import UNREADABLE, NoImageError, Stored, inspect, is_of_another_kind
+from weighbridge.images.opening import UNREADABLE, NoImageError, Stored, inspect, is_of_another_kind, read_image
 from weighbridge.images.sources import Stream, generated, load_module, of_torchvision, unpacked
 from weighbridge.params.data import NO_IMAGES, Data, Texts
 from weighbridge.params.loading import Loading
@@ -153,7 +153,7 @@ def _of_as_many(data: Data, listing: Listing, where: Path, what: str) -> Listing
 def _inspected(item: Listed, corrupt: str) -> tuple[Stored, bytes] | LeftOut:
     """How the image is stored, and its file's content; or why it is none."""
     try:
-        content = item.path.read_bytes()
+        content = read_image(item.path)
         return inspect(item.path, content), content
     except UNREADABLE as problem:
         said = " ".join(str(problem).replace(str(item.path), item.path.name).split())

@@ -108,6 +108,22 @@ def test_a_corrupt_image_is_named_or_skipped_and_counted(folder: Path, tmp_path:
     assert "test/dog/one.png" not in {row.name for row in manifest}
 
 
+def test_a_file_larger_than_any_image_is_not_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weighbridge.images.opening.LARGEST", 2000)
+    Image.effect_noise((64, 64), 50).save(folder / "test/dog/two.png")
+    (folder / "test/cat/film.txt").write_bytes(b"a film " * 1000)
+    with pytest.raises(UserError, match=r"two\.png: cannot be decoded as an image \(has [\d,]+ bytes, more than any"):
+        fetch(folder, data(), tmp_path / "images")
+    manifest, left = fetch(folder, data(corrupt="skip"), tmp_path / "other")
+    assert len(manifest) == 4
+    assert {(each.name, each.kind) for each in left} == {
+        ("test/cat/film.txt", "unread"),
+        ("test/dog/two.png", "corrupt"),
+    }
+
+
 def test_the_digits_are_1257_and_540_images_of_ten_classes(tmp_path: Path) -> None:
     write_images(tmp_path)
     assert [len(list((tmp_path / split).glob("*/*.png"))) for split in ("train", "test")] == [1257, 540]

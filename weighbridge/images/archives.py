@@ -8,6 +8,7 @@ from typing import Any
 
 from tracking.runs.errors import UserError
 from weighbridge.images.listing import is_junk
+from weighbridge.images.opening import LARGEST
 from weighbridge.images.sources import Sample, Stream
 from weighbridge.params.data import Columns
 
@@ -138,6 +139,8 @@ def _members(path: Path) -> Iterator[Sample]:
                     yield _sample(path, key, parts)
                     parts = {}
                 key = f"{folder}/{stem}"
+                if member.size > LARGEST:
+                    raise UserError(f"{path}: {member.name} has {member.size:,} bytes, more than an image can have")
                 parts[suffix.lower()] = file.read()
     except (tarfile.TarError, OSError, EOFError) as problem:
         raise UserError(f"{path}: cannot be read as a tar ({' '.join(str(problem).split())})") from problem

@@ -22,6 +22,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError,
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 UPRIGHT = 1
 JPEG = b"\xff\xd8"  # how such a file begins
+LARGEST = 8 * 2 * 89_478_485  # bytes: the largest image that Pillow opens, of four channels of 16 bits
 _DEPTH_IN_HEAD = ("PNG", "PPM", "JPEG2000", "AVIF", "SGI")
 RGB_FROM = {"1", "L", "P", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV", "LA", "La", "PA", "I", "F"}
 _KINDS = (
@@ -90,6 +91,19 @@ def open_image(path: Path, content: bytes = b"") -> Iterator[Image.Image]:
             raise NoImageError(f"is {_kind(path)}, which Pillow does not read as an image") from problem
         with image:
             yield image
+
+
+def read_image(path: Path) -> bytes:
+    """The content of an image file; of a larger one than an image can be, nothing is read.
+
+    Raises:
+        NoImageError: it is such a file, and no image.
+        ValueError: it is one, and claims to be an image.
+    """
+    if (size := path.stat().st_size) > LARGEST:
+        with open_image(path):
+            raise ValueError(f"has {size:,} bytes, more than any image that Pillow opens")
+    return path.read_bytes()
 
 
 def _kind(path: Path) -> str:

@@ -179,6 +179,13 @@ def test_a_tar_without_labels_or_one_that_is_none_is_named(tmp_path: Path) -> No
         taken(tmp_path / "b.tar", tmp_path / "images")
 
 
+def test_a_member_larger_than_any_image_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weighbridge.images.archives.LARGEST", 10)
+    path = write_tar(tmp_path / "a.tar", members("cls"))
+    with pytest.raises(UserError, match=r"a\.tar: some/000\.png has \d+ bytes, more than an image can have"):
+        taken(path, tmp_path / "images")
+
+
 def test_an_archive_beside_class_folders_is_no_source(tmp_path: Path) -> None:
     write_tar(tmp_path / "s/backup.tar", members("cls"))
     for label in range(12):
