@@ -37,6 +37,7 @@ from weighbridge.networks.class_map import NAMES
 from weighbridge.networks.conditions import asked_of, conditions_of, movable
 from weighbridge.networks.digests import digests
 from weighbridge.networks.loading import adjustments, asked_model, load_model
+from weighbridge.networks.moving import moving_in
 from weighbridge.networks.predictions import FOUND_BATCH, OUTSIDE, PredictionSet
 from weighbridge.networks.score_kinds import KIND, kind_for
 from weighbridge.networks.score_order import class_map_of
@@ -88,7 +89,7 @@ def _answers(
     classifier: Classifier, samples: SampleSet, model: Model, rows: PartialRows | None, part: slice = slice(None)
 ) -> np.ndarray:
     """In the order in which it is asked: scores, or of a model that generates what `answer` gives."""
-    kept = None if rows is None else Kept(rows, lambda: movable(classifier))
+    kept = None if rows is None else Kept(rows, lambda: movable(classifier), moving=moving_in(rows, classifier))
     samples = replace(samples, planes=getattr(classifier, "channels_first", False))
     asked = ordered(samples, model.batch_order, part)
     if isinstance(classifier, Answers):

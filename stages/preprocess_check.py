@@ -220,7 +220,7 @@ def measure_prompts(
     asked = Questions(classifier, texts, samples.names, batch_size)
     inputs = asked.inputs(recipe)
     parts.begin(lambda: asked.scores(inputs[:batch_size], {}))
-    own = parts.array(RECIPE, lambda: asked.scores(inputs, {}))
+    own = parts.array(RECIPE, lambda: asked.scores(inputs, {}, parts.part(RECIPE)))
     decisions, untried, costs = decided(own), {}, []
     for name, scores in asked.mistaken(recipe, CHECK, parts):
         if scores is None:

@@ -5,7 +5,7 @@ reads   <samples>/train and /test, <images> where no pixels are kept there; and,
 writes  <weights>/  weights.safetensors, model.onnx (when `export` asks for it), card.json (what was trained, on what, and
         how well it did), curve.csv (epoch, loss, train, test: mean loss and accuracies as fractions), findings.json (how
         well it did, with the curve)
-keeps   data/partial/pretrain-<source> until it is done: what a killed one had come to after its last epoch
+keeps   data/partial/pretrain-<source> until it is done: what a killed one had come to (`weighbridge.process.partial`)
 params  pretrain.<source>, data.classes; loading.workers, which changes nothing and is none for DVC
 
 It does not depend on the environment, on purpose: its weights stand in for a published file, and such a file does not
@@ -16,6 +16,7 @@ import math
 import platform
 from contextlib import suppress
 from dataclasses import replace as with_other
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,29 +31,34 @@ from weighbridge.frameworks import Exportable, Network, Training
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES, REGRESSION
-from weighbridge.networks.batches import in_batches
+from weighbridge.networks.batches import Kept, in_batches
 from weighbridge.networks.conditions import conditions_of
 from weighbridge.networks.loading import new_network
+from weighbridge.networks.moving import checksums, state_of
 from weighbridge.params.loading import Loading
 from weighbridge.params.pretrain import Pretrain
 from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
 from weighbridge.process.files import write_json
-from weighbridge.process.partial import PARTIAL, PartialEpochs, WithCurve
+from weighbridge.process.partial import PARTIAL, PartialState, WithCurve, Worth
 from weighbridge.process.stage import replacing, run
 from weighbridge.weights.files import save_tensors
 
 
 def pretrain(
-    network: Network, train: SampleSet, test: SampleSet, source: Pretrain, kept: PartialEpochs | None = None
+    network: Network, train: SampleSet, test: SampleSet, source: Pretrain, kept: PartialState | None = None
 ) -> pd.DataFrame:
-    """Fit `network` to the training images; one row an epoch: epoch, loss, train, test. Epochs in `kept` are not done again."""
+    """Fit `network` to the training images; one row an epoch: epoch, loss, train, test. What is `kept` is not done again."""
     going_on = WithCurve.of(kept) if kept else None
     rows = going_on.rows if going_on else []
 
     def after_epoch(epoch: int, loss: float, accuracy: float) -> None:
-        scores = in_batches(network.predict, test, source.batch_size, "pretrain: test")
+        asked = None
+        if kept is not None:
+            now = f"{epoch} {checksums(network)}"
+            asked = Kept(kept.rows("test", now, len(test)), partial(state_of, network), worth=Worth(0.1))
+        scores = in_batches(network.predict, test, source.batch_size, "pretrain: test", asked)
         held_out = likelihood_of_token(scores, test.labels) if test.task == REGRESSION else _right(scores, test.labels)
         rows.append((epoch, loss, accuracy, held_out))
 
@@ -141,16 +147,16 @@ def main(source: str, samples: Path, images: Path, conditions: str, weights: Pat
     network = new_network(chosen, classes, test)
     here = [settings(), _versions(chosen), platform.processor()]
     asked = conditions_of([chosen.model_dump(), classes, here], None, samples, conditions)
-    kept = PartialEpochs(PARTIAL / f"pretrain-{source}", asked)
+    kept = PartialState(PARTIAL / f"pretrain-{source}", asked)
     curve = pretrain(network, train, test, chosen, kept)
-    with replacing(weights) as partial:
-        partial.mkdir()
-        save_tensors(network.weights(), partial / "weights.safetensors")
-        _export(network, chosen, partial / "model.onnx", test.inputs.shape[1:])
-        save_findings([_finding(source, chosen, curve, test)], partial / "findings.json")
-        curve.to_csv(partial / "curve.csv", index=False, lineterminator="\n")
+    with replacing(weights) as made:
+        made.mkdir()
+        save_tensors(network.weights(), made / "weights.safetensors")
+        _export(network, chosen, made / "model.onnx", test.inputs.shape[1:])
+        save_findings([_finding(source, chosen, curve, test)], made / "findings.json")
+        curve.to_csv(made / "curve.csv", index=False, lineterminator="\n")
         card = {_number(test): float(curve["test"].iloc[-1]), "samples": len(test), **chosen.model_dump()}
-        write_json(partial / "card.json", {**card, "versions": _versions(chosen)})
+        write_json(made / "card.json", {**card, "versions": _versions(chosen)})
     kept.forget()
 
 

@@ -43,7 +43,9 @@ def prompt_decisions(
             continue
         try:
             inputs = asked.inputs(each.recipe)
-            scores = parts.array(name, partial(asked.scores, inputs, each.passed))
+            if not found:
+                parts.begin(partial(asked.scores, inputs[:batch_size], each.passed))
+            scores = parts.array(name, partial(asked.scores, inputs, each.passed, parts.part(name)))
         except UserError as problem:
             untried[name] = str(problem)
             continue

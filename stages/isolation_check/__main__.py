@@ -4,8 +4,8 @@ reads   <samples>/test, the weights file, <predictions>/ (what `infer` got alone
         environment/<framework>-<backend>.json
 writes  findings, one for each scenario: equal bits, equal decisions, or the first difference (image, class, scores), and its
         cause where one shows
-keeps   data/partial/isolation_check-<model> until it is done: the findings that a killed one had; none of another time if a file
-        that <conditions> names has changed
+keeps   data/partial/isolation_check-<model> until it is done: findings and batches that a killed one had; none of another time
+        if a file that <conditions> names has changed
 params  models.<model>, inference, data.classes, isolation_check
 
 Scenarios in this process: `alone` (against `infer`), `repeated`, `interleaved`, `after_others`, `batch`, `order`. In
@@ -52,6 +52,8 @@ from weighbridge.process.partial import PARTIAL
 from weighbridge.process.progress import progress
 from weighbridge.process.stage import run
 
+HERE = "what all is held against"
+
 
 def isolation_check(
     model: str,
@@ -67,12 +69,13 @@ def isolation_check(
     classifier = subject.fresh()
     parts, before = keeping(classifier), State.of(classifier)
     task, kind = subject.samples.task, kind_for(subject.samples.task, alone)
-    here = ask(subject, "alone", classifier).scores
+    rows = parts.part(HERE).passing("batches", len(subject.rows), proved=False)
+    here = subject.scores(classifier.predict, rows)
     parts.begin(lambda: here)
 
     def tried(name: str) -> Finding:
         try:
-            asked = ask(subject, name, classifier)
+            asked = ask(subject, name, classifier, parts.part(name))
             expected = (alone if name == "alone" else here)[asked.chosen]
             difference = compare_scores(_names(subject, asked), expected, asked.scores, task, kind)
         except CannotBeAskedError as reason:

@@ -20,6 +20,8 @@ from tracking.capture.process_settings import settings
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Classifier, Network
 from weighbridge.images.samples import SampleSet
+from weighbridge.networks.batches import Kept, Ordered, in_batches
+from weighbridge.networks.kept_parts import NO_PART, Part
 from weighbridge.networks.mistakes import mistakes
 from weighbridge.networks.preparations import Preparation
 from weighbridge.networks.score_differences import distance
@@ -59,9 +61,12 @@ class ModelUnderTest:
         """The batches as finished images: fresh arrays at every call."""
         return [self.samples.images(batch) for batch in self.batches]
 
-    def scores(self, ask: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """What `ask` says of every batch, joined."""
-        return np.concatenate([ask(images) for images in self.arrays()])
+    def scores(
+        self, ask: Callable[[np.ndarray], np.ndarray], kept: Kept | None = None, order: slice | np.ndarray = slice(None)
+    ) -> np.ndarray:
+        """What `ask` says of every batch of fresh arrays, in this order, joined; what is `kept` is not asked again."""
+        size = self.batches[0].stop - self.batches[0].start  # only the last one may be shorter
+        return in_batches(ask, Ordered(self.samples, self.rows[order]), size, "isolation_check: batch", kept)
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,12 @@ class Answer:
     given: list[np.ndarray] = field(default_factory=list)
 
 
-def alone(subject: ModelUnderTest, classifier: Classifier) -> Answer:
+def alone(subject: ModelUnderTest, classifier: Classifier, part: Part = NO_PART) -> Answer:
     """Each batch once, on arrays that nobody else has."""
-    return _all(subject, subject.scores(classifier.predict))
+    return _all(subject, subject.scores(classifier.predict, part.passing("batches", len(subject.rows))))
 
 
-def repeated(subject: ModelUnderTest, classifier: Classifier) -> Answer:
+def repeated(subject: ModelUnderTest, classifier: Classifier, _part: Part = NO_PART) -> Answer:
     """The same arrays twice; the second answer counts."""
     given = subject.arrays()
     for images in given:
@@ -92,7 +97,7 @@ def repeated(subject: ModelUnderTest, classifier: Classifier) -> Answer:
     return _all(subject, np.concatenate([classifier.predict(images) for images in given]), given)
 
 
-def interleaved(subject: ModelUnderTest, classifier: Classifier) -> Answer:
+def interleaved(subject: ModelUnderTest, classifier: Classifier, _part: Part = NO_PART) -> Answer:
     """Before every batch another model is asked about the same array."""
     other = exercise_other_model(subject)
     given, answers = subject.arrays(), []
@@ -102,31 +107,30 @@ def interleaved(subject: ModelUnderTest, classifier: Classifier) -> Answer:
     return _all(subject, np.concatenate(answers), given)
 
 
-def after_others(subject: ModelUnderTest, _classifier: Classifier) -> Answer:
+def after_others(subject: ModelUnderTest, _classifier: Classifier, part: Part = NO_PART) -> Answer:
     """The model loaded anew in a process that has used others."""
     exercise_other_model(subject)
-    return _all(subject, subject.scores(subject.fresh().predict))
+    fresh = subject.fresh()
+    return _all(subject, subject.scores(fresh.predict, part.passing("batches", len(subject.rows), fresh)))
 
 
-def one_at_a_time(subject: ModelUnderTest, classifier: Classifier) -> Answer:
+def one_at_a_time(subject: ModelUnderTest, classifier: Classifier, _part: Part = NO_PART) -> Answer:
     """One image a batch."""
     chosen = np.linspace(0, len(subject.rows) - 1, min(subject.one_by_one, len(subject.rows))).round().astype(int)
     answers = [classifier.predict(subject.samples.images(subject.rows[index : index + 1])) for index in chosen]
     return Answer(np.concatenate(answers), chosen)
 
 
-def reordered(subject: ModelUnderTest, classifier: Classifier) -> Answer:
+def reordered(subject: ModelUnderTest, classifier: Classifier, part: Part = NO_PART) -> Answer:
     """All images shuffled across the batches."""
     order = np.random.default_rng(0).permutation(len(subject.rows))
-    sizes = np.cumsum([batch.stop - batch.start for batch in subject.batches])[:-1]
-    parts = np.split(subject.rows[order], sizes)
-    shuffled = np.concatenate([classifier.predict(subject.samples.images(part)) for part in parts])
+    shuffled = subject.scores(classifier.predict, part.passing("batches", len(order)), order)
     scores = np.empty_like(shuffled)
     scores[order] = shuffled
     return _all(subject, scores)
 
 
-IN_PROCESS: Mapping[str, Callable[[ModelUnderTest, Classifier], Answer]] = {
+IN_PROCESS: Mapping[str, Callable[[ModelUnderTest, Classifier, Part], Answer]] = {
     "alone": alone,
     "repeated": repeated,
     "interleaved": interleaved,
@@ -136,10 +140,10 @@ IN_PROCESS: Mapping[str, Callable[[ModelUnderTest, Classifier], Answer]] = {
 }
 
 
-def ask(subject: ModelUnderTest, name: str, classifier: Classifier) -> Answer:
-    """Go through a scenario, here or elsewhere."""
+def ask(subject: ModelUnderTest, name: str, classifier: Classifier, part: Part = NO_PART) -> Answer:
+    """Go through a scenario, here or elsewhere. One in which nothing else is asked in between goes on within its `part`."""
     if name in IN_PROCESS:
-        return IN_PROCESS[name](subject, classifier)
+        return IN_PROCESS[name](subject, classifier, part)
     return _all(subject, subject.elsewhere[name](classifier, subject.arrays()))
 
 

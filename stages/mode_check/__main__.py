@@ -79,13 +79,16 @@ def mode_check(
         labels = mixed.labels[: len(first)]
         yield from behaviour_findings(model, network, framework, first, labels, params.behaviours, parts)
     size = params.batch_size
-    if wrong := parts.value("numbers", Finding | None, lambda: no_numbers(model, network, mixed, size)):
+    if wrong := parts.value(
+        "numbers", Finding | None, lambda: no_numbers(model, network, mixed, size, parts.part("numbers"))
+    ):
         parts.forget()
         yield wrong
         return
     yield from passes(model, network, mixed, params, parts)
     if statistics(network.weights()):
-        yield from parts.value("statistics", list[Finding], lambda: [*data_findings(model, network, mixed, size)])
+        own = parts.part("statistics")
+        yield from parts.value(own.name, list[Finding], lambda: [*data_findings(model, network, mixed, size, own)])
         yield from _heads(model, network, train, samples, params, parts)
     else:
         yield Finding(CHECK, model, Verdict.SKIP, NO_BATCHNORM)

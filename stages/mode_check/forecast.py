@@ -14,7 +14,8 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.batches import in_batches
+from weighbridge.networks.batches import Kept, in_batches
+from weighbridge.networks.kept_parts import NO_PART, Part
 from weighbridge.networks.state import data_statistics, scores_in, share_right, statistics
 
 CHECK = "mode_check"
@@ -86,11 +87,13 @@ def predict(
     return Prediction(tuple(gaps(own, data)), float(head.score(by_batch, labels) - head.score(still, labels)))
 
 
-def data_findings(model: str, network: Network, samples: SampleSet, size: int) -> Iterator[Finding]:
+def data_findings(
+    model: str, network: Network, samples: SampleSet, size: int, part: Part = NO_PART
+) -> Iterator[Finding]:
     """What these samples' own labels say of a network with BatchNorm."""
     own = network.weights()
     try:
-        yield _data_finding(model, *_measured(network, samples, size), len(samples))
+        yield _data_finding(model, *_measured(network, samples, size, part), len(samples))
     except UserError as problem:  # such as a last layer that cannot be found
         yield Finding(CHECK, model, Verdict.SKIP, f"The features cannot be had, so nothing is forecast: {problem}.")
     finally:
@@ -98,15 +101,17 @@ def data_findings(model: str, network: Network, samples: SampleSet, size: int) -
         network.set_batchnorm_momentum(None)
 
 
-def _measured(network: Network, samples: SampleSet, size: int) -> tuple[Prediction, float, float]:
+def _measured(network: Network, samples: SampleSet, size: int, part: Part) -> tuple[Prediction, float, float]:
     """The prediction, and the accuracy with the stored statistics and with those of the samples."""
     own = network.weights()
-    data = data_statistics(network, samples.batches(size))
-    right = [share_right(scores_in(network, samples, size, training=False), samples.labels)]
-    still = features_of(network.features, samples, size)
-    by_batch = features_of(partial(_by_batch, network), samples, size)
+    count = len(samples)
+    data = data_statistics(network, samples, size, part.moving("statistics", network))
+    stored = scores_in(network, samples, size, training=False, kept=part.passing("stored", count))
+    still = features_of(network.features, samples, size, part.passing("still", count))
+    by_batch = features_of(partial(_by_batch, network), samples, size, part.passing("by batch", count))
     network.restore({**own, **data})
-    right.append(share_right(scores_in(network, samples, size, training=False), samples.labels))
+    repaired = scores_in(network, samples, size, training=False, kept=part.passing("repaired", count, network))
+    right = [share_right(scores, samples.labels) for scores in (stored, repaired)]
     return predict(own, data, still, by_batch, samples.labels), right[0], right[1]
 
 
@@ -119,8 +124,10 @@ def _by_batch(network: Network, images: np.ndarray) -> np.ndarray:
     return network.features(images)
 
 
-def features_of(ask: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int) -> np.ndarray:
-    return in_batches(ask, samples, size, "mode_check: statistics of the samples")
+def features_of(
+    ask: Callable[[np.ndarray], np.ndarray], samples: SampleSet, size: int, kept: Kept | None
+) -> np.ndarray:
+    return in_batches(ask, samples, size, "mode_check: statistics of the samples", kept)
 
 
 def _data_finding(model: str, prediction: Prediction, top1: float, repaired: float, images: int) -> Finding:

@@ -5,13 +5,16 @@ never moved those (https://github.com/keras-team/keras/pull/9965); when the data
 features that inference will never show it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from weighbridge.frameworks import Network
+from weighbridge.networks.batches import Finished, Kept, in_batches
+from weighbridge.networks.kept_parts import NO_PART, Part
 from weighbridge.networks.state import data_statistics
 from weighbridge.params.mode_check import Shift
 from weighbridge.params.recipes import Recipe
@@ -99,7 +102,9 @@ class Views:
     statistics: Mapping[str, np.ndarray]
 
 
-def frozen_heads(network: Network, task: Task, views: Views, shift: str, seeds: list[int]) -> Iterator[Outcome]:
+def frozen_heads(
+    network: Network, task: Task, views: Views, shift: str, seeds: list[int], part: Part = NO_PART
+) -> Iterator[Outcome]:
     """One outcome for each seed and way of freezing, moving statistics followed by the network's own momentum.
 
     The network is as it was afterwards.
@@ -108,14 +113,14 @@ def frozen_heads(network: Network, task: Task, views: Views, shift: str, seeds: 
     network.set_batchnorm_momentum(None)
     for seed in progress(seeds, f"mode_check: heads on {shift}"):
         network.restore(own)
-        by_batch = _head(network, task, seed, {"training": True})
-        moved = _features_of(network, task, {"training": False})
+        by_batch = _head(network, task, seed, {"training": True}, part.within(f"seed {seed}, by batch"))
+        moved = _features_of(network, task, {"training": False}, part.within(f"seed {seed}, moved"), network)
         network.restore(own)
-        still = _head(network, task, seed, {"training": False}, views.own[0])
+        still = _head(network, task, seed, {"training": False}, part, views.own[0])
         held = (
             still
             if _same(views.held, views.own)
-            else _head(network, task, seed, {"training": True, "batchnorm": False})
+            else _head(network, task, seed, {"training": True, "batchnorm": False}, part.within(f"seed {seed}, held"))
         )
         yield _outcome((shift, OLD, seed), by_batch, task, views.batch, views.own, views.repaired)
         yield _outcome((shift, NAIVE, seed), by_batch, task, views.batch, moved, views.repaired)
@@ -123,16 +128,15 @@ def frozen_heads(network: Network, task: Task, views: Views, shift: str, seeds: 
         yield _outcome((shift, HELD, seed), held, task, views.held, views.own, views.repaired)
 
 
-def see(network: Network, task: Task) -> Views:
+def see(network: Network, task: Task, part: Part = NO_PART) -> Views:
     """Every view that does not depend on a seed. The network is as it was afterwards."""
     own = network.weights()
-    again = data_statistics(network, _batches(task.seen.images, task.batch_size))
-    still, held = (
-        _features_of(network, task, mode) for mode in ({"training": False}, {"training": True, "batchnorm": False})
-    )
-    batch = _features_of(network, task, {"training": True})
+    again = data_statistics(network, Finished(task.seen.images), task.batch_size, part.moving("statistics", network))
+    still = _features_of(network, task, {"training": False}, part.within("still"))
+    held = _features_of(network, task, {"training": True, "batchnorm": False}, part.within("held"))
+    batch = _features_of(network, task, {"training": True}, part.within("batch"))
     network.restore({**own, **again})
-    repaired = _features_of(network, task, {"training": False})
+    repaired = _features_of(network, task, {"training": False}, part.within("repaired"), network)
     network.restore(own)
     network.set_batchnorm_momentum(None)
     return Views(still, repaired, batch, held, again)
@@ -142,19 +146,22 @@ def _same(first: Features, second: Features) -> bool:
     return all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
 
 
-def _features_of(network: Network, task: Task, mode: Mapping[str, bool]) -> Features:
+def _features_of(
+    network: Network, task: Task, mode: Mapping[str, bool], part: Part, moved: Network | None = None
+) -> Features:
+    """`moved`: the network, where its statistics are not its own."""
     seen, unseen = (
-        _features_in_batches(network, data.images, task.batch_size, mode) for data in (task.seen, task.unseen)
+        _features(network, data.images, task.batch_size, mode, part.passing(name, len(data.labels), moved))
+        for name, data in (("seen", task.seen), ("unseen", task.unseen))
     )
     return seen, unseen
 
 
-def _features_in_batches(network: Network, images: np.ndarray, size: int, mode: Mapping[str, bool]) -> np.ndarray:
-    return np.concatenate([network.features(batch, **mode) for batch in _batches(images, size)])
-
-
-def _batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    return (images[start : start + size] for start in range(0, len(images), size))
+def _features(
+    network: Network, images: np.ndarray, size: int, mode: Mapping[str, bool], kept: Kept | None
+) -> np.ndarray:
+    ask: Callable[..., np.ndarray] = network.features
+    return in_batches(partial(ask, **mode), Finished(images), size, "mode_check: heads", kept)
 
 
 @dataclass(frozen=True)
@@ -168,7 +175,9 @@ class Head:
         return float(self.layer.score(features / self.scale, labels))
 
 
-def _head(network: Network, task: Task, seed: int, mode: Mapping[str, bool], known: np.ndarray | None = None) -> Head:
+def _head(
+    network: Network, task: Task, seed: int, mode: Mapping[str, bool], part: Part, known: np.ndarray | None = None
+) -> Head:
     """Trained for `task.epochs` passes through the network, whose batches are mixed anew each time.
 
     `known` are the features of the seen images where the batch does not matter. The head goes over each pass's features
@@ -178,13 +187,13 @@ def _head(network: Network, task: Task, seed: int, mode: Mapping[str, bool], kno
 
     rng, scale = np.random.default_rng(seed), 0.0
     layer = MLPClassifier((), learning_rate_init=LEARNING_RATE, batch_size=HEAD_BATCH, random_state=seed)
-    for _ in range(task.epochs):
+    for epoch in range(task.epochs):
         rows = rng.permutation(len(task.seen.labels))
-        features = (
-            _features_in_batches(network, task.seen.images[rows], task.batch_size, mode)
-            if known is None
-            else known[rows]
-        )
+        if known is None:
+            kept = part.passing(f"epoch {epoch}", len(rows))
+            features = _features(network, task.seen.images[rows], task.batch_size, mode, kept)
+        else:
+            features = known[rows]
         scale = scale or float(np.sqrt(np.square(features, dtype=np.float64).mean())) or 1.0
         for _ in range(ROUNDS):
             layer.partial_fit(features / scale, task.seen.labels[rows], classes=np.unique(task.seen.labels))

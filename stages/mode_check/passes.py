@@ -13,7 +13,7 @@ from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks import Network
 from weighbridge.images.recipes import scale_and_normalise
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.kept_parts import Parts
+from weighbridge.networks.kept_parts import NO_PART, Part, Parts
 from weighbridge.networks.score_differences import distance
 from weighbridge.networks.state import generators, moves, scores_in, share_right, statistics, whole_batches
 from weighbridge.params.mode_check import ModeCheck
@@ -29,7 +29,7 @@ def passes(model: str, network: Network, samples: SampleSet, params: ModeCheck, 
 
     The network is as it was afterwards.
     """
-    looks: dict[str, Callable[[str, Network, SampleSet, ModeCheck], Finding]] = {
+    looks: dict[str, Callable[[str, Network, SampleSet, ModeCheck, Part], Finding]] = {
         "Accuracy in either mode": accuracies,
         "What other batches change": batches,
         "Dropout": dropout,
@@ -40,7 +40,7 @@ def passes(model: str, network: Network, samples: SampleSet, params: ModeCheck, 
     def looked(words: str) -> Finding:
         own = network.weights()
         try:
-            return looks[words](model, network, samples, params)
+            return looks[words](model, network, samples, params, parts.part(words))
         except UserError as problem:  # such as a batch too small for training mode
             network.restore(own)
             return _skipped(model, f"{words} cannot be seen: {problem}.")
@@ -53,9 +53,9 @@ def _skipped(model: str, reason: str) -> Finding:
     return Finding(CHECK, model, Verdict.SKIP, reason)
 
 
-def no_numbers(model: str, network: Network, samples: SampleSet, size: int) -> Finding | None:
+def no_numbers(model: str, network: Network, samples: SampleSet, size: int, part: Part = NO_PART) -> Finding | None:
     """What is wrong where scores in inference mode are no numbers: no pass can be compared then. None where they all are."""
-    scores = scores_in(network, samples, size, training=False)
+    scores = scores_in(network, samples, size, training=False, kept=part.passing("inference", len(samples)))
     count = int((np.isnan(scores) | np.isposinf(scores)).sum())  # minus infinity rules a class out
     if not count:
         return None
@@ -63,13 +63,14 @@ def no_numbers(model: str, network: Network, samples: SampleSet, size: int) -> F
     return Finding(CHECK, model, Verdict.FAIL, sentence, {"no_numbers": count})
 
 
-def accuracies(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+def accuracies(model: str, network: Network, samples: SampleSet, params: ModeCheck, part: Part = NO_PART) -> Finding:
     """Inference against training mode on the same images; then with every batch of one class; then repaired."""
-    own, labels, size = network.weights(), samples.labels, params.batch_size
-    inference = scores_in(network, samples, size, training=False)
-    training = scores_in(network, samples, size, training=True)
+    own, labels, size, count = network.weights(), samples.labels, params.batch_size, len(samples)
+    inference = scores_in(network, samples, size, training=False, kept=part.passing("inference", count))
+    training = scores_in(network, samples, size, training=True, kept=part.passing("training", count))
     by_class = samples.sorted_by_class()
-    together = share_right(scores_in(network, by_class, size, training=True), by_class.labels)
+    of_classes = scores_in(network, by_class, size, training=True, kept=part.passing("by class", count))
+    together = share_right(of_classes, by_class.labels)
     network.restore(own)
     right, right_training = inference.argmax(axis=1) == labels, training.argmax(axis=1) == labels
     undefined = int((~np.isfinite(training)).sum())
@@ -113,12 +114,14 @@ def _forgetting(seen: Mapping[str, float], *, by_class: bool) -> str:
     )
 
 
-def batches(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+def batches(model: str, network: Network, samples: SampleSet, params: ModeCheck, part: Part = NO_PART) -> Finding:
     """Whether a sample's companions change its answer: other sizes, another order, in either mode."""
     if not params.batch_sizes:
         return _skipped(model, "Other batches were not asked for: mode_check.batch_sizes in params.yaml is empty.")
-    known = scores_in(network, samples, params.batch_size, training=False)
-    rows = [_of_size(network, samples, known, size) for size in (1, params.batch_size, *params.batch_sizes)]
+    own = part.passing("inference", len(samples))
+    known = scores_in(network, samples, params.batch_size, training=False, kept=own)
+    asked = enumerate((1, params.batch_size, *params.batch_sizes))
+    rows = [_of_size(network, samples, known, size, part.within(str(place))) for place, size in asked]
     flips, apart = max(row["flips"] for row in rows), max(row["max_score_difference"] for row in rows)
     trained = [row for row in rows if row["batch_size"] > 1]
     spread = [row[name] for row in trained for name in ("top1_training", "top1_training_by_class")]
@@ -136,7 +139,7 @@ def batches(model: str, network: Network, samples: SampleSet, params: ModeCheck)
     return Finding(CHECK, model, verdict, sentence, evidence)
 
 
-def _of_size(network: Network, samples: SampleSet, known: np.ndarray, size: int) -> dict[str, Any]:
+def _of_size(network: Network, samples: SampleSet, known: np.ndarray, size: int, part: Part) -> dict[str, Any]:
     """In inference mode class after class, against `known`; in training mode mixed and class after class."""
     few = (
         samples.shuffled(min(len(samples), ALONE)) if size == 1 else samples.shuffled(whole_batches(len(samples), size))
@@ -144,7 +147,7 @@ def _of_size(network: Network, samples: SampleSet, known: np.ndarray, size: int)
     by_class = few.sorted_by_class()
     of_known = {name: row for row, name in enumerate(samples.names)}
     expected = known[[of_known[name] for name in by_class.names]]
-    scores = scores_in(network, by_class, size, training=False)
+    scores = scores_in(network, by_class, size, training=False, kept=part.passing("by class", len(few)))
     row: dict[str, Any] = {
         "batch_size": size,
         "flips": int((scores.argmax(1) != expected.argmax(1)).sum()),
@@ -153,8 +156,9 @@ def _of_size(network: Network, samples: SampleSet, known: np.ndarray, size: int)
     if size == 1:
         return row
     own = network.weights()
-    for name, part in (("top1_training", few), ("top1_training_by_class", by_class)):
-        row[name] = share_right(scores_in(network, part, size, training=True), part.labels)
+    for name, taken in (("top1_training", few), ("top1_training_by_class", by_class)):
+        kept = part.passing(name, len(taken))
+        row[name] = share_right(scores_in(network, taken, size, training=True, kept=kept), taken.labels)
     network.restore(own)
     return row
 
@@ -162,7 +166,7 @@ def _of_size(network: Network, samples: SampleSet, known: np.ndarray, size: int)
 ALONE = 32  # samples that are asked one by one
 
 
-def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck, part: Part = NO_PART) -> Finding:
     """What a dropout left on costs, by repeated passes in training mode with BatchNorm in inference mode."""
     if params.repeats < 2:
         reason = "Dropout was not looked for: mode_check.repeats in params.yaml is 1, and one pass shows no spread."
@@ -170,10 +174,10 @@ def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck)
     layers = {
         kind: network_settings(network.inside).get(f"model.{kind}.layers", 0) for kind in ("dropout", "batchnorm")
     }
-    still = scores_in(network, samples, params.batch_size, training=False)
-    drawn = [
-        scores_in(network, samples, params.batch_size, training=True, batchnorm=False) for _ in range(params.repeats)
-    ]
+    size, count = params.batch_size, len(samples)
+    still = scores_in(network, samples, size, training=False, kept=part.passing("inference", count))
+    every = (part.passing(f"dropout {number}", count) for number in range(params.repeats))
+    drawn = [scores_in(network, samples, size, training=True, batchnorm=False, kept=kept) for kept in every]
     if not np.isfinite(drawn).all():
         return _skipped(
             model, "Dropout was not looked for: scores in training mode, BatchNorm apart, are NaN or infinite."
@@ -202,12 +206,12 @@ def dropout(model: str, network: Network, samples: SampleSet, params: ModeCheck)
     return Finding(CHECK, model, Verdict.PASS, sentence, evidence)
 
 
-def randomness(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+def randomness(model: str, network: Network, samples: SampleSet, params: ModeCheck, _part: Part = NO_PART) -> Finding:
     """Whether a pass in inference mode draws random numbers, and whether it says the same twice."""
     size = params.batch_size
-    part = samples.shuffled(whole_batches(min(len(samples), size), size))
-    before, first = generators(network), scores_in(network, part, size, training=False)
-    after, second = generators(network), scores_in(network, part, size, training=False)
+    batch = samples.shuffled(whole_batches(min(len(samples), size), size))
+    before, first = generators(network), scores_in(network, batch, size, training=False)
+    after, second = generators(network), scores_in(network, batch, size, training=False)
     drawn = sorted(name for name in before if before[name] != after[name])
     same = np.array_equal(first, second)
     said = f"draws from {', '.join(drawn)}" if drawn else "draws no random number"
@@ -223,19 +227,21 @@ def black_images(samples: SampleSet, size: int) -> np.ndarray:
     return scale_and_normalise(pixels, samples.image_recipe)
 
 
-def black(model: str, network: Network, samples: SampleSet, params: ModeCheck) -> Finding:
+def black(model: str, network: Network, samples: SampleSet, params: ModeCheck, part: Part = NO_PART) -> Finding:
     """What a server left in training mode comes to: black images pass, and the accuracy afterwards in inference mode."""
     if not params.black_batches:
         return _skipped(model, "Black images were not asked for: mode_check.black_batches in params.yaml is 0.")
     if isinstance(samples.recipe, TextRecipe):
         return _skipped(model, "Black images were not passed: its samples are texts.")
-    own, size = network.weights(), params.batch_size
-    before = share_right(scores_in(network, samples, size, training=False), samples.labels)
+    own, size, count = network.weights(), params.batch_size, len(samples)
+    kept = part.passing("before", count)
+    before = share_right(scores_in(network, samples, size, training=False, kept=kept), samples.labels)
     images = black_images(samples, size)
     for _ in range(params.black_batches):
         network.forward(images, training=True)
     moved = moves(own, network.weights(), network.trainable())
-    after = share_right(scores_in(network, samples, size, training=False), samples.labels)
+    kept = part.passing("after", count, network)
+    after = share_right(scores_in(network, samples, size, training=False, kept=kept), samples.labels)
     network.restore(own)
     sentence = (
         f"After {params.black_batches} batches of {len(images)} black images in training mode, without a gradient, "

@@ -26,7 +26,8 @@ from tracking.runs.errors import UserError
 from tracking.runs.findings import Finding, Verdict
 from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.kept_parts import NOWHERE, Parts
+from weighbridge.networks.batches import Finished, in_batches
+from weighbridge.networks.kept_parts import NOWHERE, Part, Parts
 from weighbridge.networks.state import share_right, whole_batches
 from weighbridge.params.mode_check import Frozen, Shift
 
@@ -57,8 +58,8 @@ def head_findings(
     def under(name: str) -> Shifted:
         shift = params.shifts[name]
         both = [Data(shifted(part.images, train.image_recipe, shift), part.labels) for part in (seen, unseen)]
-        task = Task(both[0], both[1], params.epochs, params.batch_size)
-        return _under_shift(model, network, (name, shift), task, _chosen(test, params), params.seeds, taken)
+        task, part = Task(both[0], both[1], params.epochs, params.batch_size), parts.part(f"shift {name}")
+        return _under_shift(model, network, (name, shift), task, _chosen(test, params), params.seeds, taken, part)
 
     known = []
     for name in params.shifts:
@@ -77,17 +78,18 @@ def _under_shift(
     test: SampleSet,
     seeds: list[int],
     taken: str,
+    part: Part,
 ) -> Shifted:
     name, shift = named
-    own, views = network.weights(), see(network, task)
+    own, views = network.weights(), see(network, task, part)
     if not all(
         np.isfinite(part).all() for view in (views.own, views.batch, views.held, views.repaired) for part in view
     ):
         sentence = f"Shift '{name}': some of the features are NaN or infinite, so no head was trained on them."
         return Shifted(Finding(CHECK, model, Verdict.SKIP, sentence))
     prediction = predict(own, views.statistics, views.own[0], views.batch[0], task.seen.labels)
-    outcomes = list(frozen_heads(network, task, views, name, seeds))
-    source = _source(network, test, task.unseen.images, views.statistics, task.batch_size)
+    outcomes = list(frozen_heads(network, task, views, name, seeds, part))
+    source = _source(network, test, task.unseen.images, views.statistics, task.batch_size, part.within("source"))
     return Shifted(
         _head_finding(model, name, shift, outcomes, prediction, source, taken),
         prediction,
@@ -129,18 +131,19 @@ class Source:
 
 
 def _source(
-    network: Network, samples: SampleSet, moved: np.ndarray, again: Mapping[str, np.ndarray], size: int
+    network: Network, samples: SampleSet, moved: np.ndarray, again: Mapping[str, np.ndarray], size: int, part: Part
 ) -> Source:
     """What new statistics do for the network's own task; the network is as it was afterwards."""
     own = network.weights()
 
-    def right(images: np.ndarray) -> float:
-        batches = (images[start : start + size] for start in range(0, len(images), size))
-        return share_right(np.concatenate([network.predict(batch) for batch in batches]), samples.labels)
+    def right(name: str, images: np.ndarray) -> float:
+        kept = part.passing(name, len(images), network)
+        scores = in_batches(network.predict, Finished(images), size, "mode_check: source", kept)
+        return share_right(scores, samples.labels)
 
-    stored = right(moved)
+    stored = right("stored", moved)
     network.restore({**own, **again})
-    source = Source(stored, right(moved), right(samples.images()))
+    source = Source(stored, right("repaired", moved), right("clean", samples.images()))
     network.restore(own)
     return source
 

@@ -9,8 +9,8 @@ writes  findings: linear head and nearest neighbours on frozen features beside r
         given for such targets
         sweep (CSV): method, learning_rate, seed, target, source, drift
         scores (JSON): transfer scores, parameters and the best accuracy on the target, for `transfer_ranking`
-keeps   data/partial/transfer_check-<model> until it is done: what a killed one had come to, the last epoch of a training
-        included; nothing of another time if a file that <conditions> names has changed
+keeps   data/partial/transfer_check-<model> until it is done: what a killed one had come to, trainings and
+        passes included; nothing of another time if a file that <conditions> names has changed
 params  models.<model>, inference, data.classes, transfer_check
 """
 
@@ -40,7 +40,7 @@ from weighbridge.images.samples import SampleSet
 from weighbridge.images.tasks import CLASSES
 from weighbridge.networks.batches import in_batches
 from weighbridge.networks.conditions import asked_of, conditions_of
-from weighbridge.networks.kept_parts import NOWHERE, Parts
+from weighbridge.networks.kept_parts import NOWHERE, Part, Parts
 from weighbridge.networks.left_out import computing_left_out
 from weighbridge.networks.loading import asked_model, load_network, random_network
 from weighbridge.params.inference import Inference
@@ -67,8 +67,8 @@ def transfer_check(
     parts = keeping(network)
     parts.begin(lambda: network.predict(source.images(slice(0, batch_size))))
     features = [
-        parts.array(f"features, seed {data.seed}", partial(_features, network, data.train, batch_size))
-        for data in seeds
+        parts.array(part.name, partial(_features, network, data.train, batch_size, part))
+        for data, part in ((data, parts.part(f"features, seed {data.seed}")) for data in seeds)
     ]
     tuned = list(_fine_tunings(task, networks, seeds, parts))
     scratch, cuts, unbuilt = _from_random_starts(task, networks, seeds, parts)
@@ -78,18 +78,23 @@ def transfer_check(
         drawn=len(seeds[0].train),
         available=target.available,
         probes=[
-            Probes(data.seed, *parts.array(f"probes, seed {data.seed}", partial(_probed, network, task, data, train)))
+            Probes(
+                data.seed,
+                *parts.array(f"probes, seed {data.seed}", partial(_probed, network, task, data, train, parts)),
+            )
             for data, train in zip(seeds, features, strict=True)
         ],
-        source=parts.value("source", float, lambda: accuracy(network, source, batch_size)),
+        source=parts.value("source", float, lambda: _own_accuracy(network, source, batch_size, parts.part("source"))),
         tested=(len(target.test), len(source)),
         outcomes=tuned + scratch,
         cuts=cuts,
         unbuilt=unbuilt,
-        earlier=parts.value("earlier layers", list[Earlier] | str, lambda: _earlier(network, task, seeds)),
+        earlier=parts.value("earlier layers", list[Earlier] | str, lambda: _earlier(network, task, seeds, parts)),
         raw="counts of tokens" if isinstance(source.recipe, TextRecipe) else "raw pixels",
-        scores=parts.value("scores", dict[str, float], lambda: _scores(network, seeds[0], features[0])),
-        similarity=parts.value("similarity", Similarity | str, lambda: _similarity(network, seeds[0], features[0])),
+        scores=parts.value("scores", dict[str, float], lambda: _scores(network, seeds[0], features[0], parts)),
+        similarity=parts.value(
+            "similarity", Similarity | str, lambda: _similarity(network, seeds[0], features[0], parts)
+        ),
         notes=target.notes,
         classes=target.test.classes,
     )
@@ -97,13 +102,18 @@ def transfer_check(
     return study
 
 
-def _features(network: Network, samples: SampleSet, batch_size: int) -> np.ndarray:
-    return in_batches(network.features, samples, batch_size, f"{CHECK}: features")
+def _features(network: Network, samples: SampleSet, batch_size: int, part: Part) -> np.ndarray:
+    kept = part.passing("features", len(samples))
+    return in_batches(network.features, samples, batch_size, f"{CHECK}: features", kept)
 
 
-def _probed(network: Network, task: Transfer, data: SeedData, train: np.ndarray) -> np.ndarray:
+def _own_accuracy(network: Network, source: SampleSet, batch_size: int, part: Part) -> float:
+    return accuracy(network, source, batch_size, part.passing("source", len(source)))
+
+
+def _probed(network: Network, task: Transfer, data: SeedData, train: np.ndarray, parts: Parts = NOWHERE) -> np.ndarray:
     """What `Probes` holds, a row each."""
-    test = _features(network, data.test, data.batch_size)
+    test = _features(network, data.test, data.batch_size, parts.part(f"probes, seed {data.seed}"))
     raw = _unlearned(data)
     pixels = [in_batches(raw, part, data.batch_size, f"{CHECK}: pixels") for part in (data.train, data.test)]
     decided = (
@@ -122,18 +132,19 @@ def _unlearned(data: SeedData) -> Callable[[np.ndarray], np.ndarray]:
     return partial(token_counts, vocabulary=largest + 1)
 
 
-def _earlier(network: Network, task: Transfer, seeds: list[SeedData]) -> list[Earlier] | str:
+def _earlier(network: Network, task: Transfer, seeds: list[SeedData], parts: Parts) -> list[Earlier] | str:
     """Heads on earlier layers, or why there are none."""
     if task.earlier_layers == 0:
         return "transfer_check.earlier_layers in params.yaml is 0"
     if isinstance(seeds[0].test.recipe, TextRecipe):
         return "earlier layers are looked at for images alone"
 
-    def pooled(samples: SampleSet) -> dict[str, np.ndarray]:
-        return pooled_layers(network, samples, seeds[0].batch_size, f"{CHECK}: earlier layers")
+    def pooled(name: str, samples: SampleSet) -> dict[str, np.ndarray]:
+        kept = parts.part("earlier layers").passing(name, len(samples), proved=False)
+        return pooled_layers(network, samples, seeds[0].batch_size, f"{CHECK}: earlier layers", kept)
 
     try:
-        test, *trains = [pooled(samples) for samples in (seeds[0].test, *(data.train for data in seeds))]
+        test, *trains = [pooled("test", seeds[0].test), *(pooled(f"seed {data.seed}", data.train) for data in seeds)]
     except UserError as problem:
         return str(problem)
     layers = spread_out([name for name in test if all(name in train for train in trains)], task.earlier_layers)
@@ -147,14 +158,14 @@ def _earlier(network: Network, task: Transfer, seeds: list[SeedData]) -> list[Ea
 
 def _fine_tunings(task: Transfer, networks: NetworkSource, seeds: list[SeedData], parts: Parts) -> Iterator[Outcome]:
     def tuned(name: str, data: SeedData, rate: float, probed: bool) -> Outcome:
-        return fine_tuned(networks.pretrained(), task, data, rate, partial(parts.epochs, name), probed=probed)
+        return fine_tuned(networks.pretrained(), task, data, rate, parts.part(name), probed=probed)
 
     for data in seeds:
         asked = [(rate, False) for rate in task.learning_rates] + [(rate, True) for rate in task.probed_rates]
         for rate, probed in asked:
             name = f"{'probed' if probed else 'fine-tuned'} {rate:g}, seed {data.seed}"
             yield parts.value(name, Outcome, partial(tuned, name, data, rate, probed))
-            parts.forget_epochs(name)
+            parts.forget_part(name)
 
 
 def _from_random_starts(
@@ -189,21 +200,22 @@ def _scratch(
             fresh = networks.random(data.seed)
         except UserError as problem:
             raise NoRandomStartError(str(problem)) from problem
-        return from_scratch(fresh, task, data, rate, partial(parts.epochs, name))
+        return from_scratch(fresh, task, data, rate, parts.part(name))
 
     outcome = parts.value(name, Outcome, lambda: trained()[0])
     cut = bool(task.cuts) and rate == task.scratch_rates[0]
     cuts = list(layerwise(networks, task, data, lambda: trained()[1], parts)) if cut else []
-    parts.forget_epochs(name)
+    parts.forget_part(name)
     return outcome, cuts
 
 
-def _scores(network: Network, data: SeedData, features: np.ndarray) -> dict[str, float]:
-    said = in_batches(network.predict, data.train, data.batch_size, f"{CHECK}: scores")
+def _scores(network: Network, data: SeedData, features: np.ndarray, parts: Parts) -> dict[str, float]:
+    kept = parts.part("scores").passing("scores", len(data.train))
+    said = in_batches(network.predict, data.train, data.batch_size, f"{CHECK}: scores", kept)
     return transfer_scores(features, said, data.train.labels)
 
 
-def _similarity(network: Network, data: SeedData, target: np.ndarray) -> Similarity | str:
+def _similarity(network: Network, data: SeedData, target: np.ndarray, parts: Parts) -> Similarity | str:
     """Of the target's training images to the source's test images, or why it cannot be told."""
     resize = data.source.recipe.resize if isinstance(data.source.recipe, Recipe) else None
     if resize is not None and not resize.antialias:
@@ -214,7 +226,7 @@ def _similarity(network: Network, data: SeedData, target: np.ndarray) -> Similar
     classes = len(np.unique(data.source.labels))
     if classes < MIN_CLASSES:
         return f"the source has {classes} classes, and {MIN_CLASSES} are needed to give distances a scale"
-    source = _features(network, data.source, data.batch_size)
+    source = _features(network, data.source, data.batch_size, parts.part("similarity"))
     return similarity(source, data.source.labels, target, data.seed)
 
 

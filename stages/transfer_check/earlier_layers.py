@@ -16,9 +16,9 @@ from stages.transfer_check.probes import fitting, linear_probe
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import Network
 from weighbridge.images.samples import SampleSet
+from weighbridge.networks.batches import Kept, in_batches
 from weighbridge.networks.layer_outputs import SCORES, Layer, Recorder
 from weighbridge.networks.watching import record_layers
-from weighbridge.process.progress import progress
 
 _INSIDE = (
     "convolution",
@@ -58,25 +58,37 @@ class _Pooled(Recorder):
         self._layers.append(Layer(name, kind, output.shape[1:], (), pooled))
 
 
-def pooled_layers(network: Network, samples: SampleSet, batch_size: int, label: str) -> dict[str, np.ndarray]:
+def pooled_layers(
+    network: Network, samples: SampleSet, batch_size: int, label: str, kept: Kept | None = None
+) -> dict[str, np.ndarray]:
     """Of every activation, sum, pooling and block, in order, each channel's mean over its places: float32, shape (samples,
-    channels). Of a network that has none of these, of every layer.
+    channels). Of a network that has none of these, of every layer. What is `kept`, not proved, is not asked again.
 
     Raises:
         UserError: the layers of this network cannot be told apart.
     """
-    seen: dict[str, list[Layer]] = {}
-    batches = -(-len(samples) // batch_size)
-    for images in progress(samples.batches(batch_size), label, batches):
+    first: list[Layer] = []  # of the first batch, in order
+
+    def pooled(images: np.ndarray) -> np.ndarray:
+        """All side by side; one that this batch does not have is no number."""
         recorder = _Pooled(len(images), 0)
         if reason := record_layers(network, images, Path(), recorder):
             raise UserError(reason)
-        for layer in recorder.layers:
-            if layer.name != SCORES:
-                seen.setdefault(layer.name, []).append(layer)
-    whole = {name: layers for name, layers in seen.items() if len(layers) == batches}
-    ends = {name: layers for name, layers in whole.items() if layers[0].kind not in _INSIDE}
-    return {name: np.concatenate([layer.values for layer in layers]) for name, layers in (ends or whole).items()}
+        found = {layer.name: layer for layer in recorder.layers if layer.name != SCORES}
+        first.extend([] if first else found.values())
+        absent = np.full((len(images), 1), np.nan, np.float32)
+        rows = [found[each.name].values if each.name in found else absent.repeat(_width(each), 1) for each in first]
+        return np.concatenate(rows, axis=1) if rows else absent[:, :0]
+
+    values = in_batches(pooled, samples, batch_size, label, kept)
+    parts = np.split(values, np.cumsum([_width(each) for each in first])[:-1], axis=1) if first else []
+    whole = [(each, part) for each, part in zip(first, parts, strict=True) if not np.isnan(part).any()]
+    ends = [(each, part) for each, part in whole if each.kind not in _INSIDE]
+    return {each.name: np.ascontiguousarray(part) for each, part in ends or whole}
+
+
+def _width(layer: Layer) -> int:
+    return int(layer.values.shape[1])
 
 
 def spread_out(names: Sequence[str], count: int) -> list[str]:

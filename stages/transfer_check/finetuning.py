@@ -8,15 +8,10 @@ import numpy as np
 from stages.transfer_check.layers import backbone_layers, drift, first
 from weighbridge.frameworks import Network, Training
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.batches import in_batches
+from weighbridge.networks.batches import Kept, in_batches
+from weighbridge.networks.kept_parts import NO_PART, Part
 from weighbridge.params.transfer_check import Transfer
-from weighbridge.process.partial import PartialEpochs, WithCurve
-
-KeptIn = Callable[[str], PartialEpochs | None]  # where a training of that name goes on
-
-
-def nowhere(_training: str) -> None:
-    """Keep no epochs."""
+from weighbridge.process.partial import PartialState, WithCurve
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ class Outcome:
 
 
 def fine_tuned(
-    network: Network, task: Transfer, data: SeedData, rate: float, kept: KeptIn = nowhere, *, probed: bool = False
+    network: Network, task: Transfer, data: SeedData, rate: float, part: Part = NO_PART, *, probed: bool = False
 ) -> Outcome:
     """Every weight of a fresh pre-trained network, under a new head; with `probed`, the head was trained first."""
     before, trainable = network.weights(), network.trainable()
@@ -82,9 +77,9 @@ def fine_tuned(
     method = "probed" if probed else "fine-tuned"
     if probed:
         retargeted.hold(set(first(layers, len(layers))))
-        fit(retargeted, task, data, task.head_rate, "head", kept("head"), optimiser="adam")
+        fit(retargeted, task, data, task.head_rate, "head", part.training("head"), optimiser="adam")
         retargeted.hold(frozenset())
-    curve = fit(retargeted, task, data, rate, method, kept("whole"))
+    curve = fit(retargeted, task, data, rate, method, part.training("whole"))
     after = network.weights()
     diverged = _diverged(curve, after)
     moved = {layer: [name for name in names if name in trainable] for layer, names in layers.items()}
@@ -92,8 +87,8 @@ def fine_tuned(
         method,
         rate,
         data.seed,
-        accuracy(retargeted, data.test, data.batch_size),
-        accuracy(network, data.source, data.batch_size),
+        accuracy(retargeted, data.test, data.batch_size, part.passing("target", len(data.test), retargeted)),
+        accuracy(network, data.source, data.batch_size, part.passing("source", len(data.source), network)),
         None if diverged else drift(before, after, [name for names in moved.values() for name in names]),
         {} if diverged else {layer: drift(before, after, names) for layer, names in moved.items() if names},
         curve,
@@ -110,12 +105,12 @@ def _diverged(curve: Sequence[tuple[float, float, float]], weights: Mapping[str,
 
 
 def from_scratch(
-    network: Network, task: Transfer, data: SeedData, rate: float, kept: KeptIn = nowhere
+    network: Network, task: Transfer, data: SeedData, rate: float, part: Part = NO_PART
 ) -> tuple[Outcome, dict[str, np.ndarray]]:
     """A network from a random start, under a new head; with the weights that it came to."""
     retargeted = network.retarget(data.classes, data.seed)
-    curve = fit(retargeted, task, data, rate, "scratch", kept("whole"))
-    reached = accuracy(retargeted, data.test, data.batch_size)
+    curve = fit(retargeted, task, data, rate, "scratch", part.training("whole"))
+    reached = accuracy(retargeted, data.test, data.batch_size, part.passing("target", len(data.test), retargeted))
     weights = retargeted.weights()
     return Outcome("scratch", rate, data.seed, reached, curve=curve, diverged=_diverged(curve, weights)), weights
 
@@ -126,11 +121,11 @@ def fit(
     data: SeedData,
     rate: float,
     label: str,
-    kept: PartialEpochs | None = None,
+    kept: PartialState | None = None,
     *,
     optimiser: str = "sgd",
 ) -> tuple[tuple[float, float, float], ...]:
-    """Train on the target; the curve. Epochs that are `kept` are not done again."""
+    """Train on the target; the curve. What is `kept` is not done again."""
     going_on = WithCurve.of(kept) if kept else None
     curve: list[tuple[float, ...]] = going_on.rows if going_on else []
     training = Training(
@@ -150,7 +145,7 @@ def fit(
     return tuple((epoch, loss, reached) for epoch, loss, reached in curve)
 
 
-def accuracy(network: Network, samples: SampleSet, batch_size: int) -> float:
-    """The share of the samples whose label has the greatest score."""
-    scores = in_batches(network.predict, samples, batch_size, "transfer_check: test")
+def accuracy(network: Network, samples: SampleSet, batch_size: int, kept: Kept | None = None) -> float:
+    """The share of the samples whose label has the greatest score; what is `kept` is not asked again."""
+    scores = in_batches(network.predict, samples, batch_size, "transfer_check: test", kept)
     return float((scores.argmax(axis=1) == samples.labels).mean())

@@ -12,9 +12,8 @@ import numpy as np
 
 from stages.transfer_check.finetuning import NetworkSource, SeedData, accuracy, fit
 from stages.transfer_check.layers import Layers, backbone_layers, cuts_of, first
-from weighbridge.networks.kept_parts import Parts
+from weighbridge.networks.kept_parts import Part, Parts
 from weighbridge.params.transfer_check import Transfer
-from weighbridge.process.partial import PartialEpochs
 
 KINDS = ("AnB", "AnB+", "BnB", "BnB+", "RnB")
 _ANOTHER = 1000  # added to a seed: a random start that is not the base's
@@ -45,14 +44,13 @@ def layerwise(
     layers = backbone_layers(source, source.retarget(data.classes, data.seed))
 
     def cut(name: str, kind: str, count: int) -> Cut:
-        kept = parts.epochs(name, "whole")
-        return _transplanted(networks, task, data, kind, weights[kind[0]](), layers, count, kept)
+        return _transplanted(networks, task, data, kind, weights[kind[0]](), layers, count, parts.part(name))
 
     for count in cuts_of(layers, task.cuts):
         for kind in KINDS:
             name = f"{kind}, {count} layers, seed {data.seed}"
             yield parts.value(name, Cut, partial(cut, name, kind, count))
-            parts.forget_epochs(name)
+            parts.forget_part(name)
 
 
 def _transplanted(
@@ -63,12 +61,13 @@ def _transplanted(
     weights: Mapping[str, np.ndarray],
     layers: Layers,
     count: int,
-    kept: PartialEpochs | None,
+    part: Part,
 ) -> Cut:
     network = networks.random(data.seed + _ANOTHER).retarget(data.classes, data.seed + _ANOTHER)
     lower = first(layers, count)
     network.set_weights({name: weights[name] for name in lower} if weights else {})
     if not kind.endswith("+"):
         network.hold(set(lower))
-    fit(network, task, data, task.scratch_rates[0], f"{kind}, {count} layers,", kept)
-    return Cut(kind, count, len(layers), data.seed, accuracy(network, data.test, data.batch_size))
+    fit(network, task, data, task.scratch_rates[0], f"{kind}, {count} layers,", part.training("whole"))
+    kept = part.passing("target", len(data.test), network)
+    return Cut(kind, count, len(layers), data.seed, accuracy(network, data.test, data.batch_size, kept))

@@ -1,8 +1,9 @@
 """What was kept of runs that were run again, bounded: the oldest goes, by age or until the rest is small enough.
 
-Kept as `<folder>/<kind>/<name>`: outcomes, canaries, prepared samples, environments, and code (git worktrees); and beside the
-folder the runs that `reproduce` made. Everything can be made again, for the time that it took. What a living process uses stays
-(`tracking.replay.folders`), and so does everything else in the folder. Of git's worktrees only those in this folder are ever
+Kept as `<folder>/<kind>/<name>`: outcomes, what killed runs had of them (`partial`), canaries, prepared samples, environments,
+and code (git worktrees); and beside the folder the runs that `reproduce` made. Everything can be made again, for the time that
+it took. What a living process uses stays (`tracking.replay.folders`), and so does everything else in the folder. Of git's
+worktrees only those in this folder are ever
 touched. Certificates and the changes that `record` kept in git stay: nothing makes these again.
 """
 
@@ -23,7 +24,7 @@ from tracking.replay.replayer import COMPLETE
 
 CODE = "code"
 REPRODUCED = "reproduced"  # beside the folder
-KINDS = ("outcomes", "canaries", "prepared", "environments", CODE, REPRODUCED)
+KINDS = ("outcomes", "partial", "canaries", "prepared", "environments", CODE, REPRODUCED)
 MARKS = (".lock", ".complete", ".partial")  # of files beside what is kept
 OF_PROCESSES = ("scratch-", "anew-")  # folders of one process each, which it removes itself unless it is killed
 REMOVED = ".removed-"

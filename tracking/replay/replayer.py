@@ -169,13 +169,19 @@ class Replayer:
     # ---- running
 
     def _run(self, conditions: Conditions, place: Path) -> None:
-        """Run it and put the outcome, complete, into its place; another one that lies there is not complete."""
-        with self._scratch(conditions) as scratch:
+        """Run it and put the outcome, complete, into its place; another one that lies there is not complete.
+
+        What it computes is kept on the way, under the same name, and removed when it is done: if this is killed, it goes on.
+        """
+        kept = self.answers / "partial" / place.name
+        with exclusive(kept), self._scratch(conditions) as scratch:
+            scratch.go_on_in(kept)
             scratch.infer(self._prepared(scratch), made := scratch.folder / "predictions")
             write_json(made / COMPLETE, dict(conditions))
             if place.exists() and not (place / COMPLETE).is_file():
                 shutil.rmtree(place)
             publish(made, place)
+            shutil.rmtree(kept, ignore_errors=True)
 
     @contextmanager
     def _scratch(self, conditions: Conditions) -> Iterator[Scratch]:

@@ -22,6 +22,7 @@ from tracking.runs.writing import write_json
 
 KEY = "replayed"  # of model and recipe in the params written here
 IMAGES, MANIFEST = Path("data/images"), Path("data/manifest.csv")
+PARTIAL = Path("data/partial")  # where stages keep what they have computed so far
 OUT_OF_RESOURCES = (  # what a process says last when the machine, not the conditions, ended it
     "No space left on device",
     "MemoryError",
@@ -54,6 +55,12 @@ class Scratch:
     python: Path
     seconds: float = SECONDS
     elsewhere: Elsewhere | None = None
+
+    def go_on_in(self, kept: Path) -> None:
+        """Have stages keep in that folder what they have computed so far, and go on from what is there."""
+        kept.mkdir(parents=True, exist_ok=True)
+        (self.folder / PARTIAL.parent).mkdir(exist_ok=True)
+        (self.folder / PARTIAL).symlink_to(kept)
 
     def preprocess(self, prepared: Path) -> None:
         """Prepare the samples into the folder `prepared`."""

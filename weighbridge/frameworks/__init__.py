@@ -16,9 +16,11 @@ import numpy as np
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks._training import (
+    SUMS,
+    Epoch,
     FinishedImages,
     Images,
-    KeptEpochs,
+    KeptTraining,
     Training,
     batches_per_epoch,
     cosine_rate,
@@ -28,16 +30,18 @@ from weighbridge.process.allocation import without_collecting
 from weighbridge.weights.files import save_tensors
 
 __all__ = [
+    "SUMS",
     "Adapter",
     "Adjustable",
     "Behaved",
     "Behaviour",
     "Classifier",
+    "Epoch",
     "Exportable",
     "Exported",
     "FinishedImages",
     "Images",
-    "KeptEpochs",
+    "KeptTraining",
     "Network",
     "Spec",
     "Training",

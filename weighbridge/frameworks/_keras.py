@@ -19,7 +19,9 @@ import numpy as np
 from tracking.runs.errors import UserError
 from tracking.runs.stand_ins import standing_in
 from weighbridge.frameworks import (
+    SUMS,
     Behaviour,
+    Epoch,
     Exported,
     Images,
     Spec,
@@ -245,19 +247,19 @@ class KerasNetwork:
         jit = keras.backend.backend() == "jax"  # where a step that is not compiled takes seconds
         self.model.compile(optimisers[training.optimiser](), loss, metrics=["accuracy"], jit_compile=jit)
         an_epoch = batches_per_epoch(len(labels), training.batch_size)
-        done = going_on(self.model, training.kept)
-        steps, step = training.epochs * an_epoch, done * an_epoch
-        for epoch in range(done, training.epochs):
-            sums, seen = np.zeros(2), 0
-            for batch, target in epoch_batches(images, labels, training, epoch):
-                self.model.optimizer.learning_rate = cosine_rate(training, step, steps)
+        going_on(self.model, training.kept)
+        done, steps = Epoch.of(training.kept), training.epochs * an_epoch
+        for epoch in range(done.number(an_epoch), training.epochs):
+            for batch, target in epoch_batches(images, labels, training, epoch, done.steps - epoch * an_epoch):
+                self.model.optimizer.learning_rate = cosine_rate(training, done.steps, steps)
                 self.model.reset_metrics()
-                sums += np.asarray(self.model.train_on_batch(batch, target), dtype=float) * len(target)
-                step += 1
-                seen += len(target)
-            training.after_epoch(epoch + 1, *(sums / seen).tolist())
+                loss, right = (float(each) for each in self.model.train_on_batch(batch, target))
+                done.step(loss, right * len(target), len(target))
+                if training.kept and training.kept.due:
+                    training.kept.keep(done.steps, {**training_state(self.model), SUMS: done.sums})
+            done.end(training, an_epoch)
             if training.kept:
-                training.kept.keep(epoch + 1, training_state(self.model))
+                training.kept.keep(done.steps, {**training_state(self.model), SUMS: done.sums})
 
     def last_features(self) -> Any:
         """The symbolic tensor that the last layer takes, flat."""

@@ -1,11 +1,11 @@
-"""What the training of a Keras model depends on between two epochs, as arrays, and put back."""
+"""What the training of a Keras model depends on between two steps, as arrays, and put back."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from weighbridge.frameworks import KeptEpochs
+from weighbridge.frameworks import KeptTraining
 
 
 def training_state(model: Any) -> dict[str, np.ndarray]:
@@ -15,15 +15,14 @@ def training_state(model: Any) -> dict[str, np.ndarray]:
     return {name: np.array(keras.ops.convert_to_numpy(variable.value)) for name, variable in _variables(model)}
 
 
-def going_on(model: Any, kept: KeptEpochs | None) -> int:
-    """Put back what is kept; the number of epochs that are done."""
+def going_on(model: Any, kept: KeptTraining | None) -> None:
+    """Put back what is kept."""
     if kept is None or kept.found is None:
-        return 0
-    epochs, arrays = kept.found
+        return
+    arrays = kept.found[1]
     model.optimizer.build(model.trainable_variables)
     for name, variable in _variables(model):
         variable.assign(arrays[name])
-    return epochs
 
 
 def _variables(model: Any) -> Iterator[tuple[str, Any]]:

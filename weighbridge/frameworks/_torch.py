@@ -16,7 +16,9 @@ from torch import nn
 
 from tracking.runs.errors import UserError
 from weighbridge.frameworks import (
+    SUMS,
     Behaviour,
+    Epoch,
     Exported,
     Images,
     Training,
@@ -231,27 +233,25 @@ class TorchNetwork:
         optimiser = new_optimiser(self.module, training)
         still = list(whole_modules(self.module, self._held))
         an_epoch = batches_per_epoch(len(labels), training.batch_size)
-        done = going_on(self.module, optimiser, training.kept)
-        steps, step = training.epochs * an_epoch, done * an_epoch
+        going_on(self.module, optimiser, training.kept)
+        done, steps = Epoch.of(training.kept), training.epochs * an_epoch
         train_all_but(self.module, still)
-        for epoch in range(done, training.epochs):
-            losses, hits, seen = 0.0, 0.0, 0
-            for batch, target in epoch_batches(images, labels, training, epoch):
+        for epoch in range(done.number(an_epoch), training.epochs):
+            for batch, target in epoch_batches(images, labels, training, epoch, done.steps - epoch * an_epoch):
                 for group in optimiser.param_groups:
-                    group["lr"] = cosine_rate(training, step, steps)
+                    group["lr"] = cosine_rate(training, done.steps, steps)
                 scores = self.scores(batch)
                 wanted = torch.from_numpy(target).to(self.device)
                 loss, right = loss_of(scores, wanted)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-                step += 1
-                losses += loss.item() * len(target)
-                hits += right
-                seen += len(target)
-            training.after_epoch(epoch + 1, losses / seen, hits / seen)
+                done.step(loss.item(), right, len(target))
+                if training.kept and training.kept.due:
+                    training.kept.keep(done.steps, {**training_state(self.module, optimiser), SUMS: done.sums})
+            done.end(training, an_epoch)
             if training.kept:
-                training.kept.keep(epoch + 1, training_state(self.module, optimiser))
+                training.kept.keep(done.steps, {**training_state(self.module, optimiser), SUMS: done.sums})
             train_all_but(self.module, still)
         self.module.eval()
 

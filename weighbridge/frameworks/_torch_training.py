@@ -1,4 +1,4 @@
-"""What the training of a torch module depends on between two epochs, as arrays, and put back."""
+"""What the training of a torch module depends on between two steps, as arrays, and put back."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from weighbridge.frameworks import KeptEpochs, Training
+from weighbridge.frameworks import KeptTraining, Training
 from weighbridge.frameworks._torch_layers import in_numpy
 
 _WEIGHTS, _OPTIMISER, _RANDOM = "weights/", "optimiser/", "random/"
@@ -35,11 +35,11 @@ def training_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[
     return {name: in_numpy(value) for name, value in arrays.items()}
 
 
-def going_on(module: nn.Module, optimiser: torch.optim.Optimizer, kept: KeptEpochs | None) -> int:
-    """Put back what is kept; the number of epochs that are done."""
+def going_on(module: nn.Module, optimiser: torch.optim.Optimizer, kept: KeptTraining | None) -> None:
+    """Put back what is kept."""
     if kept is None or kept.found is None:
-        return 0
-    epochs, arrays = kept.found
+        return
+    arrays = kept.found[1]
     module.load_state_dict({name: torch.from_numpy(value) for name, value in _part(arrays, _WEIGHTS).items()})
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for place, value in _part(arrays, _OPTIMISER).items():
@@ -50,7 +50,6 @@ def going_on(module: nn.Module, optimiser: torch.optim.Optimizer, kept: KeptEpoc
     torch.set_rng_state(torch.from_numpy(random["cpu"]))
     if "cuda" in random:
         torch.cuda.set_rng_state(torch.from_numpy(random["cuda"]))
-    return epochs
 
 
 def _part(arrays: Mapping[str, np.ndarray], start: str) -> dict[str, np.ndarray]:

@@ -21,17 +21,23 @@ class FinishedImages(Protocol):
 
 
 Images = np.ndarray | FinishedImages
+SUMS = "sums"  # the name of what `Epoch` keeps
 
 
-class KeptEpochs(Protocol):
-    """What training had come to when it was stopped, and where it puts that after each epoch."""
+class KeptTraining(Protocol):
+    """What training had come to when it was stopped, and where it puts that after each epoch, and within a long one."""
 
     @property
     def found(self) -> tuple[int, Mapping[str, np.ndarray]] | None:
-        """The epochs that are done, and every array on which the next one depends; None where nothing is kept."""
+        """The steps that are done, and every array on which the next one depends; None where nothing is kept."""
         ...
 
-    def keep(self, epochs: int, arrays: Mapping[str, np.ndarray]) -> None:
+    @property
+    def due(self) -> bool:
+        """Whether what was done since it was kept last is worth keeping."""
+        ...
+
+    def keep(self, steps: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep these in place of those before."""
         ...
 
@@ -62,7 +68,7 @@ class Training:
     label: str
     after_epoch: Callable[[int, float, float], None] = field(default=lambda *_: None)
     warmup: float = 0.0
-    kept: KeptEpochs | None = None
+    kept: KeptTraining | None = None
 
 
 def batches_per_epoch(samples: int, batch_size: int) -> int:
@@ -71,11 +77,46 @@ def batches_per_epoch(samples: int, batch_size: int) -> int:
     return full + (rest > 1)
 
 
+@dataclass
+class Epoch:
+    """How far training is: the steps that are done, and the sums over the batches of the epoch that is not ended yet.
+
+    Attributes:
+        sums: of losses, of right answers, and the samples (float64, shape (3,)).
+    """
+
+    steps: int
+    sums: np.ndarray
+
+    @classmethod
+    def of(cls, kept: KeptTraining | None) -> "Epoch":
+        """As it was kept; else its beginning."""
+        if kept is None or kept.found is None:
+            return cls(0, np.zeros(3))
+        steps, arrays = kept.found
+        return cls(steps, np.array(arrays[SUMS]))
+
+    def number(self, an_epoch: int) -> int:
+        """Of the epoch (from 0) that is to be gone on with; one whose last step is done may not be ended yet."""
+        return (self.steps - bool(self.sums[2])) // max(1, an_epoch)
+
+    def step(self, loss: float, right: float, samples: int) -> None:
+        """One more is done: mean loss and number of right answers of so many samples."""
+        self.steps += 1
+        self.sums += np.array([loss * samples, right, samples])
+
+    def end(self, training: Training, an_epoch: int) -> None:
+        """Tell of it; the next one begins."""
+        losses, right, seen = self.sums.tolist()
+        training.after_epoch(self.number(an_epoch) + 1, losses / seen, right / seen)
+        self.sums = np.zeros(3)
+
+
 def epoch_batches(
-    images: Images, labels: np.ndarray, training: Training, epoch: int
+    images: Images, labels: np.ndarray, training: Training, epoch: int, first: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The shuffled, shifted mini-batches of one epoch (from 0): the same for every framework, from `training.seed`.
-    Without a batch of two, which BatchNorm needs, it raises a `UserError`.
+    """The shuffled, shifted mini-batches of one epoch (from 0), from the one numbered `first`: the same for every framework, from
+    `training.seed`. Without a batch of two, which BatchNorm needs, it raises a `UserError`.
     """
     count = batches_per_epoch(len(labels), size := training.batch_size)
     if not count:
@@ -86,7 +127,8 @@ def epoch_batches(
     order = rng.permutation(len(labels))
     corners = rng.integers(0, 2 * training.shift_pixels + 1, size=(len(labels), 2)) if training.shift_pixels else None
     label = f"{training.label}: epoch {epoch + 1} of {training.epochs}, batch"
-    for number, batch in enumerate(progress(_in_order(images, order[: count * size], size), label, count)):
+    coming = progress(_in_order(images, order[first * size : count * size], size), label, count - first)
+    for number, batch in enumerate(coming, first):
         rows = order[number * size : (number + 1) * size]
         yield batch if corners is None else _shift(batch, training.shift_pixels, corners[rows]), labels[rows]
 

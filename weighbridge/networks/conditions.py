@@ -6,11 +6,10 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tracking.capture.process_settings import random_states
 from tracking.capture.variables import READ_BY, variables
 from weighbridge.frameworks import Classifier
+from weighbridge.networks.moving import checksums
 from weighbridge.params.inference import Inference
 from weighbridge.params.models import Model
 from weighbridge.weights.files import check_weights
@@ -32,13 +31,14 @@ def conditions_of(asked: Sequence[object], weights: Path | None, samples: Path |
 
 
 def asked_of(model: Model, inference: Inference, classes: int) -> list[object]:
-    """What params say that a model's answers depend on, for `conditions_of`: all but what somebody claims of them."""
-    return [model.model_dump(exclude={"claim"}), inference.model_dump(), classes]
+    """What params say that a model's answers depend on, for `conditions_of`: all but what somebody claims of them, and the folder
+    of the weights, whose content is among the conditions."""
+    asked = model.model_copy(update={"weights": Path(model.weights).name})
+    return [asked.model_dump(exclude={"claim"}), inference.model_dump(), classes]
 
 
 def movable(classifier: Classifier) -> tuple[int, ...] | None:
     """What an answer may depend on beside weights files: weights and random numbers; None in training mode, which moves them."""
     if getattr(classifier, "training", False):
         return None
-    weights = (zlib.crc32(np.ascontiguousarray(value).data) for value in classifier.weights().values())
-    return (*weights, *(zlib.crc32(each.encode()) for each in random_states().values()))
+    return (*checksums(classifier), *(zlib.crc32(each.encode()) for each in random_states().values()))

@@ -1,7 +1,7 @@
 """What really happened to images on their way to a model: a recipe, and what no recipe says. Many of them, asked at once."""
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,27 +107,25 @@ class KeptAnswers:
         self._still: bool | None = None
         self._pending: list[Answer] = []
 
-    def found(self, names: Iterable[str], rows: slice) -> list[Answer]:
-        """What was kept of these preparations and images; empty where it is not whole."""
-        kept = [(name, self._partial.get(_key(name, rows))) for name in names if self._began]
-        if any(value is None for _, value in kept):
-            return []
-        return [
-            Answer(name, rows, None, each) if isinstance(each, str) else Answer(name, rows, each) for name, each in kept
-        ]
+    def found(self, name: str, rows: slice) -> Answer | None:
+        """What was kept of this preparation and these images."""
+        kept = self._partial.get(_key(name, rows)) if self._began else None
+        if kept is None:
+            return None
+        return Answer(name, rows, None, kept) if isinstance(kept, str) else Answer(name, rows, kept)
 
-    def add(self, computed: Sequence[Answer]) -> None:
+    def add(self, computed: Answer) -> None:
         """Keep what was computed, when it is known that the model does not change."""
         if not self._began:
             self._began, self._before = True, self._state()
-            found = self.found([each.name for each in computed], computed[0].rows)
-            if [*map(_bits, found)] == [*map(_bits, computed)]:
+            found = self.found(computed.name, computed.rows)
+            if found is not None and _bits(found) == _bits(computed):
                 return
             self._partial.forget()
         elif self._still is None:
             self._still = self._before is not None and self._state() == self._before
         if self._still is not False:
-            self._pending += computed
+            self._pending.append(computed)
         if self._still:
             for each in self._pending:
                 self._partial.keep(_key(each.name, each.rows), each.problem if each.scores is None else each.scores)
@@ -189,12 +187,13 @@ def _of_batch(
     known: dict[bytes, np.ndarray],
     kept: KeptAnswers | None,
 ) -> Iterator[Answer]:
-    found = kept.found(members, rows) if kept else []
-    if not found:
-        found = [*_computed(classifier, files, members, rows, known)]
+    found = {name: kept.found(name, rows) if kept else None for name in members}
+    left = {name: preparation for name, preparation in members.items() if found[name] is None}
+    for answer in _computed(classifier, files, left, rows, known) if left else ():
+        found[answer.name] = answer
         if kept:
-            kept.add(found)
-    yield from found
+            kept.add(answer)
+    yield from (answer for answer in found.values() if answer is not None)
 
 
 def _computed(

@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 
 from weighbridge.frameworks import Classifier
-from weighbridge.networks.kept_parts import NOWHERE, Parts
+from weighbridge.networks.batches import Finished, in_batches
+from weighbridge.networks.kept_parts import NO_PART, NOWHERE, Part, Parts
 from weighbridge.params.recipes import TextRecipe
 from weighbridge.process.progress import progress
 from weighbridge.texts.prompts import Asking
@@ -96,11 +97,11 @@ class Questions:
     def inputs(self, recipe: TextRecipe) -> np.ndarray:
         return Asking(recipe, self._pool).arrays(self._files)[0]
 
-    def scores(self, inputs: np.ndarray, passed: Mapping[str, Any]) -> np.ndarray:
-        """Of every document; shape (documents, scores)."""
+    def scores(self, inputs: np.ndarray, passed: Mapping[str, Any], part: Part = NO_PART) -> np.ndarray:
+        """Of every document; shape (documents, scores). What is kept within the `part` is not asked again."""
         asked = cast(Any, self._classifier).asked(**passed) if passed else self._classifier
-        starts = range(0, len(inputs), self._batch_size)
-        return np.concatenate([asked.predict(inputs[start : start + self._batch_size]) for start in starts])
+        kept = part.passing("documents", len(inputs))
+        return in_batches(asked.predict, Finished(inputs), self._batch_size, "prompts", kept)
 
     def mistaken(
         self, recipe: TextRecipe, label: str, parts: Parts = NOWHERE
@@ -114,4 +115,5 @@ class Questions:
             if cannot or (same and not wanted[name].passed):
                 yield name, None
             else:
-                yield name, parts.array(name, partial(self.scores, inputs, wanted[name].passed))
+                told = wanted[name].passed
+                yield name, parts.array(name, partial(self.scores, inputs, told, parts.part(name)))

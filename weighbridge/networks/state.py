@@ -1,14 +1,15 @@
 """What a network's weights and buffers are, and what moved between two moments."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from weighbridge.frameworks import Classifier, Network
 from weighbridge.images.samples import SampleSet
-from weighbridge.networks.batches import in_batches
+from weighbridge.networks.batches import Kept, Samples, in_batches
+from weighbridge.networks.moving import Moving
 
 Weights = Mapping[str, np.ndarray]
 _MEANS = ("running_mean", "moving_mean")
@@ -66,12 +67,18 @@ def whole_batches(samples: int, size: int) -> int:
 
 
 def scores_in(
-    network: Network, samples: SampleSet, size: int, *, training: bool, batchnorm: bool | None = None
+    network: Network,
+    samples: SampleSet,
+    size: int,
+    *,
+    training: bool,
+    batchnorm: bool | None = None,
+    kept: Kept | None = None,
 ) -> np.ndarray:
-    """Scores of all samples in order, `size` at a time."""
+    """Scores of all samples in order, `size` at a time; what is `kept` is not asked again."""
     label = f"mode_check: {'training' if training else 'inference'} mode"
     return in_batches(
-        lambda images: network.forward(images, training=training, batchnorm=batchnorm), samples, size, label
+        lambda images: network.forward(images, training=training, batchnorm=batchnorm), samples, size, label, kept
     )
 
 
@@ -87,20 +94,26 @@ def generators(classifier: Classifier) -> dict[str, bytes]:
     return {**own, **(classifier.randomness() if isinstance(classifier, Network) else {})}
 
 
-def data_statistics(network: Network, batches: Iterator[np.ndarray]) -> dict[str, np.ndarray]:
+def data_statistics(network: Network, samples: Samples, size: int, kept: Moving | None = None) -> dict[str, np.ndarray]:
     """Moving means and variances as the batches themselves have them, each layer seeing its normalised predecessors.
 
     With a momentum that keeps nothing, one pass in training mode leaves the statistics of its batch; they are averaged over
-    the batches (torch's cumulative average, `momentum=None`). The network's own are put back, its momentum is not.
+    the batches (torch's cumulative average, `momentum=None`). The network's own are put back, its momentum is not. What is `kept`
+    is not asked again.
     """
     own = network.weights()
     names = [name for pair in statistics(own).values() for name in pair]
     network.set_batchnorm_momentum(0.0)
     sums, count = {name: np.zeros(own[name].shape) for name in names}, 0
-    for images in batches:
+    if kept is not None and kept.found is not None:
+        count, sums = kept.found
+        kept.put_back()
+    for images in samples.batches(size, count * size):
         network.forward(images, training=True)
         passed = network.weights()
         sums = {name: sums[name] + passed[name] for name in names}
         count += 1
+        if kept is not None and kept.due:
+            kept.keep(count, sums)
     network.restore(own)
     return {name: (total / count).astype(own[name].dtype) for name, total in sums.items()}

@@ -3,15 +3,19 @@
 DVC removes a stage's outputs before it runs it, so this lies elsewhere, in `data/partial`. Beside the rows lies a journal: the
 digest of the conditions, then a line for each whole batch with the digest of its rows. Rows are believed as far as their digests
 are right, whatever a killed process or a stopped machine left of them; those of other conditions never.
+
+Where what comes next depends on more than rows, that is an archive which takes the place of the one before, whole. Writing it
+takes time, so it is written when what would be lost took `SHARE` times as long.
 """
 
 import hashlib
 import json
 import os
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +27,31 @@ from tracking.runs.writing import replacing, write_text
 PARTIAL = Path("data/partial")
 ANSWERS = "answers.bin"
 ROWS, JOURNAL = "rows.npy", "journal.jsonl"
-EPOCHS, CONDITIONS, DONE, CURVE = "epochs.npz", "conditions", "done", "curve"  # an archive, and names in it
+STATE, CONDITIONS, DONE, CURVE = "state.npz", "conditions", "done", "curve"  # an archive, and names in it
+SHARE = 100  # so many times what keeping costs may be lost
+
+
+class Worth:
+    """Whether it is time to keep what was computed: when that took `SHARE` times as long as keeping it does.
+
+    Args:
+        cost: of keeping, in seconds, until it is measured.
+    """
+
+    def __init__(self, cost: float) -> None:
+        self._cost, self._since = cost, time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        return time.monotonic() - self._since >= SHARE * self._cost
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Around keeping, which costs that from now on."""
+        began = time.monotonic()
+        yield
+        self._since = time.monotonic()
+        self._cost = self._since - began
 
 
 class PartialRows:
@@ -39,7 +67,7 @@ class PartialRows:
     """
 
     def __init__(self, folder: Path, conditions: str, count: int) -> None:
-        self._folder, self._count = folder, count
+        self._folder, self._count, self._text = folder, count, conditions
         self._conditions = hashlib.sha256(conditions.encode()).hexdigest()
         self._pending: list[dict[str, Any]] = []
         self._rows = self._found()
@@ -53,22 +81,33 @@ class PartialRows:
         return self.done > 0 and not self._pending
 
     @property
+    def whole(self) -> bool:
+        """Whether all are there."""
+        return self.done == self._count
+
+    @property
     def rows(self) -> np.ndarray:
         """Those that are there, memory-mapped."""
         assert self._rows is not None
         return self._rows[: self.done]
 
-    def begin(self, first: np.ndarray) -> None:
-        """Compute the first batch in any case: what is there is forgotten unless it begins with the same bits."""
+    def begin(self, first: np.ndarray) -> bool:
+        """Compute the first batch in any case: what is there is forgotten unless it begins with the same bits, as is said."""
         kept = self._rows[: len(first)] if self._rows is not None and self.done >= len(first) else None
-        if kept is None or kept.dtype != first.dtype or kept.tobytes() != first.tobytes():
-            self.forget()
-            self._folder.mkdir(parents=True)
-            shape = (self._count, *first.shape[1:])
-            self._rows = np.lib.format.open_memmap(self._folder / ROWS, "w+", first.dtype, shape)
-            _reserve(self._folder / ROWS)
-            self._write(json.dumps({"conditions": self._conditions}), "w")
-            self.add(first)
+        if kept is not None and kept.dtype == first.dtype and kept.tobytes() == first.tobytes():
+            return True
+        self.forget()
+        self.take(first)
+        return False
+
+    def take(self, rows: np.ndarray) -> None:
+        """Begin with these rows, whatever is there."""
+        self.done, self._pending = 0, []
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._rows = np.lib.format.open_memmap(self._folder / ROWS, "w+", rows.dtype, (self._count, *rows.shape[1:]))
+        _reserve(self._folder / ROWS)
+        self._write(json.dumps({"conditions": self._conditions}), "w")
+        self.add(rows)
 
     def add(self, batch: np.ndarray) -> None:
         """Put the rows of the next batch into their places; they are believed only when they are `confirmed`."""
@@ -82,6 +121,10 @@ class PartialRows:
         """Have all that was added believed by whoever goes on."""
         self._write("\n".join(json.dumps(line) for line in self._pending), "a")
         self._pending = []
+
+    def state(self, cost: float = 0.1) -> "PartialState":
+        """Beside the rows, of the same conditions: for those that hang on what was asked before."""
+        return PartialState(self._folder, self._text, cost)
 
     def forget(self) -> None:
         """Remove everything that is there."""
@@ -115,26 +158,38 @@ class PartialRows:
             yield line
 
 
-class PartialEpochs:
-    """What training has come to after its last epoch: an archive of arrays that takes the place of the one before, whole.
+class PartialState:
+    """What work has come to that goes on from it: an archive of arrays that takes the place of the one before, whole.
 
     Args:
-        folder: its own, made after the first epoch.
+        folder: its own, made when something is kept.
         conditions: whatever could change the arrays, as text.
+        cost: of keeping them, in seconds, until it is measured.
 
     Attributes:
-        found: the epochs that are done, and the arrays; None where there are none of these conditions.
+        found: how much is done, and the arrays; None where there are none of these conditions.
     """
 
-    def __init__(self, folder: Path, conditions: str) -> None:
-        self._folder, self._conditions = folder, hashlib.sha256(conditions.encode()).hexdigest()
+    def __init__(self, folder: Path, conditions: str, cost: float = 0.1) -> None:
+        self._folder, self._text = folder, conditions
+        self._conditions = hashlib.sha256(conditions.encode()).hexdigest()
+        self._worth = Worth(cost)
         self.found = self._read()
 
-    def keep(self, epochs: int, arrays: Mapping[str, np.ndarray]) -> None:
+    @property
+    def due(self) -> bool:
+        """Whether it is time to keep."""
+        return self._worth.due
+
+    def keep(self, done: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Write them in place of those before."""
-        with replacing(self._folder / EPOCHS) as partial, partial.open("wb") as file:
-            stated: dict[str, Any] = {**arrays, CONDITIONS: np.array(self._conditions), DONE: np.array(epochs)}
+        with self._worth.measured(), replacing(self._folder / STATE) as partial, partial.open("wb") as file:
+            stated: dict[str, Any] = {**arrays, CONDITIONS: np.array(self._conditions), DONE: np.array(done)}
             np.savez(file, **stated)
+
+    def rows(self, name: str, conditions: str, count: int) -> PartialRows:
+        """Rows that are computed on the way, forgotten with the archive."""
+        return PartialRows(self._folder / name, f"{self._text} {name} {conditions}", count)
 
     def forget(self) -> None:
         """Remove everything that is there."""
@@ -142,7 +197,7 @@ class PartialEpochs:
 
     def _read(self) -> tuple[int, dict[str, np.ndarray]] | None:
         try:
-            with np.load(self._folder / EPOCHS, allow_pickle=False) as archive:
+            with np.load(self._folder / STATE, allow_pickle=False) as archive:
                 arrays = dict(archive)
         except (OSError, ValueError, zipfile.BadZipFile):
             return None
@@ -152,13 +207,13 @@ class PartialEpochs:
 
 @dataclass
 class WithCurve:
-    """Epochs that are kept together with a row for each of them (floats), to which rows are added as they end."""
+    """What training has come to, kept together with a row for each epoch (floats), to which rows are added as they end."""
 
-    kept: PartialEpochs
+    kept: PartialState
     rows: list[tuple[float, ...]]
 
     @classmethod
-    def of(cls, kept: PartialEpochs) -> "WithCurve":
+    def of(cls, kept: PartialState) -> "WithCurve":
         """With the rows that were kept."""
         return cls(kept, [tuple(row) for row in kept.found[1][CURVE].tolist()] if kept.found else [])
 
@@ -166,8 +221,12 @@ class WithCurve:
     def found(self) -> tuple[int, dict[str, np.ndarray]] | None:
         return self.kept.found
 
-    def keep(self, epochs: int, arrays: Mapping[str, np.ndarray]) -> None:
-        self.kept.keep(epochs, {**arrays, CURVE: np.array(self.rows)})
+    @property
+    def due(self) -> bool:
+        return self.kept.due
+
+    def keep(self, steps: int, arrays: Mapping[str, np.ndarray]) -> None:
+        self.kept.keep(steps, {**arrays, CURVE: np.array(self.rows)})
 
 
 class PartialAnswers:
@@ -186,6 +245,10 @@ class PartialAnswers:
             stated, *lines = list(_lines(folder / JOURNAL)) or [{}]
             if stated == {"conditions": self._conditions}:
                 self._lines = {str(line.get("name")): line for line in lines}
+
+    @property
+    def empty(self) -> bool:
+        return not self._lines
 
     def get(self, name: str) -> np.ndarray | str | None:
         """What was kept under that name; None where nothing was, or it is damaged."""
@@ -219,7 +282,7 @@ class PartialAnswers:
     def _begin(self) -> None:
         """Write the journal anew as far as it is believed: its last line may be torn."""
         if not self._lines:
-            self.forget()
+            (self._folder / ANSWERS).unlink(missing_ok=True)  # of other conditions
         kept = ({"conditions": self._conditions}, *self._lines.values())
         write_text(self._folder / JOURNAL, "".join(f"{json.dumps(line)}\n" for line in kept))
         self._begun = True

@@ -15,6 +15,7 @@ from tracking.runs.errors import UserError  # noqa: E402
 from tracking.runs.findings import Finding  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
 from weighbridge.images.recipes import scale_and_normalise  # noqa: E402
+from weighbridge.networks.batches import Finished  # noqa: E402
 from weighbridge.networks.state import data_statistics  # noqa: E402
 from weighbridge.params.mode_check import Frozen, Shift  # noqa: E402
 from weighbridge.params.recipes import Recipe  # noqa: E402
@@ -159,7 +160,7 @@ def test_the_statistics_of_the_data_are_torchs_own_cumulative_average() -> None:
     for batch in batches:
         layer(torch.from_numpy(batch.transpose(0, 3, 1, 2)))
     net = TorchNetwork(torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Flatten(), torch.nn.Linear(48, 2)), "cpu")
-    data = data_statistics(net, iter(batches))
+    data = data_statistics(net, Finished(images), 20)
     assert data["0.running_mean"] == pytest.approx(layer.running_mean.numpy(), rel=1e-5)
     assert data["0.running_var"] == pytest.approx(layer.running_var.numpy(), rel=1e-5)
 
