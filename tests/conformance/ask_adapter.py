@@ -299,22 +299,31 @@ def inside(network: Network, scores: np.ndarray, images: np.ndarray) -> dict[str
 
 
 class Kept:
-    """Where training is gone on with, in memory."""
+    """Where training is gone on with, in memory: each step is kept, and at some it is killed."""
 
     found: tuple[int, dict[str, np.ndarray]] | None = None
+    due = True
 
-    def keep(self, epochs: int, arrays: dict[str, np.ndarray]) -> None:
-        self.found = epochs, arrays
+    def __init__(self, *killed_at: int) -> None:
+        self.steps, self.killed_at = 0, killed_at
+
+    def keep(self, steps: int, arrays: dict[str, np.ndarray]) -> None:
+        self.found = steps, arrays
+        self.steps += 1
+        if self.steps in self.killed_at:
+            raise KeyboardInterrupt
 
 
 def gone_on_with(network: Network, images: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether three epochs, killed in the third and gone on with, come to the bits of three at a stretch."""
-    before, kept, reached = network.weights(), Kept(), []
+    """Whether three epochs, killed within the first, when it ends, and in the last, come to the bits of three at a stretch."""
+    before, an_epoch = network.weights(), -(-len(labels) // 4)
+    kept = Kept(1, an_epoch, 2 * an_epoch + 3)
+    reached: list[tuple[list[np.ndarray], list[tuple[float, ...]]]] = []
+    curve: list[tuple[float, ...]] = []
 
-    def fit(store: Kept | None, killed_after: int) -> None:
-        def after_epoch(epoch: int, *_: float) -> None:
-            if epoch == killed_after:
-                raise KeyboardInterrupt
+    def fit(store: Kept | None) -> None:
+        def after_epoch(*row: float) -> None:
+            curve[int(row[0]) - 1 :] = [row]
 
         network.restore(before)
         head = network.retarget(3, 2)
@@ -322,12 +331,13 @@ def gone_on_with(network: Network, images: np.ndarray, labels: np.ndarray) -> bo
             head.fit(images, labels, Training("sgd", 0.05, 0.9, 3, 4, 0, 0, "kept", after_epoch, kept=store))
         except KeyboardInterrupt:
             return
-        reached.append(list(head.weights().values()))
+        reached.append((list(head.weights().values()), list(curve)))
 
-    for store, killed_after in ((None, 0), (kept, 3), (kept, 0)):
-        fit(store, killed_after)
-    whole, gone_on = reached
-    return kept.found is not None and all(np.array_equal(*pair) for pair in zip(whole, gone_on, strict=True))
+    for store in (None, kept, kept, kept, kept):
+        fit(store)
+    (whole, curve_of_whole), (gone_on, curve_of_parts) = reached
+    same = all(np.array_equal(*pair) for pair in zip(whole, gone_on, strict=True))
+    return kept.steps > 3 * an_epoch and curve_of_whole == curve_of_parts and same
 
 
 def held(network: Network, images: np.ndarray, labels: np.ndarray, before: dict[str, np.ndarray]) -> dict[str, Any]:

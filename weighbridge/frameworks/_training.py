@@ -103,7 +103,7 @@ class Epoch:
     def step(self, loss: float, right: float, samples: int) -> None:
         """One more is done: mean loss and number of right answers of so many samples."""
         self.steps += 1
-        self.sums += np.array([loss * samples, right, samples])
+        self.sums = self.sums + np.array([loss * samples, right, samples])
 
     def end(self, training: Training, an_epoch: int) -> None:
         """Tell of it; the next one begins."""

@@ -107,6 +107,22 @@ def test_a_killed_process_keeps_nobody_waiting(project: Path) -> None:
     assert Replayer(project, trusted=True).replay(conditions_of(project)).accuracy == 1.0
 
 
+def test_a_run_whose_stage_was_killed_goes_on_from_what_that_had_kept(project: Path) -> None:
+    kills_itself = """kept = Path("data/partial/rows")
+if not kept.is_file():
+    kept.write_text("half")
+    import os
+    os.kill(os.getpid(), 9)
+"""
+    (project / "stages/infer.py").write_text(STAGE.replace("time.sleep(1)\n", kills_itself))
+    replayer, conditions = Replayer(project, trusted=True), conditions_of(project)
+    with pytest.raises(StoppedError):
+        replayer.replay(conditions)
+    assert replayer.replay(conditions).accuracy == 1.0
+    assert (project / "log").read_text().split() == ["preprocess", "infer", "infer"]
+    assert not [path for path in (project / "data/hybrids/partial").iterdir() if path.is_dir()]
+
+
 def test_without_the_lock_the_second_process_takes_what_the_first_one_finished(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,7 @@ def test_a_killed_check_asks_again_about_its_first_batch_and_the_one_that_it_was
     assert asked(pictures, tmp_path / "killed", until=9)[0] == whole[:9]
     again, few = asked(pictures, tmp_path / "killed")
     assert again == whole
-    assert few == batches - 9 + 2  # those of the first geometry, own and BGR
+    assert few == batches - 9 + 1  # the first of all
 
 
 def test_nothing_is_believed_of_other_conditions_or_of_a_model_that_changes(
