@@ -23,7 +23,16 @@ import numpy as np
 import pandas as pd
 
 from stages.transfer_check.earlier_layers import Earlier, earlier_heads, pooled_layers, spread_out
-from stages.transfer_check.finetuning import NetworkSource, Outcome, SeedData, accuracy, fine_tuned, from_scratch
+from stages.transfer_check.finetuning import (
+    Curve,
+    NetworkSource,
+    Outcome,
+    SeedData,
+    accuracy,
+    fine_tuned,
+    from_scratch,
+    trained_from_scratch,
+)
 from stages.transfer_check.layerwise import Cut, layerwise
 from stages.transfer_check.probes import linear_probe, neighbour_probe, small_pixels, token_counts
 from stages.transfer_check.scores import transfer_scores
@@ -192,19 +201,19 @@ class NoRandomStartError(Exception):
 def _scratch(
     task: Transfer, networks: NetworkSource, data: SeedData, rate: float, parts: Parts
 ) -> tuple[Outcome, list[Cut]]:
-    name = f"scratch {rate:g}, seed {data.seed}"
+    part = parts.part(name := f"scratch {rate:g}, seed {data.seed}")
 
     @cache
-    def trained() -> tuple[Outcome, dict[str, np.ndarray]]:
+    def trained() -> tuple[Network, Curve]:
         try:
             fresh = networks.random(data.seed)
         except UserError as problem:
             raise NoRandomStartError(str(problem)) from problem
-        return from_scratch(fresh, task, data, rate, parts.part(name))
+        return trained_from_scratch(fresh, task, data, rate, part)
 
-    outcome = parts.value(name, Outcome, lambda: trained()[0])
+    outcome = parts.value(name, Outcome, lambda: from_scratch(*trained(), data, rate, part))
     cut = bool(task.cuts) and rate == task.scratch_rates[0]
-    cuts = list(layerwise(networks, task, data, lambda: trained()[1], parts)) if cut else []
+    cuts = list(layerwise(networks, task, data, lambda: trained()[0].weights(), parts)) if cut else []
     parts.forget_part(name)
     return outcome, cuts
 

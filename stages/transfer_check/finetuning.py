@@ -13,6 +13,8 @@ from weighbridge.networks.kept_parts import NO_PART, Part
 from weighbridge.params.transfer_check import Transfer
 from weighbridge.process.partial import PartialState, WithCurve
 
+Curve = tuple[tuple[float, float, float], ...]  # (epoch counted from 1, mean loss, training accuracy)
+
 
 @dataclass(frozen=True)
 class NetworkSource:
@@ -104,15 +106,18 @@ def _diverged(curve: Sequence[tuple[float, float, float]], weights: Mapping[str,
     return min(epochs, default=None)
 
 
-def from_scratch(
+def trained_from_scratch(
     network: Network, task: Transfer, data: SeedData, rate: float, part: Part = NO_PART
-) -> tuple[Outcome, dict[str, np.ndarray]]:
-    """A network from a random start, under a new head; with the weights that it came to."""
+) -> tuple[Network, Curve]:
+    """A network from a random start, under a new head, trained; and the curve."""
     retargeted = network.retarget(data.classes, data.seed)
-    curve = fit(retargeted, task, data, rate, "scratch", part.training("whole"))
-    reached = accuracy(retargeted, data.test, data.batch_size, part.passing("target", len(data.test), retargeted))
-    weights = retargeted.weights()
-    return Outcome("scratch", rate, data.seed, reached, curve=curve, diverged=_diverged(curve, weights)), weights
+    return retargeted, fit(retargeted, task, data, rate, "scratch", part.training("whole"))
+
+
+def from_scratch(network: Network, curve: Curve, data: SeedData, rate: float, part: Part = NO_PART) -> Outcome:
+    """What such a network has come to."""
+    reached = accuracy(network, data.test, data.batch_size, part.passing("target", len(data.test), network))
+    return Outcome("scratch", rate, data.seed, reached, curve=curve, diverged=_diverged(curve, network.weights()))
 
 
 def fit(
@@ -124,7 +129,7 @@ def fit(
     kept: PartialState | None = None,
     *,
     optimiser: str = "sgd",
-) -> tuple[tuple[float, float, float], ...]:
+) -> Curve:
     """Train on the target; the curve. What is `kept` is not done again."""
     going_on = WithCurve.of(kept) if kept else None
     curve: list[tuple[float, ...]] = going_on.rows if going_on else []

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -187,31 +188,36 @@ def _of_batch(
     known: dict[bytes, np.ndarray],
     kept: KeptAnswers | None,
 ) -> Iterator[Answer]:
-    found = {name: kept.found(name, rows) if kept else None for name in members}
-    left = {name: preparation for name, preparation in members.items() if found[name] is None}
-    for answer in _computed(classifier, files, left, rows, known) if left else ():
-        found[answer.name] = answer
-        if kept:
-            kept.add(answer)
-    yield from (answer for answer in found.values() if answer is not None)
+    decoded = cache(partial(_decoded, files[rows], next(iter(members.values())).geometry))
+    for name, preparation in members.items():
+        answer = kept.found(name, rows) if kept else None
+        if answer is None:
+            answer = _computed(classifier, decoded(), name, preparation, rows, known)
+            if kept:
+                kept.add(answer)
+        yield answer
+
+
+def _decoded(files: list[Path], geometry: Recipe) -> np.ndarray | str:
+    """Their pixels, or why they cannot be had."""
+    try:
+        return np.stack([load_pixels(file, geometry) for file in files])
+    except (UserError, ImportError, ValueError) as problem:
+        return " ".join(str(problem).split())
 
 
 def _computed(
     classifier: Classifier,
-    files: list[Path],
-    members: Mapping[str, Preparation],
+    pixels: np.ndarray | str,
+    name: str,
+    preparation: Preparation,
     rows: slice,
     known: dict[bytes, np.ndarray],
-) -> Iterator[Answer]:
-    geometry = next(iter(members.values())).geometry
-    try:
-        pixels = np.stack([load_pixels(file, geometry) for file in files[rows]])
-    except (UserError, ImportError, ValueError) as problem:
-        yield from (Answer(name, rows, None, " ".join(str(problem).split())) for name in members)
-        return
-    for name, preparation in members.items():
-        images = np.ascontiguousarray(preparation.images(pixels))
-        digest = hashlib.blake2b(images.data).digest()
-        if digest not in known:
-            known[digest] = classifier.predict(images)
-        yield Answer(name, rows, known[digest])
+) -> Answer:
+    if isinstance(pixels, str):
+        return Answer(name, rows, None, pixels)
+    images = np.ascontiguousarray(preparation.images(pixels))
+    digest = hashlib.blake2b(images.data).digest()
+    if digest not in known:
+        known[digest] = classifier.predict(images)
+    return Answer(name, rows, known[digest])
