@@ -41,7 +41,7 @@ from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.params.which_data import data_keys
 from weighbridge.process.files import write_json
-from weighbridge.process.partial import PARTIAL, PartialState, WithCurve, Worth
+from weighbridge.process.partial import PARTIAL, PartialState, WithCurve
 from weighbridge.process.stage import replacing, run
 from weighbridge.weights.files import save_tensors
 
@@ -54,10 +54,8 @@ def pretrain(
     rows = going_on.rows if going_on else []
 
     def after_epoch(epoch: int, loss: float, accuracy: float) -> None:
-        asked = None
-        if kept is not None:
-            now = f"{epoch} {checksums(network)}"
-            asked = Kept(kept.rows("test", now, len(test)), partial(state_of, network), worth=Worth(0.1))
+        there = kept.rows("test", lambda: f"{epoch} {checksums(network)}", len(test)) if kept else None
+        asked = Kept(there, partial(state_of, network)) if there else None
         scores = in_batches(network.predict, test, source.batch_size, "pretrain: test", asked)
         held_out = likelihood_of_token(scores, test.labels) if test.task == REGRESSION else _right(scores, test.labels)
         rows.append((epoch, loss, accuracy, held_out))

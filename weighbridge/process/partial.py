@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,9 +187,11 @@ class PartialState:
             stated: dict[str, Any] = {**arrays, CONDITIONS: np.array(self._conditions), DONE: np.array(done)}
             np.savez(file, **stated)
 
-    def rows(self, name: str, conditions: str, count: int) -> PartialRows:
-        """Rows that are computed on the way, forgotten with the archive."""
-        return PartialRows(self._folder / name, f"{self._text} {name} {conditions}", count)
+    def rows(self, name: str, conditions: Callable[[], str], count: int) -> PartialRows | None:
+        """Rows that are computed on the way, forgotten with the archive; None where so little is not worth it."""
+        if not self.due and not (self._folder / name).exists():
+            return None
+        return PartialRows(self._folder / name, f"{self._text} {name} {conditions()}", count)
 
     def forget(self) -> None:
         """Remove everything that is there."""
