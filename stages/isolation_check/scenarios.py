@@ -62,10 +62,14 @@ class ModelUnderTest:
         return [self.samples.images(batch) for batch in self.batches]
 
     def scores(
-        self, ask: Callable[[np.ndarray], np.ndarray], kept: Kept | None = None, order: slice | np.ndarray = slice(None)
+        self,
+        ask: Callable[[np.ndarray], np.ndarray],
+        kept: Kept | None = None,
+        order: slice | np.ndarray = slice(None),
+        size: int = 0,
     ) -> np.ndarray:
-        """What `ask` says of every batch of fresh arrays, in this order, joined; what is `kept` is not asked again."""
-        size = self.batches[0].stop - self.batches[0].start  # only the last one may be shorter
+        """What `ask` says of every batch, or of `size` images at a time, in this order; what is `kept` is not asked again."""
+        size = size or self.batches[0].stop - self.batches[0].start  # only the last one may be shorter
         return in_batches(ask, Ordered(self.samples, self.rows[order]), size, "isolation_check: batch", kept)
 
 
@@ -114,11 +118,10 @@ def after_others(subject: ModelUnderTest, _classifier: Classifier, part: Part = 
     return _all(subject, subject.scores(fresh.predict, part.passing("batches", len(subject.rows), fresh)))
 
 
-def one_at_a_time(subject: ModelUnderTest, classifier: Classifier, _part: Part = NO_PART) -> Answer:
+def one_at_a_time(subject: ModelUnderTest, classifier: Classifier, part: Part = NO_PART) -> Answer:
     """One image a batch."""
     chosen = np.linspace(0, len(subject.rows) - 1, min(subject.one_by_one, len(subject.rows))).round().astype(int)
-    answers = [classifier.predict(subject.samples.images(subject.rows[index : index + 1])) for index in chosen]
-    return Answer(np.concatenate(answers), chosen)
+    return Answer(subject.scores(classifier.predict, part.passing("images", len(chosen)), chosen, size=1), chosen)
 
 
 def reordered(subject: ModelUnderTest, classifier: Classifier, part: Part = NO_PART) -> Answer:

@@ -87,12 +87,16 @@ def mode_check(
         return
     yield from passes(model, network, mixed, params, parts)
     if statistics(network.weights()):
-        own = parts.part("statistics")
-        yield from parts.value(own.name, list[Finding], lambda: [*data_findings(model, network, mixed, size, own)])
+        yield from _statistics(model, network, mixed, size, parts)
         yield from _heads(model, network, train, samples, params, parts)
     else:
         yield Finding(CHECK, model, Verdict.SKIP, NO_BATCHNORM)
     parts.forget()
+
+
+def _statistics(model: str, network: Network, samples: SampleSet, size: int, parts: Parts) -> list[Finding]:
+    part = parts.part("statistics")
+    return parts.value(part.name, list[Finding], lambda: [*data_findings(model, network, samples, size, part)])
 
 
 def _heads(

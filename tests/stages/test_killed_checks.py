@@ -90,7 +90,7 @@ CHECKS = {"mode_check": modes, "isolation_check": isolation, "transfer_check": t
 
 
 # The batch in which it is killed, and the one that proves equal bits; situations, black images and mixed scenarios begin anew.
-TWICE = {"mode_check": 4, "isolation_check": 7, "transfer_check": 4, "backend_check": 5}
+TWICE = {"mode_check": 4, "isolation_check": 8, "transfer_check": 4, "backend_check": 5}
 
 
 class Watched:
