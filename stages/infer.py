@@ -43,6 +43,7 @@ from weighbridge.networks.score_kinds import KIND, kind_for
 from weighbridge.networks.score_order import class_map_of
 from weighbridge.params.loading import Loading
 from weighbridge.params.models import Model
+from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import read
 from weighbridge.process.node_facts import node_facts
 from weighbridge.process.partial import PARTIAL, PartialRows
@@ -90,7 +91,8 @@ def _answers(
 ) -> np.ndarray:
     """In the order in which it is asked: scores, or of a model that generates what `answer` gives."""
     kept = None if rows is None else Kept(rows, lambda: movable(classifier), moving=moving_in(rows, classifier))
-    samples = replace(samples, planes=getattr(classifier, "channels_first", False))
+    if getattr(classifier, "channels_first", False) and not isinstance(samples.recipe, TextRecipe):
+        samples = replace(samples, planes=True)
     asked = ordered(samples, model.batch_order, part)
     if isinstance(classifier, Answers):
         return in_batches(classifier.answer, asked, model.batch, "infer", kept)

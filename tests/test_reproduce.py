@@ -64,8 +64,8 @@ def recorded(project: Path, other_pillow: str) -> Run:
     change(project / "stages/infer.py", MAIN, f"{TURNED}\n\n{MAIN}")
     change(
         project / "weighbridge/images/recipes.py",
-        'images = pixels.astype(np.float32, order="C")',
-        'images = pixels.astype(np.float32, order="C") / 2',
+        "np.copyto(part, ordered[start : start + step])",
+        "np.copyto(part, ordered[start : start + step] / 2)",
     )
     return Run.load(project / f"data/runs/{MODEL}.json")
 
