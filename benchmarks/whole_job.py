@@ -183,7 +183,8 @@ def row(found: Mapping[str, Any]) -> list[str]:
     judged = {verdict_of_pairs(taken["kept"], taken[other], target) for other, target in TARGETS.items()}
     cells = [f"{rates[name]:.2f}" for name in (*OWN, *TARGETS)]
     same = "the same" if found["same_decisions"] else "OTHERS"
-    said = next((each for each in ("MISSED", WITHHELD) if each in judged or not found["same_decisions"]), "met")
+    gravest = next(each for each in ("MISSED", WITHHELD, "met") if each in judged)
+    said = gravest if found["same_decisions"] else "MISSED"
     return [found["model"], *cells, *(f"{each:.3f}" for each in ratios.values()), same, said]
 
 

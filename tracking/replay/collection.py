@@ -3,8 +3,8 @@
 Kept as `<folder>/<kind>/<name>`: outcomes, what killed runs had of them (`partial`), canaries, prepared samples, environments,
 and code (git worktrees); and beside the folder the runs that `reproduce` made. Everything can be made again, for the time that
 it took. What a living process uses stays (`tracking.replay.folders`), and so does everything else in the folder. Of git's
-worktrees only those in this folder are ever
-touched. Certificates and the changes that `record` kept in git stay: nothing makes these again.
+worktrees only those in this folder are ever touched. Certificates and the changes that `record` kept in git stay: nothing makes
+these again.
 """
 
 import os
