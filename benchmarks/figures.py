@@ -3,6 +3,7 @@
 import argparse
 import ctypes
 import json
+import math
 import os
 import platform
 import statistics
@@ -20,7 +21,7 @@ from tracking.capture.machine import this_machine
 from tracking.capture.processor import processor
 
 ROOT = Path(__file__).parents[1]
-NOISE, FEWEST = 0.1, 3
+NOISE, FEWEST, CHANCE = 0.1, 3, 0.05
 WITHHELD = "withheld: too noisy"
 LIBRARIES = ("numpy", "pillow", "torch", "torchvision", "timm", "mlflow", "dvc")
 CHILD_SUBREAPER = 36  # of prctl(2): orphans of what is started here become children of this process
@@ -87,11 +88,15 @@ def verdict(met: bool, noisy: bool) -> str:
 def verdict_of_pairs(own: Sequence[float], other: Sequence[float], target: float) -> str:
     """Whether `own` takes at most 1 / `target` of what `other` takes, of interleaved repeats.
 
-    Two that follow one another share the machine's state, so their ratio says more than either: a verdict is given where all of
-    at least three ratios are on one side of the target, and else withheld.
+    Two that follow one another share the machine's state, so their ratio says more than either. A verdict is given where at least
+    three ratios, and all, are on one side of the target, or so many of more that a median on the other side would give them
+    once in twenty times (the sign test: 7 of 8, 9 of 11); else it is withheld.
     """
-    met = [theirs / ours >= target for ours, theirs in zip(own, other, strict=True)]
-    return verdict(all(met), len(met) < FEWEST or (any(met) and not all(met)))
+    ratios = [theirs / ours for ours, theirs in zip(own, other, strict=True)]
+    met = sum(ratio >= target for ratio in ratios)
+    against = min(met, len(ratios) - met)
+    chance = sum(math.comb(len(ratios), count) for count in range(against + 1)) / 2 ** len(ratios)
+    return verdict(2 * met > len(ratios), len(ratios) < FEWEST or (against > 0 and chance > CHANCE))
 
 
 def medians(repeats: Mapping[str, Sequence[float]]) -> dict[str, float]:

@@ -13,7 +13,8 @@ Not in the rows is DVC itself, which costs the same whatever the number of image
 where `capture` reads all code for the first time, is stated beside them, as are the CPU seconds of each stage.
 
 The verdict is about `fetch` to `record` with the pixels kept, which is the default up to `loading.prepared_megabytes` (6,600
-images of 224 px). It is withheld where repeats, of which there are three at least, are not all on one side of both targets.
+images of 224 px). It is withheld where repeats do not agree (`benchmarks.figures.verdict_of_pairs`): where a ratio is near its
+target, or others use the machine, ask for eleven of them.
 """
 
 import os
@@ -152,16 +153,19 @@ def measured(model: str, count: int, repeats: int, workers: int) -> dict[str, An
             project(folder, count, {"framework": "torchvision", "architecture": model}, loading)
             with_weights(folder, model)
             around[name] = through_dvc(folder)
-        seconds: dict[str, list[float]] = {name: [] for name in (*folders, WITH_LOOKING, "bare", "timm")}
+        scripts = {"bare": BARE, "timm": TIMM}
+        seconds: dict[str, list[float]] = {name: [] for name in ("kept", *scripts, "streamed")}
         stages: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
-        for _ in range(repeats):
-            for name, folder in folders.items():
-                taken = {stage: each.cpu for stage, each in ours(folder).items()}
-                stages[name].append(taken)
-                seconds[name].append(sum(cpu for stage, cpu in taken.items() if stage not in LOOKING))
-            seconds[WITH_LOOKING].append(sum(stages["kept"][-1].values()))
-            for name, script in (("bare", BARE), ("timm", TIMM)):
-                seconds[name].append(spent([["-c", script, model, str(workers)]], folders["kept"]).cpu)
+        for repeat in range(repeats):
+            # every second time the other way round: what becomes slower meanwhile meets no way more than another
+            for name in list(seconds)[:: -1 if repeat % 2 else 1]:
+                if name in folders:
+                    stages[name].append({stage: each.cpu for stage, each in ours(folders[name]).items()})
+                    taken = sum(cpu for stage, cpu in stages[name][-1].items() if stage not in LOOKING)
+                else:
+                    taken = spent([["-c", scripts[name], model, str(workers)]], folders["kept"]).cpu
+                seconds[name].append(taken)
+        seconds[WITH_LOOKING] = [sum(each.values()) for each in stages["kept"]]
         predicted = [folder / "data/predictions/model/scores.npy" for folder in folders.values()]
         scores = [np.load(path)[:, :1000] for path in predicted]
         bare = np.load(folders["kept"] / "bare.npy")

@@ -54,3 +54,18 @@ def test_a_verdict_of_pairs_needs_three_that_agree() -> None:
     assert verdict_of_pairs([1.2, 2.5, 1.8], other, 0.9) == "MISSED"
     assert verdict_of_pairs([1.2, 2.1, 1.5], other, 0.9) == "withheld: too noisy"
     assert verdict_of_pairs([1.0, 2.0], other[:2], 0.9) == "withheld: too noisy"
+
+
+@pytest.mark.parametrize(
+    ("met", "missed", "said"),
+    [
+        (7, 1, "met"),
+        (1, 7, "MISSED"),
+        (6, 1, "withheld: too noisy"),
+        (9, 2, "met"),
+        (8, 3, "withheld: too noisy"),
+        (6, 6, "withheld: too noisy"),
+    ],
+)
+def test_of_many_pairs_as_many_must_agree_as_chance_seldom_makes_agree(met: int, missed: int, said: str) -> None:
+    assert verdict_of_pairs([1.0] * met + [1.2] * missed, [1.0] * (met + missed), 0.95) == said

@@ -37,7 +37,10 @@ def ask_for_huge_pages() -> None:
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
-    """While a framework is imported: the collector goes through its millions of objects again and again and finds nothing."""
+    """While a framework is imported: the collector goes through its millions of objects again and again and finds nothing.
+
+    What is there at the end counts as old, so that the next search, for what is new, goes through none of it either.
+    """
     if not gc.isenabled():
         yield
         return
@@ -45,6 +48,9 @@ def without_collecting() -> Iterator[None]:
     try:
         yield
     finally:
+        if gc.get_freeze_count() == 0:  # what somebody froze stays so
+            gc.freeze()
+            gc.unfreeze()
         gc.enable()
 
 

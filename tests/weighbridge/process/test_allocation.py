@@ -69,3 +69,21 @@ def test_the_collector_rests_within_and_is_afterwards_as_it_was(before: bool) ->
         assert gc.isenabled() == before
     finally:
         gc.enable()
+
+
+def test_what_was_made_meanwhile_is_old_afterwards_and_still_found_when_it_is_garbage() -> None:
+    with without_collecting():
+        made: list[object] = []
+        made.append(made)
+    assert any(each is made for each in gc.get_objects(generation=2))
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_somebody_froze_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        with without_collecting():
+            pass
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
