@@ -1,10 +1,11 @@
 """The whole job, from a folder of images to a run, against a bare loop and against timm's.
 
-    python -m benchmarks.whole_job [--models resnet18 ...] [--images 1000] [--repeats 3] [--workers 1] [--json FILE]
+    python -m benchmarks.whole_job [--models resnet18 ...] [--images 1000] [--repeats 3] [--workers 1] [--kept]
+        [--json FILE]
 
 Each row is whole processes, interleaved. Ours are the commands that DVC runs for one model from the images to the run: `fetch`,
-`preprocess`, `infer` (with canaries), `accuracy_check` and `record`, once with the pixels kept and once decoded by others
-meanwhile; and once with `capture` and `layers` too, which look at conditions (`benchmarks.capture` says what their share is).
+`preprocess`, `infer` (with canaries), `accuracy_check` and `record`, once with the pixels kept and once (not with --kept) decoded
+by others meanwhile; and once with `capture` and `layers` too, which look at conditions (`benchmarks.capture` says what their share is).
 The bare loop is torchvision's transforms, torch's `DataLoader` and a forward pass; timm's is the loop of its validate.py
 (`create_loader`). All have one thread, random weights of torchvision, the same JPEGs of 500 x 375. CPU seconds are of all
 processes together; ratios are of medians of images per CPU second. Decisions are held against the bare loop's.
@@ -143,10 +144,12 @@ def ours(folder: Path, stages: Sequence[str] = ORDER) -> dict[str, Spent]:
     return {stage: spent([shlex.split(commands[named[stage]])[1:]], folder, DVC_STAGE=named[stage]) for stage in stages}
 
 
-def measured(model: str, count: int, repeats: int, workers: int) -> dict[str, Any]:
+def measured(
+    model: str, count: int, repeats: int, workers: int, ways: Sequence[str] = ("kept", "streamed")
+) -> dict[str, Any]:
     """CPU seconds of every way, and whether decisions are the same."""
     with tempfile.TemporaryDirectory() as place:
-        folders = {"kept": Path(place) / "kept", "streamed": Path(place) / "streamed"}
+        folders = {name: Path(place) / name for name in ways}
         around = {}
         for name, folder in folders.items():
             loading = {"workers": workers, "prepared_megabytes": 1_000_000 if name == "kept" else 0}
@@ -154,7 +157,7 @@ def measured(model: str, count: int, repeats: int, workers: int) -> dict[str, An
             with_weights(folder, model)
             around[name] = through_dvc(folder)
         scripts = {"bare": BARE, "timm": TIMM}
-        seconds: dict[str, list[float]] = {name: [] for name in ("kept", *scripts, "streamed")}
+        seconds: dict[str, list[float]] = {name: [] for name in ("kept", *scripts, *ways[1:])}
         stages: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
         for repeat in range(repeats):
             # every second time the other way round: what becomes slower meanwhile meets no way more than another
@@ -176,20 +179,25 @@ def measured(model: str, count: int, repeats: int, workers: int) -> dict[str, An
             "stages": stages,
             "through_dvc": around,
             "same_decisions": bool(all((each.argmax(1) == bare.argmax(1)).all() for each in scores)),
-            "same_bits": bool((scores[0] == scores[1]).all()),
+            "same_bits": bool(all((each == scores[0]).all() for each in scores)),
         }
+
+
+def own_ways(found: Mapping[str, Any]) -> list[str]:
+    return [name for name in OWN if name in found["cpu_seconds"]]
 
 
 def row(found: Mapping[str, Any]) -> list[str]:
     rates = {name: found["images"] / each for name, each in medians(found["cpu_seconds"]).items()}
-    ratios = {(own, other): rates[own] / rates[other] for own in OWN for other in TARGETS}
+    own = own_ways(found)
+    ratios = [rates[each] / rates[other] for each in own for other in TARGETS]
     taken = found["cpu_seconds"]
     judged = {verdict_of_pairs(taken["kept"], taken[other], target) for other, target in TARGETS.items()}
-    cells = [f"{rates[name]:.2f}" for name in (*OWN, *TARGETS)]
+    cells = [f"{rates[name]:.2f}" for name in (*own, *TARGETS)]
     same = "the same" if found["same_decisions"] else "OTHERS"
     gravest = next(each for each in ("MISSED", WITHHELD, "met") if each in judged)
     said = gravest if found["same_decisions"] else "MISSED"
-    return [found["model"], *cells, *(f"{each:.3f}" for each in ratios.values()), same, said]
+    return [found["model"], *cells, *(f"{each:.3f}" for each in ratios), same, said]
 
 
 def stage_row(found: Mapping[str, Any]) -> list[str]:
@@ -205,10 +213,13 @@ def main() -> None:
     options.add_argument("--images", type=int, default=1000)
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--workers", type=int, default=1)
+    options.add_argument("--kept", action="store_true", help="only with the pixels kept")
     asked, state = options.parse_args(), machine()
-    every = [measured(model, asked.images, asked.repeats, asked.workers) for model in asked.models]
-    ratios = [f"{own} to {other}" for own in OWN for other in TARGETS]
-    columns = ("model", *OWN, *TARGETS, *ratios, "decisions", "verdict")
+    ways = ("kept",) if asked.kept else ("kept", "streamed")
+    every = [measured(model, asked.images, asked.repeats, asked.workers, ways) for model in asked.models]
+    own = own_ways(every[0])
+    ratios = [f"{each} to {other}" for each in own for other in TARGETS]
+    columns = ("model", *own, *TARGETS, *ratios, "decisions", "verdict")
     stages = table(("model", *ORDER, "all", "all, first time, with DVC"), map(stage_row, every))
     text = f"{asked.images} images, images per CPU second; then ratios\n\n{table(columns, map(row, every))}"
     report(f"{text}\n\nCPU seconds of each stage, pixels kept\n\n{stages}", every, state, asked.json)
