@@ -4,8 +4,9 @@
         [--json FILE]
 
 Each row is whole processes, interleaved. Ours are the commands that DVC runs for one model from the images to the run: `fetch`,
-`preprocess`, `infer` (with canaries), `accuracy_check` and `record`, once with the pixels kept and once (not with --kept) decoded
-by others meanwhile; and once with `capture` and `layers` too, which look at conditions (`benchmarks.capture` says what their share is).
+`preprocess`, `infer` (with canaries), `accuracy_check` and `record`, once with the pixels kept and, without --kept, once decoded
+by others meanwhile; and once with `capture` and `layers` too, which look at conditions (`benchmarks.capture` says what their
+share is).
 The bare loop is torchvision's transforms, torch's `DataLoader` and a forward pass; timm's is the loop of its validate.py
 (`create_loader`). All have one thread, random weights of torchvision, the same JPEGs of 500 x 375. CPU seconds are of all
 processes together; ratios are of medians of images per CPU second. Decisions are held against the bare loop's.

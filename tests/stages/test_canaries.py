@@ -13,6 +13,7 @@ from stages.layers import steps
 from tests.import_graph import ROOT
 from tests.weighbridge.images.pictures import recipe, write_pictures
 from tracking.runs.canaries import Canary
+from tracking.runs.canaries import write as written
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.canary_rows import canary_rows, hand_over, handed_over, made_up, place_of, spaced
 from weighbridge.networks.conditions import movable
@@ -93,6 +94,19 @@ def test_made_up_inputs_never_change() -> None:
     assert (images.dtype, images.min() >= -2, images.max() <= 2) == (np.float32, True, True)
     texts = made_up(4, (6,), texts=True)
     assert hashlib.sha256(texts.astype("<i4").tobytes()).hexdigest()[:16] == "d96b26f309e5b34d"
+
+
+@pytest.mark.parametrize("before", [7, 9, 100, 5000])
+def test_a_row_is_the_same_whatever_was_written_before(before: int) -> None:
+    written("step", "one", [np.ones(before, np.float32)])
+    values = [np.arange(50, dtype=np.float32), np.arange(50, dtype=np.float32)[::-1] / 7]
+    sizes = Canary.read(written("step", "one", values)).sizes
+    signs = [
+        np.unpackbits(np.frombuffer(hashlib.shake_256(f"signs {each}".encode()).digest(13), np.uint8))[:100] * 2.0 - 1
+        for each in range(3)
+    ]
+    flat = np.concatenate(values).astype(np.float64)
+    assert sizes == pytest.approx([np.sqrt(flat @ flat), *(flat @ each for each in signs)], rel=1e-6)
 
 
 def test_layers_are_spaced_logarithmically_with_both_ends() -> None:

@@ -19,7 +19,6 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -91,8 +90,12 @@ def _sizes(arrays: Sequence[np.ndarray]) -> list[float]:
     return [float(np.clip(each, -limit, limit)) for each in (float(np.sqrt(flat @ flat)), *sums)]
 
 
-@lru_cache(maxsize=2 * SUMS)
 def _signs(number: int, size: int) -> np.ndarray:
-    """Fixed on every machine and in every version of NumPy: 1 or -1, int8, shape (size,)."""
-    drawn = hashlib.shake_256(f"signs {number}".encode()).digest(-(-size // 8))
-    return np.unpackbits(np.frombuffer(drawn, np.uint8))[:size].view(np.int8) * np.int8(2) - np.int8(1)
+    """Fixed on every machine and in every version of NumPy: 1 or -1, int8, shape (size,). Those of fewer begin those of more."""
+    if len(_DRAWN.get(number, ())) < size:
+        drawn = hashlib.shake_256(f"signs {number}".encode()).digest(-(-size // 8))
+        _DRAWN[number] = np.unpackbits(np.frombuffer(drawn, np.uint8)).view(np.int8) * np.int8(2) - np.int8(1)
+    return _DRAWN[number][:size]
+
+
+_DRAWN: dict[int, np.ndarray] = {}
