@@ -3,7 +3,6 @@
 import argparse
 import ctypes
 import json
-import math
 import os
 import platform
 import statistics
@@ -16,6 +15,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from scipy.stats import wilcoxon
 
 from tracking.capture.machine import this_machine
 from tracking.capture.processor import processor
@@ -89,14 +91,15 @@ def verdict_of_pairs(own: Sequence[float], other: Sequence[float], target: float
     """Whether `own` takes at most 1 / `target` of what `other` takes, of interleaved repeats.
 
     Two that follow one another share the machine's state, so their ratio says more than either. A verdict is given where at least
-    three ratios, and all, are on one side of the target, or so many of more that a median on the other side would give them
-    once in twenty times (the sign test: 7 of 8, 9 of 11); else it is withheld.
+    three ratios, and all, are on one side of the target, or where their logarithms lie to one side of it as chance would put them
+    once in twenty times (F. Wilcoxon's signed-rank test, Biometrics Bulletin 1, 1945, one-sided); else it is withheld.
     """
-    ratios = [theirs / ours for ours, theirs in zip(own, other, strict=True)]
-    met = sum(ratio >= target for ratio in ratios)
-    against = min(met, len(ratios) - met)
-    chance = sum(math.comb(len(ratios), count) for count in range(against + 1)) / 2 ** len(ratios)
-    return verdict(2 * met > len(ratios), len(ratios) < FEWEST or (against > 0 and chance > CHANCE))
+    distances = np.log([theirs / ours / target for ours, theirs in zip(own, other, strict=True)])
+    met, missed = int((distances >= 0).sum()), int((distances < 0).sum())
+    if len(distances) < FEWEST or not (met and missed):
+        return verdict(missed == 0, len(distances) < FEWEST)
+    chances = {side: wilcoxon(distances, alternative=side).pvalue for side in ("greater", "less")}
+    return verdict(chances["greater"] <= CHANCE, min(chances.values()) > CHANCE)
 
 
 def medians(repeats: Mapping[str, Sequence[float]]) -> dict[str, float]:

@@ -57,15 +57,14 @@ def test_a_verdict_of_pairs_needs_three_that_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    ("met", "missed", "said"),
+    ("ratios", "said"),
     [
-        (7, 1, "met"),
-        (1, 7, "MISSED"),
-        (6, 1, "withheld: too noisy"),
-        (9, 2, "met"),
-        (8, 3, "withheld: too noisy"),
-        (6, 6, "withheld: too noisy"),
+        ([1.1, 1.05, 1.2, 1.01, 1.0, 1.15, 0.94], "met"),  # one is a little below .95
+        ([1.1, 1.05, 1.2, 1.01, 1.0, 1.15, 0.5], "withheld: too noisy"),  # one is far below
+        ([0.8, 0.85, 0.7, 0.9, 0.91, 0.75, 0.96], "MISSED"),
+        ([0.9, 1.0, 0.9, 1.0, 0.9, 1.0], "withheld: too noisy"),
+        ([1.0, 1.0, 1.0, 0.9], "withheld: too noisy"),
     ],
 )
-def test_of_many_pairs_as_many_must_agree_as_chance_seldom_makes_agree(met: int, missed: int, said: str) -> None:
-    assert verdict_of_pairs([1.0] * met + [1.2] * missed, [1.0] * (met + missed), 0.95) == said
+def test_of_many_pairs_some_may_disagree_as_far_as_chance_explains(ratios: list[float], said: str) -> None:
+    assert verdict_of_pairs([1.0] * len(ratios), ratios, 0.95) == said
