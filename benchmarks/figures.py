@@ -95,9 +95,9 @@ def verdict_of_pairs(own: Sequence[float], other: Sequence[float], target: float
     once in twenty times (F. Wilcoxon's signed-rank test, Biometrics Bulletin 1, 1945, one-sided); else it is withheld.
     """
     distances = np.log([theirs / ours / target for ours, theirs in zip(own, other, strict=True)])
-    met, missed = int((distances >= 0).sum()), int((distances < 0).sum())
-    if len(distances) < FEWEST or not (met and missed):
-        return verdict(missed == 0, len(distances) < FEWEST)
+    met = distances >= 0
+    if len(met) < FEWEST or met.all() or not met.any():
+        return verdict(bool(met.all()), len(met) < FEWEST)
     chances = {side: wilcoxon(distances, alternative=side).pvalue for side in ("greater", "less")}
     return verdict(chances["greater"] <= CHANCE, min(chances.values()) > CHANCE)
 

@@ -145,9 +145,7 @@ def ours(folder: Path, stages: Sequence[str] = ORDER) -> dict[str, Spent]:
     return {stage: spent([shlex.split(commands[named[stage]])[1:]], folder, DVC_STAGE=named[stage]) for stage in stages}
 
 
-def measured(
-    model: str, count: int, repeats: int, workers: int, ways: Sequence[str] = ("kept", "streamed")
-) -> dict[str, Any]:
+def measured(model: str, count: int, repeats: int, workers: int, ways: Sequence[str]) -> dict[str, Any]:
     """CPU seconds of every way, and whether decisions are the same."""
     with tempfile.TemporaryDirectory() as place:
         folders = {name: Path(place) / name for name in ways}

@@ -12,8 +12,7 @@ from ruamel.yaml import YAML
 from stages.layers import steps
 from tests.import_graph import ROOT
 from tests.weighbridge.images.pictures import recipe, write_pictures
-from tracking.runs.canaries import Canary
-from tracking.runs.canaries import write as written
+from tracking.runs.canaries import Canary, write
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.canary_rows import canary_rows, hand_over, handed_over, made_up, place_of, spaced
 from weighbridge.networks.conditions import movable
@@ -98,9 +97,9 @@ def test_made_up_inputs_never_change() -> None:
 
 @pytest.mark.parametrize("before", [7, 9, 100, 5000])
 def test_a_row_is_the_same_whatever_was_written_before(before: int) -> None:
-    written("step", "one", [np.ones(before, np.float32)])
+    write("step", "one", [np.ones(before, np.float32)])
     values = [np.arange(50, dtype=np.float32), np.arange(50, dtype=np.float32)[::-1] / 7]
-    sizes = Canary.read(written("step", "one", values)).sizes
+    sizes = Canary.read(write("step", "one", values)).sizes
     signs = [
         np.unpackbits(np.frombuffer(hashlib.shake_256(f"signs {each}".encode()).digest(13), np.uint8))[:100] * 2.0 - 1
         for each in range(3)

@@ -18,4 +18,4 @@ def test_idle_threads_sleep_and_plugins_stay_away_unless_the_user_said_otherwise
     done = subprocess.run(
         [sys.executable, "-c", ASKED], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
     )
-    assert done.stdout.split() == list(own.values()) if own else ["16", "1"]
+    assert done.stdout.split() == (list(own.values()) or ["16", "1"])
