@@ -140,6 +140,11 @@ def ours(folder: Path, stages: Sequence[str] = ORDER) -> dict[str, Spent]:
         "data/metrics",
     }:
         shutil.rmtree(folder / path, ignore_errors=True)
+    return of_stages(folder, stages)
+
+
+def of_stages(folder: Path, stages: Sequence[str]) -> dict[str, Spent]:
+    """What these stages take, of what lies there."""
     commands = {name: entry["cmd"] for name, entry in YAML(typ="safe").load(folder / "dvc.lock")["stages"].items()}
     named = {name.partition("@")[0]: name for name in commands}
     return {stage: spent([shlex.split(commands[named[stage]])[1:]], folder, DVC_STAGE=named[stage]) for stage in stages}

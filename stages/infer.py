@@ -26,7 +26,7 @@ from tracking.capture.process_settings import random_states, randomness, setting
 from tracking.runs.errors import UserError
 from tracking.runs.run import Scalar
 from tracking.runs.times import DIGEST, Times, inference_note, note_times
-from weighbridge.frameworks import Classifier
+from weighbridge.frameworks import Classifier, tensors_of
 from weighbridge.images.decoding import open_samples
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.answers import Answers
@@ -68,7 +68,7 @@ def infer(
     """
     random_before = random_states()
     scores, said = _put_back(classifier, _answers(classifier, samples, model, rows), samples, model)
-    weights = classifier.weights()
+    tensors = tensors_of(classifier)
     process = {
         **node_facts(),
         **settings(),
@@ -80,8 +80,8 @@ def infer(
         **getattr(classifier, "in_force", {}),
         **({} if found is None else {FOUND_BATCH: found}),
         "model.device": classifier.device.partition(":")[0],  # which of equals it is, is no fact
-        "model.tensors": len(weights),
-        "model.values": int(sum(value.size for value in weights.values())),
+        "model.tensors": len(tensors),
+        "model.values": int(sum(value.size for value in tensors.values())),
     }
     return PredictionSet(samples.names, samples.labels, scores, process, said=said)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from tracking.capture.process_settings import settings
 from tracking.runs.errors import UserError
-from weighbridge.frameworks import Classifier, Network
+from weighbridge.frameworks import Classifier, Network, tensors_of
 from weighbridge.images.samples import SampleSet
 from weighbridge.networks.batches import Kept, Ordered, in_batches
 from weighbridge.networks.kept_parts import NO_PART, Part
@@ -171,7 +171,7 @@ class State:
 
     @classmethod
     def of(cls, classifier: Classifier) -> "State":
-        tensors = {name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in classifier.weights().items()}
+        tensors = {name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in tensors_of(classifier).items()}
         return cls(tensors, settings())
 
     def moved(self, now: "State") -> list[str]:

@@ -76,11 +76,15 @@ def content_digest(record: str) -> str | None:
     `record` is the RECORD file of https://packaging.python.org/specifications/recording-installed-packages/, which has
     the sha256 of every file. Launchers, bytecode and the installer's own notes are left out: they are not the wheel's.
     """
-    rows = sorted(row for row in record.splitlines() if ",sha256=" in row and not _INSTALLERS.search(row))
+    rows = sorted(row for row in record.splitlines() if ",sha256=" in row and not _is_installers(row))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16] if rows else None
 
 
-_INSTALLERS = re.compile(r"^\.\./|\.pyc,|\.dist-info/(?:INSTALLER|REQUESTED|RECORD|direct_url\.json|uv_\w+\.json),")
+_NOTES = re.compile(r"\.dist-info/(?:INSTALLER|REQUESTED|RECORD|direct_url\.json|uv_\w+\.json),")
+
+
+def _is_installers(row: str) -> bool:
+    return row.startswith("../") or ".pyc," in row or (".dist-info/" in row and _NOTES.search(row) is not None)
 
 
 def _origin(package: Package) -> dict[str, Any]:

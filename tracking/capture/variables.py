@@ -7,9 +7,11 @@ OpenMP computes; how many threads OpenBLAS took is in the facts of the process (
 every setting gave the same pixels on 60 photographs.
 """
 
+import functools
 import os
+import re
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 from tracking.runs.facts import Facts
 from tracking.runs.secrets import redact
@@ -186,12 +188,19 @@ PATHS = ("LD_PRELOAD",)  # only the files' names: where they lie is the machine'
 
 def variables(environ: Mapping[str, str], parts: Iterable[str], further: Iterable[str] = ()) -> Facts:
     """Facts ``variable.<name>`` of the set variables that one of `parts` reads or `further` names, credentials taken out."""
-    patterns = [*(pattern for part in parts for pattern in READ_BY.get(part, ())), *further]
+    patterns = dict.fromkeys([*(pattern for part in parts for pattern in READ_BY.get(part, ())), *further])
+    is_read = _any_of(tuple(patterns)).match
     return {
         f"variable.{name}": redact(_without_folders(value) if name in PATHS else value, name)
         for name, value in environ.items()
-        if any(fnmatchcase(name, pattern) for pattern in patterns)
+        if patterns and is_read(name)
     }
+
+
+@functools.lru_cache(maxsize=64)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """A letter's case counts, on every system."""
+    return re.compile("|".join(map(translate, patterns)))
 
 
 def _without_folders(value: str) -> str:

@@ -102,7 +102,8 @@ class Spec:
 class Classifier(Protocol):
     """A network that can be asked; `adjustments`, where it has it, is what was done so that its weights fit, and `in_force` facts
     of how it computes that are the framework's own choice where nothing was asked. `channels_first`, where it is true, says that
-    images are best laid out in planes (`weighbridge.images.recipes.empty_images`); it moves no bit.
+    images are best laid out in planes (`weighbridge.images.recipes.empty_images`); it moves no bit. `tensors`, where it has
+    it, is as `weights` but not copied, for those who read it before anything changes it.
 
     Images are finished: float32, NHWC. Texts are token ids: int32, shape (samples, length), -1 where a text has ended; what a
     language model is asked about documents are rows of them (`weighbridge.texts.requests`).
@@ -125,6 +126,11 @@ class Classifier(Protocol):
     def weights(self) -> dict[str, np.ndarray]:
         """Every weight and buffer by name, copied."""
         ...
+
+
+def tensors_of(classifier: Classifier) -> dict[str, np.ndarray]:
+    """Every weight and buffer by name, to be read at once and never written: not copied where that can be spared."""
+    return dict(getattr(classifier, "tensors", classifier.weights)())
 
 
 @dataclass(frozen=True)

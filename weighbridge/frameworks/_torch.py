@@ -30,12 +30,12 @@ from weighbridge.frameworks._torch_computing import Ways, made_ready
 from weighbridge.frameworks._torch_devices import batch_of, sends_ahead
 from weighbridge.frameworks._torch_layers import (
     batchnorms,
-    in_numpy,
     last_layer,
     loss_of,
     new_layer,
     pooled,
     require_head,
+    seen_by_numpy,
     shallow_copy_with,
     train_all_but,
     whole_modules,
@@ -225,9 +225,12 @@ class TorchNetwork:
                 own[name].copy_(torch.from_numpy(np.asarray(value)))
 
     def weights(self) -> dict[str, np.ndarray]:
+        return {name: value.copy() for name, value in self.tensors().items()}
+
+    def tensors(self) -> dict[str, np.ndarray]:
         if self._before_quantised is not None:
-            return {name: value.copy() for name, value in self._before_quantised.items()}
-        return {name: in_numpy(value) for name, value in self.module.state_dict().items()}
+            return self._before_quantised
+        return {name: seen_by_numpy(value) for name, value in self.module.state_dict().items()}
 
     def fit(self, images: Images, labels: np.ndarray, training: Training) -> None:
         optimiser = new_optimiser(self.module, training)

@@ -14,8 +14,13 @@ from tracking.runs.errors import UserError
 
 def in_numpy(tensor: torch.Tensor) -> np.ndarray:
     """A copy; NumPy has no bfloat16, whose values are float32's."""
+    return seen_by_numpy(tensor).copy()
+
+
+def seen_by_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """The tensor's own memory, but of bfloat16 and of another device."""
     plain = tensor.detach().cpu()
-    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy().copy()
+    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
 
 
 def loss_of(scores: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, float]:

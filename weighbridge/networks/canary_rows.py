@@ -22,6 +22,7 @@ from weighbridge.params.recipes import TextRecipe
 from weighbridge.params.section import PARAMS, load_yaml, read
 from weighbridge.process.partial import PARTIAL, PartialAnswers
 from weighbridge.process.progress import progress
+from weighbridge.weights.files import marks_of
 
 VALUES = 256  # of each layer and input, at most
 BATCH = 8, 16
@@ -84,14 +85,15 @@ def place_of(model: str, samples: SampleSet, weights: Path, conditions: str) -> 
     """Where rows are left; what is there is of the same params, weights, variables and files `conditions`. None without these,
     as on a node of a cluster, which has only what `infer` depends on.
 
-    Ask before a framework is imported: some set variables.
+    Ask before a framework is imported, for some set variables, and before weights are loaded: by their marks alone is seen
+    whether they are the same, since reading a large file again takes longer than all canaries.
     """
-    if not conditions or not all(Path(each).is_file() for each in conditions.split()):
+    if not conditions or not all(Path(each).is_file() for each in conditions.split()) or not weights.exists():
         return None
     chosen, inference, classes = asked_model(model, weights)
     told = [*asked_of(chosen, inference, classes), read(Layers, "layers").model_dump()]
-    seen = [samples.inputs.shape[1:], samples.classes, samples.recipe.model_dump()]
-    return PartialAnswers(PARTIAL / f"canaries-{model}", conditions_of([*told, *seen], weights, None, conditions))
+    seen = [samples.inputs.shape[1:], samples.classes, samples.recipe.model_dump(), marks_of(weights)]
+    return PartialAnswers(PARTIAL / f"canaries-{model}", conditions_of([*told, *seen], None, None, conditions))
 
 
 def hand_over(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from weighbridge.frameworks import Classifier, Network
+from weighbridge.frameworks import Classifier, Network, tensors_of
 from weighbridge.process.partial import PartialRows, PartialState
 
 _WEIGHTS, _DRAWN = "weights/", "random numbers"
@@ -66,7 +66,7 @@ def state_of(classifier: Classifier) -> tuple[Hashable, ...]:
 
 def checksums(classifier: Classifier) -> tuple[int, ...]:
     """Of every weight and buffer, in order."""
-    return tuple(zlib.crc32(np.ascontiguousarray(value).data) for value in classifier.weights().values())
+    return tuple(zlib.crc32(np.ascontiguousarray(value).data) for value in tensors_of(classifier).values())
 
 
 def packed(value: object) -> np.ndarray:

@@ -15,7 +15,7 @@ from tracking.runs.errors import UserError
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.archives import is_zip, require_bounded_zip
 from weighbridge.weights.confinement import read_confined
-from weighbridge.weights.parts import INDEX, index_in, shards
+from weighbridge.weights.parts import INDEX, files_beside, index_in, shards
 from weighbridge.weights.readers import keras_model, numpy_arrays, torch_state
 
 Tensors = dict[str, np.ndarray]
@@ -61,6 +61,17 @@ def _digest(path: Path, _changed: int, _size: int, _file: int) -> str:
     """Taken once of a file by a process that asks twice: for what params say, and for what it may go on from."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def marks_of(path: Path) -> list[tuple[str | int, ...]]:
+    """What becomes another when a weights file, one in a folder of them or one beside it is changed or replaced, unread.
+
+    Of each the path, size, inode, and when content and inode were changed; the last cannot be set, as `cp -p` and `tar` set the
+    one before.
+    """
+    every = sorted(path.rglob("*")) if path.is_dir() else [path, *files_beside(path)]
+    seen = [(each, each.stat()) for each in every if each.exists()]
+    return [(str(each), at.st_size, at.st_ino, at.st_mtime_ns, at.st_ctime_ns) for each, at in seen]
 
 
 def _folder_digest(folder: Path) -> str:

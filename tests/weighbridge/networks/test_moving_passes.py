@@ -11,6 +11,7 @@ import weighbridge.process.partial
 torch = pytest.importorskip("torch")
 
 from tests.stages.mode_check import moving_networks  # noqa: E402
+from weighbridge.frameworks import tensors_of  # noqa: E402
 from weighbridge.frameworks._torch import TorchNetwork  # noqa: E402
 from weighbridge.networks.kept_parts import Part, Parts  # noqa: E402
 from weighbridge.networks.moving import state_of  # noqa: E402
@@ -84,3 +85,18 @@ def test_nothing_is_put_back_of_other_conditions(monkeypatch: pytest.MonkeyPatch
 def test_what_is_quickly_computed_is_not_kept(tmp_path: Path) -> None:
     run(training, tmp_path, 5)
     assert not list(tmp_path.rglob("*.npz"))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_weights_that_are_looked_at_are_those_that_are_copied_and_moved_ones_show(kind: "torch.dtype") -> None:
+    network = moving_networks.network(torch.nn.BatchNorm2d(3))
+    network.module.to(kind)
+    copied, before = network.weights(), state_of(network)
+    assert {name: value.tobytes() for name, value in tensors_of(network).items()} == {
+        name: value.tobytes() for name, value in copied.items()
+    }
+    name, parameter = next(iter(network.module.named_parameters()))
+    with torch.no_grad():
+        parameter.add_(1)
+    assert state_of(network) != before
+    assert np.array_equal(copied[name] + 1, tensors_of(network)[name]), "a copy was moved too"

@@ -28,7 +28,14 @@ from weighbridge.params.section import load_yaml
 from weighbridge.weights import confinement as _confinement
 from weighbridge.weights import readers as _readers
 from weighbridge.weights.archives import require_bounded_zip
-from weighbridge.weights.files import load_tensors, read_weights, require_pinned, require_safe_keras, require_version
+from weighbridge.weights.files import (
+    load_tensors,
+    marks_of,
+    read_weights,
+    require_pinned,
+    require_safe_keras,
+    require_version,
+)
 from weighbridge.weights.keras_configs import code_in
 
 
@@ -521,3 +528,27 @@ def test_a_wrong_hash_ends_inference_before_a_byte_is_parsed(tmp_path: Path) -> 
     assert ended.returncode == 2
     assert "params.yaml says 000" in ended.stderr
     assert not canary.exists()
+
+
+def rewritten(path: Path) -> None:
+    """With other content, but of the same size, at the same place, and of the same time as far as that can be set."""
+    before = path.stat()
+    path.write_bytes(bytes(255 - byte for byte in path.read_bytes()))
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # a clock's tick is milliseconds long
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("changed", ["one.safetensors", "folder/part", "model.onnx", "data.bin"])
+def test_weights_that_were_changed_have_other_marks_whatever_their_times_say(changed: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name, content in {"one.safetensors": b"a", "folder/part": b"b", "data.bin": b"c"}.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "model.onnx").write_bytes(b"\x0a\x08location\x12\x08data.bin")
+    (tmp_path / "folder" / "gone").symlink_to("nothing")
+    weights = [tmp_path / name for name in ("one.safetensors", "folder", "model.onnx")]
+    before = [marks_of(path) for path in weights]
+    assert [marks_of(path) for path in weights] == before
+    rewritten(tmp_path / changed)
+    moved = [path.name for path, marks in zip(weights, before, strict=True) if marks_of(path) != marks]
+    assert moved == [{"folder/part": "folder", "data.bin": "model.onnx"}.get(changed, changed)]
