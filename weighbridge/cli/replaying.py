@@ -32,9 +32,10 @@ def replayer_of(options: argparse.Namespace, answers: Path | None = None, *, tru
 def elsewhere() -> "OnNodes | None":
     """The nodes of a cluster, where params say that stages run there."""
     from weighbridge.params.cluster import cluster_of
-    from weighbridge.params.section import PARAMS, load_yaml
+    from weighbridge.params.section import PARAMS
+    from weighbridge.params.whole import load_suite
 
-    cluster = cluster_of(load_yaml(PARAMS)) if PARAMS.is_file() else None
+    cluster = cluster_of(load_suite(PARAMS)) if PARAMS.is_file() else None
     if cluster is None:
         return None
     from weighbridge.cluster.hybrids import OnNodes

@@ -56,7 +56,7 @@ def repro(options: argparse.Namespace) -> int:
     dvc_shortcuts.hash_dependencies_once()
     if options.dry:
         dvc_shortcuts.look_past_missing_inputs()
-    run_jobs_at_once(options.jobs)
+    run_jobs_at_once(options.jobs, dry=options.dry)
     failed, skipped = watch_failures()
     flags = [f"--{name.replace('_', '-')}" for name in FLAGS if getattr(options, name)]
     code = int(main(["repro", *flags, *([] if options.fail_fast else ["--keep-going"]), *options.targets]))
@@ -71,11 +71,11 @@ def repro(options: argparse.Namespace) -> int:
     return say_failures(noted)
 
 
-def run_jobs_at_once(option: int | None) -> None:
-    """Let DVC, in this process, run as many stages at once as `--jobs`, the params or the machine say.
+def run_jobs_at_once(option: int | None, *, dry: bool = False) -> None:
+    """Let DVC, in this process, run as many stages at once as `--jobs`, the params or the machine say; a dry run asks no cluster.
 
     Raises:
-        UserError: `--jobs` is less than 1, or params.yaml cannot be read.
+        UserError: `--jobs` is less than 1, or params.yaml cannot be read or holds no sections.
     """
     from tracking.capture import nvml
     from tracking.capture.cpus import usable_cpus
@@ -83,18 +83,19 @@ def run_jobs_at_once(option: int | None) -> None:
     from weighbridge.cli.side_by_side import places, run_side_by_side, side_by_side, threads_of
     from weighbridge.params.cluster import cluster_of
     from weighbridge.params.inference import Inference
-    from weighbridge.params.section import PARAMS, Count, check, load_yaml
+    from weighbridge.params.section import PARAMS, Count, check
+    from weighbridge.params.whole import load_suite
     from weighbridge.process.at_once import SHARE
 
     if option is not None and option < 1:
         raise UserError(f"--jobs {option}: at least 1")
-    params = load_yaml(PARAMS) if PARAMS.is_file() else {}
+    params = load_suite(PARAMS) if PARAMS.is_file() else {}
     asked = check(Count | None, params.get("jobs"), PARAMS, "jobs") if option is None else option  # type: ignore[arg-type]
     inference = check(Inference, params.get("inference", {}), PARAMS, "inference")
     gpus = alike(nvml.gpus(), os.environ.get(CHOSEN)) if inference.device in ("auto", "cuda") else []
     here = side_by_side(asked, inference.threads, inference.device, len(gpus))
     os.environ.setdefault(SHARE, str(max(1, (usable_cpus() or 1) // here)))
-    cluster = cluster_of(params)
+    cluster = None if dry else cluster_of(params)
     if cluster is None:
         run_side_by_side(here, places(params, here), gpus)
         return

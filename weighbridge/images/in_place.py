@@ -16,6 +16,7 @@ from tracking.runs.errors import UserError
 from weighbridge.images.listing import Listed, Listing
 from weighbridge.params.section import read
 from weighbridge.params.which_data import keys_of_folder
+from weighbridge.process.files import write_table
 
 LISTING = "in_place.csv"
 COLUMNS = ("name", "path", "sha256")
@@ -70,10 +71,7 @@ def sha256_of(path: Path) -> str:
 
 def write_listing(rows: Iterable[tuple[str, str, str]], images: Path) -> None:
     """List name, path in the source and sha256 of images that are not copied."""
-    with (images / LISTING).open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        table.writerows(rows)
+    write_table([COLUMNS, *rows], images / LISTING, errors="surrogateescape")
 
 
 def places_of(images: Path, names: Sequence[str]) -> Places:

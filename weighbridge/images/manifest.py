@@ -14,7 +14,8 @@ from typing import NamedTuple, TextIO
 
 from tracking.runs.errors import UserError
 from weighbridge.images.listing import LeftOut
-from weighbridge.images.targets import require_target
+from weighbridge.images.targets import form_of, require_target
+from weighbridge.process.files import write_table
 
 REFUSED = "refused.csv"
 NOT_WEIGHED = ("corrupt", "unread", "unfit")
@@ -55,19 +56,12 @@ class Row(NamedTuple):
 def write_manifest(rows: Sequence[Row], path: Path) -> None:
     """The rows in this order; all have the same names in `stored`."""
     columns = (*COLUMNS, *(rows[0].stored if rows else STORED))
-    _write(columns, ((*row[:-1], *row.stored.values()) for row in rows), path)
+    write_table([columns, *((*row[:-1], *row.stored.values()) for row in rows)], path)
 
 
 def write_left_out(left: Iterable[LeftOut], path: Path) -> None:
     """The rows in this order."""
-    _write(LEFT_OUT, map(astuple, left), path)
-
-
-def _write(columns: Sequence[str], rows: Iterable[Sequence[object]], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows(rows)
+    write_table([LEFT_OUT, *map(astuple, left)], path)
 
 
 def read_manifest(path: Path) -> list[Row]:
@@ -151,8 +145,12 @@ def _rows(cells: Iterator[list[str]]) -> Iterator[Row]:
     def how(*values: str) -> dict[str, str | float | None]:
         return {name: _value(name, value) for name, value in zip(stored, values, strict=True)}
 
+    first = None
     for name, split, label, words, sha256, *values in cells:
-        yield Row(name, *said(split, label, words), sha256, how(*values))
+        row = Row(name, *said(split, label, words), sha256, how(*values))
+        if (form := form_of(row.label)) != (first := first or form):
+            raise ValueError(f"{name[:80]!r} has {form}, those before it {first}")
+        yield row
 
 
 def _value(column: str, cell: str) -> str | float | None:

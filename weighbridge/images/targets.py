@@ -37,6 +37,13 @@ def is_target(label: object) -> bool:
     return isinstance(label, str) and label.startswith("[")
 
 
+def form_of(label: int | str) -> str:
+    """What a label of the manifest is, in words: the same for all of its images."""
+    if not is_target(label):
+        return "a class"
+    return f"{str(label).count(',') + 1} numbers" if "." in str(label) or "e" in str(label) else "a list of classes"
+
+
 def require_target(label: str, words: str) -> None:
     """Hold a list of the manifest and its names to what is written there.
 

@@ -1,7 +1,8 @@
 """Plain files that stages hand each other: JSON and arrays, equal bytes when equal."""
 
+import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from tracking.runs.errors import UserError
 from tracking.runs.writing import write_json
 
-__all__ = ["GrowingArray", "read_array", "read_json", "write_json"]
+__all__ = ["GrowingArray", "read_array", "read_json", "write_json", "write_table"]
 
 
 def read_json(path: Path) -> Any:
@@ -40,6 +41,20 @@ def read_array(path: Path, *, mapped: bool = False) -> np.ndarray:
         raise UserError(f"{path}: cannot be read ({problem.strerror or problem}); `dvc repro` makes it") from problem
     except (ValueError, EOFError) as problem:
         raise UserError(f"{path}: is damaged ({problem}); delete it and run `dvc repro`") from problem
+
+
+def write_table(rows: Iterable[Sequence[object]], path: Path, errors: str | None = None) -> None:
+    """Comma-separated lines. A carriage return is in quotes: Python before 3.13 writes it plain and reads it as a line's end.
+
+    Args:
+        errors: of encoding, as `open` has it.
+    """
+    with path.open("w", encoding="utf-8", errors=errors, newline="") as file:
+        usual, quoted = (
+            csv.writer(file, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+        )
+        for row in rows:
+            (quoted if any("\r" in cell for cell in row if isinstance(cell, str)) else usual).writerow(row)
 
 
 class GrowingArray:

@@ -354,3 +354,20 @@ def test_no_stage_at_once_is_a_mistake(project: Path, flags: list[str], params: 
     assert done.returncode == 2
     assert named in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("params", ["", "- a list"])
+def test_params_without_sections_are_one_line(project: Path, params: str) -> None:
+    (project / "params.yaml").write_text(params)
+    done = repro(project)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "weighbridge: params.yaml: no suite: its sections (data, models ...) are missing\n"
+
+
+def test_a_dry_run_asks_no_cluster(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (project / "params.yaml").write_text(f"{PARAMS.format(size=1)}executor: ray\n")
+    assert "set RAY_ADDRESS" in repro(project).stderr
+    done = repro(project, "--dry")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Running stage" in done.stdout

@@ -11,7 +11,7 @@ from stages.preprocess import _description, preprocess
 from stages.transfer_check.targets import load_target
 from tracking.runs.errors import UserError
 from weighbridge.images.decoding import open_samples
-from weighbridge.images.in_place import LISTING, image_files
+from weighbridge.images.in_place import LISTING, image_files, listed, write_listing
 from weighbridge.images.manifest import read_manifest, write_manifest
 from weighbridge.images.samples import SampleSet
 from weighbridge.params.data import Data
@@ -90,6 +90,12 @@ def test_a_listing_leads_nowhere_else(project: Path, path: str) -> None:
     Path("data/images", LISTING).write_text("\n".join([rows[0], f"{name},{path},{digest}"]))
     with pytest.raises(UserError, match="in_place.csv: is damaged at"):
         image_files(Path("data/images"), [name])
+
+
+def test_paths_come_back_whatever_letters_they_have(tmp_path: Path) -> None:
+    rows = [(f"test/{number}", path, "0" * 64) for number, path in enumerate(["a\rb", "c\nd", 'e"f', "g,h", "\udce4"])]
+    write_listing(rows, tmp_path)
+    assert list(listed(tmp_path)) == rows
 
 
 def test_an_image_that_is_not_listed_is_named(project: Path) -> None:

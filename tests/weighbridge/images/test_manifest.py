@@ -30,6 +30,7 @@ ROWS = [
     Row("test/null", "test", 10, "", "y" * 64, PHOTO),
     Row("train/ü.jpg", "train", 2, "two\nlines", "z" * 64, PHOTO),
 ]
+RETURNED = Row("train/r.jpg", "train", 3, "carriage\rreturn", "z" * 64, GREY)
 WRITTEN = f"""\
 name,split,label,class,sha256,format,mode,depth,orientation,exif,alpha,profile,frames,highest,jpeg_step,jpeg_sampling
 "test/a,""b"".png",test,0,NA,{"x" * 64},PNG,L,16,1,upright,none,"sRGB, ""v2""\",1,1e+16,,
@@ -44,6 +45,8 @@ def test_a_manifest_is_the_same_bytes_as_ever_and_comes_back(tmp_path: Path) -> 
     write_manifest(ROWS, tmp_path / "manifest.csv")
     assert (tmp_path / "manifest.csv").read_bytes() == WRITTEN.encode()
     assert read_manifest(tmp_path / "manifest.csv") == ROWS
+    write_manifest([*ROWS, RETURNED], tmp_path / "more.csv")
+    assert read_manifest(tmp_path / "more.csv") == [*ROWS, RETURNED]
     write_manifest([], tmp_path / "empty.csv")
     assert (tmp_path / "empty.csv").read_text() == WRITTEN[: WRITTEN.index("\n") + 1]
     assert read_manifest(tmp_path / "empty.csv") == []
@@ -82,6 +85,8 @@ def test_what_is_left_out_is_the_same_bytes_as_ever_and_comes_back(tmp_path: Pat
         (",10,", ",9999999999,", "label is '9999999999'"),
         (",10,,", ',"[0, 1]","[""a""]",', r"are not the labels of an image"),
         (",10,,", ',"[0, 1.5]","[""a"", ""b""]",', r"are not the labels of an image"),
+        (",10,,", ',"[0]","[""a""]",', "'test/null' has a list of classes, those before it a class"),
+        (",10,,", ',"[1e16, 2.0]","[""a"", ""b""]",', "has 2 numbers, those before it a class"),
         (",10,,", "," + "[" * 100_000 + ",,", "recursion"),
         (",10,,", ',"[0",,', "delimiter"),
         ("null,test", "null,../x", "split is '../x'"),
