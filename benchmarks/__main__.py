@@ -20,7 +20,7 @@ ALONE = {
     "whole_job": "--models mobilenet_v3_small --images 40 --repeats 1",
     "feeding": "--images 100 --repeats 1",
     "capture": "--model mobilenet_v3_small --images 40",
-    "many_images": "--counts 100 200 --kills 1",
+    "many_images": "--counts 100 200 --repeats 1 --kills 1",
     "check_memory": "--counts 1100",
     "pipeline": "--growth --models 2 4",
     "publishing": "--runs 3 --repeats 1",
