@@ -71,7 +71,7 @@ def sha256_of(path: Path) -> str:
 
 def write_listing(rows: Iterable[tuple[str, str, str]], images: Path) -> None:
     """List name, path in the source and sha256 of images that are not copied."""
-    write_table([COLUMNS, *rows], images / LISTING, errors="surrogateescape")
+    write_table(COLUMNS, rows, images / LISTING, errors="surrogateescape")
 
 
 def places_of(images: Path, names: Sequence[str]) -> Places:

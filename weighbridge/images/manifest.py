@@ -56,12 +56,12 @@ class Row(NamedTuple):
 def write_manifest(rows: Sequence[Row], path: Path) -> None:
     """The rows in this order; all have the same names in `stored`."""
     columns = (*COLUMNS, *(rows[0].stored if rows else STORED))
-    write_table([columns, *((*row[:-1], *row.stored.values()) for row in rows)], path)
+    write_table(columns, ((*row[:-1], *row.stored.values()) for row in rows), path)
 
 
 def write_left_out(left: Iterable[LeftOut], path: Path) -> None:
     """The rows in this order."""
-    write_table([LEFT_OUT, *map(astuple, left)], path)
+    write_table(LEFT_OUT, map(astuple, left), path)
 
 
 def read_manifest(path: Path) -> list[Row]:

@@ -43,16 +43,18 @@ def read_array(path: Path, *, mapped: bool = False) -> np.ndarray:
         raise UserError(f"{path}: is damaged ({problem}); delete it and run `dvc repro`") from problem
 
 
-def write_table(rows: Iterable[Sequence[object]], path: Path, errors: str | None = None) -> None:
-    """Comma-separated lines. A carriage return is in quotes: Python before 3.13 writes it plain and reads it as a line's end.
+def write_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], path: Path, errors: str | None = None
+) -> None:
+    """Comma-separated lines; `errors` of encoding are as `open` has them.
 
-    Args:
-        errors: of encoding, as `open` has it.
+    A cell with a carriage return is in quotes: Python before 3.13 leaves them out, and then reads a line's end there.
     """
     with path.open("w", encoding="utf-8", errors=errors, newline="") as file:
         usual, quoted = (
             csv.writer(file, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
         )
+        usual.writerow(columns)
         for row in rows:
             (quoted if any("\r" in cell for cell in row if isinstance(cell, str)) else usual).writerow(row)
 
