@@ -7,7 +7,7 @@ makes its own name point here is refused), and every answer says that nothing bu
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from flask import Flask, Response, abort, request
@@ -29,7 +29,7 @@ from tracking.pages.templates import environment
 from tracking.pages.text_certificate import headline
 from tracking.pages.text_runs import runs_rows
 from tracking.runs.errors import UserError
-from tracking.runs.run import Run, readable
+from tracking.runs.run import Run
 
 SITE = (("/report", "Report"), ("/", "Runs"), ("/matrix", "Matrix"), ("/certificates", "Certificates"))
 HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
@@ -85,9 +85,20 @@ def _refused(problem: HTTPException) -> tuple[str, int]:
 
 
 def _known(folder: Path) -> tuple[list[tuple[Path, Run]], int]:
-    """Every run that can be read, and how many files cannot."""
-    broken: list[UserError] = []
-    return list(readable(run_files(folder), broken.append)), len(broken)
+    """Every run that can be read, and how many files cannot; a file that is as it was is not read again for each page."""
+    known, broken = [], 0
+    for path in run_files(folder):
+        try:
+            at = path.stat()
+            known.append((path, _loaded(path, at.st_size, at.st_ino, at.st_mtime_ns, at.st_ctime_ns)))
+        except (UserError, OSError):
+            broken += 1
+    return known, broken
+
+
+@lru_cache(maxsize=2000)
+def _loaded(path: Path, *_as_it_is: int) -> Run:
+    return Run.load(path)
 
 
 def _by_id(known: Iterable[tuple[Path, Run]]) -> dict[str, Run]:

@@ -183,3 +183,19 @@ def test_without_runs_it_says_what_makes_them(tmp_path: Path) -> None:
 
 def test_it_is_served_on_this_machine_only() -> None:
     assert LOOPBACK == "127.0.0.1"
+
+
+def test_a_run_is_read_once_until_its_file_is_another(
+    folder: Path, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load = Run.load
+    monkeypatch.setattr(Run, "load", lambda path: read.append(path.name) or load(path))
+    pages = [get(client, "/"), get(client, "/")]
+    assert (read, pages[0]) == (["0.json", "1.json"], pages[1])
+    weighed(subject="renamed").save(folder / "runs/1.json")
+    (folder / "runs/0.json").unlink()
+    changed = get(client, "/")
+    assert read == ["0.json", "1.json", "1.json"]
+    assert "renamed" in changed
+    assert AFTER.id not in changed
