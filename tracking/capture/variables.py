@@ -188,19 +188,18 @@ PATHS = ("LD_PRELOAD",)  # only the files' names: where they lie is the machine'
 
 def variables(environ: Mapping[str, str], parts: Iterable[str], further: Iterable[str] = ()) -> Facts:
     """Facts ``variable.<name>`` of the set variables that one of `parts` reads or `further` names, credentials taken out."""
-    patterns = dict.fromkeys([*(pattern for part in parts for pattern in READ_BY.get(part, ())), *further])
-    is_read = _any_of(tuple(patterns)).match
+    is_read = _any_of((*(pattern for part in parts for pattern in READ_BY.get(part, ())), *further)).match
     return {
         f"variable.{name}": redact(_without_folders(value) if name in PATHS else value, name)
         for name, value in environ.items()
-        if patterns and is_read(name)
+        if is_read(name)
     }
 
 
 @functools.lru_cache(maxsize=64)
 def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """A letter's case counts, on every system."""
-    return re.compile("|".join(map(translate, patterns)))
+    """What no name matches, where there are none. A letter's case counts, on every system."""
+    return re.compile("|".join(map(translate, patterns)) or "(?!)")
 
 
 def _without_folders(value: str) -> str:

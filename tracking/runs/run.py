@@ -122,11 +122,15 @@ class Run:
         return run
 
 
-def readable(paths: Iterable[Path], broken: Callable[[UserError], None] = lambda _: None) -> Iterator[tuple[Path, Run]]:
-    """Every file that is a run, with it; `broken` is told of each other one why it is none."""
+def readable(
+    paths: Iterable[Path],
+    broken: Callable[[UserError], None] = lambda _: None,
+    load: Callable[[Path], Run] = Run.load,
+) -> Iterator[tuple[Path, Run]]:
+    """Every file that is a run, with it, as `load` reads it; `broken` is told of each other one why it is none."""
     for path in paths:
         try:
-            run = Run.load(path)
+            run = load(path)
         except UserError as problem:
             broken(problem)
         else:

@@ -29,7 +29,8 @@ from tracking.pages.templates import environment
 from tracking.pages.text_certificate import headline
 from tracking.pages.text_runs import runs_rows
 from tracking.runs.errors import UserError
-from tracking.runs.run import Run
+from tracking.runs.run import Run, readable
+from weighbridge.process.files import marks
 
 SITE = (("/report", "Report"), ("/", "Runs"), ("/matrix", "Matrix"), ("/certificates", "Certificates"))
 HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
@@ -86,18 +87,12 @@ def _refused(problem: HTTPException) -> tuple[str, int]:
 
 def _known(folder: Path) -> tuple[list[tuple[Path, Run]], int]:
     """Every run that can be read, and how many files cannot; a file that is as it was is not read again for each page."""
-    known, broken = [], 0
-    for path in run_files(folder):
-        try:
-            at = path.stat()
-            known.append((path, _loaded(path, at.st_size, at.st_ino, at.st_mtime_ns, at.st_ctime_ns)))
-        except (UserError, OSError):
-            broken += 1
-    return known, broken
+    broken: list[UserError] = []
+    return list(readable(run_files(folder), broken.append, lambda path: _loaded(path, marks(path)))), len(broken)
 
 
 @lru_cache(maxsize=2000)
-def _loaded(path: Path, *_as_it_is: int) -> Run:
+def _loaded(path: Path, _marks: tuple[int, ...]) -> Run:
     return Run.load(path)
 
 

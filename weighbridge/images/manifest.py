@@ -14,7 +14,7 @@ from typing import NamedTuple, TextIO
 
 from tracking.runs.errors import UserError
 from weighbridge.images.listing import LeftOut
-from weighbridge.images.targets import form_of, require_target
+from weighbridge.images.targets import require_target
 from weighbridge.process.files import write_table
 
 REFUSED = "refused.csv"
@@ -147,10 +147,10 @@ def _rows(cells: Iterator[list[str]]) -> Iterator[Row]:
 
     first = None
     for name, split, label, words, sha256, *values in cells:
-        row = Row(name, *said(split, label, words), sha256, how(*values))
-        if (form := form_of(row.label)) != (first := first or form):
+        form, meant = said(split, label, words)
+        if form != (first := first or form):
             raise ValueError(f"{name[:80]!r} has {form}, those before it {first}")
-        yield row
+        yield Row(name, *meant, sha256, how(*values))
 
 
 def _value(column: str, cell: str) -> str | float | None:
@@ -161,14 +161,13 @@ def _value(column: str, cell: str) -> str | float | None:
     return kind(cell) if cell else None
 
 
-def _said(split: str, label: str, words: str) -> tuple[str, int | str, str]:
-    """Split, label and class, where they can be what `fetch` writes."""
+def _said(split: str, label: str, words: str) -> tuple[str, tuple[str, int | str, str]]:
+    """What the label is, in words; and split, label and class, where they can be what `fetch` writes."""
     if split not in ("test", "train"):
         raise ValueError(f"split is {split[:80]!r}")
     if not label.startswith("["):
-        return split, _index(label), words
-    require_target(label, words)
-    return split, label, words
+        return "a class", (split, _index(label), words)
+    return require_target(label, words), (split, label, words)
 
 
 def _index(cell: str) -> int:

@@ -37,15 +37,8 @@ def is_target(label: object) -> bool:
     return isinstance(label, str) and label.startswith("[")
 
 
-def form_of(label: int | str) -> str:
-    """What a label of the manifest is, in words: the same for all of its images."""
-    if not is_target(label):
-        return "a class"
-    return f"{str(label).count(',') + 1} numbers" if "." in str(label) or "e" in str(label) else "a list of classes"
-
-
-def require_target(label: str, words: str) -> None:
-    """Hold a list of the manifest and its names to what is written there.
+def require_target(label: str, words: str) -> str:
+    """Hold a list of the manifest and its names to what is written there, and say what it is: the same for all of its images.
 
     Raises:
         ValueError: they are no lists, of numbers and of as many names.
@@ -56,6 +49,7 @@ def require_target(label: str, words: str) -> None:
     named = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not (indices or numbers) or not named or len(names) != len(values):
         raise ValueError(f"{label[:80]!r} and {words[:80]!r} are not the labels of an image and their names")
+    return "a list of classes" if indices else f"{len(values)} numbers"
 
 
 def read_labels(cells: Sequence[int | str], classes: int) -> np.ndarray:

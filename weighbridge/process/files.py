@@ -12,7 +12,7 @@ import numpy as np
 from tracking.runs.errors import UserError
 from tracking.runs.writing import write_json
 
-__all__ = ["GrowingArray", "read_array", "read_json", "write_json", "write_table"]
+__all__ = ["GrowingArray", "marks", "read_array", "read_json", "write_json", "write_table"]
 
 
 def read_json(path: Path) -> Any:
@@ -27,6 +27,18 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read ({problem.strerror}); `dvc repro` makes it") from problem
     except ValueError as problem:
         raise UserError(f"{path}: is damaged ({problem}); delete it and run `dvc repro`") from problem
+
+
+def marks(path: Path) -> tuple[int, ...]:
+    """What becomes another when a file or folder is changed or replaced, unread; empty where there is none.
+
+    Its size, its inode, and when content and inode were changed; the last cannot be set, as `cp -p` and `tar` set the one before.
+    """
+    try:
+        at = path.stat()
+    except OSError:
+        return ()
+    return at.st_size, at.st_ino, at.st_mtime_ns, at.st_ctime_ns
 
 
 def read_array(path: Path, *, mapped: bool = False) -> np.ndarray:

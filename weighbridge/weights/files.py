@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tracking.runs.errors import UserError
+from weighbridge.process.files import marks
 from weighbridge.weights.adjustments import Adjustment
 from weighbridge.weights.archives import is_zip, require_bounded_zip
 from weighbridge.weights.confinement import read_confined
@@ -64,14 +65,9 @@ def _digest(path: Path, _changed: int, _size: int, _file: int) -> str:
 
 
 def marks_of(path: Path) -> list[tuple[str | int, ...]]:
-    """What becomes another when a weights file, one in a folder of them or one beside it is changed or replaced, unread.
-
-    Of each the path, size, inode, and when content and inode were changed; the last cannot be set, as `cp -p` and `tar` set the
-    one before.
-    """
+    """Path and `marks` of a weights file and of those beside it, or of everything in a folder of them."""
     every = sorted(path.rglob("*")) if path.is_dir() else [path, *files_beside(path)]
-    seen = [(each, each.stat()) for each in every if each.exists()]
-    return [(str(each), at.st_size, at.st_ino, at.st_mtime_ns, at.st_ctime_ns) for each, at in seen]
+    return [(str(each), *marks(each)) for each in every]
 
 
 def _folder_digest(folder: Path) -> str:
